@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cktf.errors import InputError
+from cktf.looks import Spending
 from cktf.names import BASELINE
 from cktf.rows import Alternative, Family
 
@@ -102,6 +104,15 @@ def check_question(
         raise InputError(f"margin {margin}: only a one-sided alternative has one, better or worse")
     if alternative != Alternative.TWO_SIDED and delta is not None:
         raise InputError(f"delta {delta:g}: is of two-sided comparisons; alternative {alternative!r} has a margin")
+
+
+def check_race(looks: Sequence[int], spending: str) -> None:
+    """Refuse looks of a race that are no increasing whole numbers from 2 on, and an unknown spending."""
+    are_counts = not isinstance(looks, str) and all(isinstance(look, int) for look in looks)
+    if not are_counts or any(after <= before for before, after in pairwise([1, *looks])):
+        raise InputError(f"looks: must be numbers of seeds, from 2 on and increasing; got {looks!r}")
+    if spending not in tuple(Spending):
+        raise InputError(f"spending {spending!r}: must be one of {listed(Spending)}")
 
 
 def check_confidence(confidence: float) -> None:

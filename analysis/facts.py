@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 
-from cktf.rows import MEASURE, StudyRow, TeacherRow
+from cktf.rows import MEASURE, LookRow, StudyRow, TeacherRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class Facts:
         foreign: Where the results come from; None where they were measured here.
         teachers: How well each teacher does, in the order in which that was found out.
         num_repeated: Trials that several of the runs hold, which are read together.
+        looks: Of a race, in order.
     """
 
     launches: list[StudyRow]
@@ -43,6 +44,7 @@ class Facts:
     foreign: Foreign | None = None
     teachers: list[TeacherRow] = field(default_factory=list)
     num_repeated: int = 0
+    looks: list[LookRow] = field(default_factory=list)
 
     @property
     def study(self) -> StudyRow:
@@ -66,6 +68,23 @@ class Facts:
         return ""
 
     @property
+    def is_extended(self) -> bool:
+        """Whether seeds were added to a run after it was launched, or an afterthought is asked of a race.
+
+        Then the number of seeds may depend on results, in a way that no plan has accounted for.
+        """
+        if self.study.is_afterthought and any(row.looks for row in self.launches):
+            return True
+        asked = [row for row in self.launches if row.asked]
+        seeds = {(row.run, row.asked.get("seeds"), row.asked.get("confirm")) for row in asked}
+        return len(seeds) > len({row.run for row in asked})
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether the number of seeds depends on results, by a race or because seeds were added."""
+        return bool(self.study.looks) or self.is_extended
+
+    @property
     def measures(self) -> dict[str, bool]:
         """Column of each further measure, mapped to whether a larger value is better."""
         found = {MEASURE + name: larger for row in self.launches for name, larger in row.measures.items()}
@@ -80,6 +99,7 @@ class Facts:
         """Return the facts that `to_json` wrote."""
         values = json.loads(text)
         values["launches"] = [StudyRow.from_dict(row) for row in values["launches"]]
+        values["looks"] = [LookRow.from_dict(row) for row in values.get("looks", [])]
         values["teachers"] = [TeacherRow.from_dict(row) for row in values.get("teachers", [])]
         if asked := values.get("asked"):
             values["asked"] = StudyRow.from_dict(asked)

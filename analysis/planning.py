@@ -5,8 +5,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.results import Results
-from analysis.statistics.verdicts import LEVEL, POWER, mde
+from analysis.statistics.races import raced
+from analysis.statistics.verdicts import POWER, mde
 from cktf.errors import InputError
+from cktf.looks import Race
+from cktf.verdicts import LEVEL
+
+RACES = 400
+"""Races that are simulated to say what one saves."""
+
+MOST_RACED = 100
+"""Arms of such a race; with more, these stand for all."""
 
 
 def detectable_text(
@@ -32,6 +41,26 @@ def detectable_text(
     return (
         f"detectable: an effect {beyond}of {size:.1f} standard deviations of the differences at {n} seeds "
         f"({POWER:.0%} power at level {level}{', one-sided' if is_one_sided else ''}){points}"
+    )
+
+
+def race_text(race: Race, futility: float, comparisons: int) -> str:
+    """Return how many seeds a race is expected to leave of arms with and without effect, by simulated studies.
+
+    Args:
+        race: What is asked; its ``delta`` is in standard deviations of the differences.
+        futility: See `raced`.
+        comparisons: Of one family.
+    """
+    draws, arms = np.random.default_rng(0), min(comparisons, MOST_RACED)
+    differences = draws.standard_normal((RACES, arms, race.looks[-1]))
+    differences[:, 0] += 1
+    seeds = raced(race, futility, differences, LEVEL / comparisons)[0].mean(axis=0)
+    others = f", {seeds[1:].mean():.1f} of an arm without any" if arms > 1 else ""
+    return (
+        f"a race with looks at {', '.join(map(str, race.looks))} seeds: of {race.looks[-1]}, it is expected to take "
+        f"{seeds[0]:.1f} of an arm with an effect of one standard deviation of the differences{others}; the baseline "
+        "runs as long as any arm does"
     )
 
 

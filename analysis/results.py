@@ -70,6 +70,7 @@ class Results(StudyTables):
             delta=study.delta,
             family=study.family,
             baseline=arm,
+            is_extended=self.facts.is_looked_at,
         )
 
     def afterthought(self, arm: str) -> "Results":
@@ -92,6 +93,7 @@ class Results(StudyTables):
             alternative=Alternative.TWO_SIDED,
             margin=0.0,
             is_afterthought=True,
+            looks=[],
         )
         return Results(trials=self.trials, epochs=self.epochs, facts=replace(self.facts, asked=asked))
 

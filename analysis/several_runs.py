@@ -47,7 +47,7 @@ def united(runs: Mapping[str, Results]) -> Results:
             baseline was compared with.
     """
     _require_same(runs, "metric", "report_metric", "maximise", "is_smoke")
-    _require_same(runs, "delta", "contrasts", "family", "alternative", "margin")
+    _require_same(runs, "delta", "contrasts", "family", "alternative", "margin", "looks", "spending")
     factors = dict.fromkeys(factor for results in runs.values() for factor in results.facts.study.factors)
     named = {
         place: _renamed(results, name, list(factors))
@@ -163,6 +163,8 @@ def _one_study(runs: dict[str, Results]) -> Results:
     if len(parts) == 1:
         return parts[0]
     studies = {place: results.facts.study for place, results in runs.items()}
+    if raced := [place for place, study in studies.items() if study.looks]:
+        raise InputError(f"{raced[0]}: is a race, whose looks are at its own seeds; it is not united with other runs")
     baselines: dict[str, str] = {}
     for place, study in studies.items():
         for context, arm_id in _baselines(study).items():
@@ -266,7 +268,12 @@ def _in_context(results: Results, label: str) -> Results:
         reference_values={known(context): values for context, values in study.reference_values.items()},
         reference_teachers={known(context): value for context, value in study.reference_teachers.items()},
     )
-    return Results(trials=own(results.trials), epochs=own(results.epochs), facts=replace(results.facts, asked=asked))
+    looks = [
+        replace(look, out={f"{label}/{arm_id}": why for arm_id, why in look.out.items()})
+        for look in results.facts.looks
+    ]
+    facts = replace(results.facts, asked=asked, looks=looks)
+    return Results(trials=own(results.trials), epochs=own(results.epochs), facts=facts)
 
 
 def _facts(parts: list[Results], asked: StudyRow) -> Facts:
@@ -280,6 +287,7 @@ def _facts(parts: list[Results], asked: StudyRow) -> Facts:
         study_file=_together((part.study_file for part in facts), "\n"),
         torn_lines=sum(part.torn_lines for part in facts),
         teachers=list({row.teacher_id: row for part in reversed(facts) for row in part.teachers}.values()),
+        looks=[look for part in facts for look in part.looks],
         num_repeated=sum(part.num_repeated for part in facts),
         ledger=_together((part.ledger for part in facts), " + "),
         asked=asked,

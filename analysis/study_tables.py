@@ -19,6 +19,7 @@ from analysis.statistics.over_contexts import noise_of_contexts, over_contexts
 from analysis.statistics.over_teachers import over_teachers
 from analysis.statistics.per_image import correct
 from analysis.statistics.ranks import ranks
+from cktf.looks import Spending
 from cktf.names import BASELINE
 
 
@@ -67,6 +68,9 @@ class StudyTables:
             family=study.family,
             alternative=study.alternative,
             margin=study.margin,
+            looks=study.looks,
+            spending=study.spending or Spending.POWER2,
+            is_extended=self.facts.is_extended,
         )
 
     @cached_property
@@ -81,7 +85,8 @@ class StudyTables:
     @cached_property
     def measures(self) -> pd.DataFrame:
         """The effects on each further measure; see `analysis.statistics.measures.measure_effects`."""
-        return measure_effects(self.trials, self.facts.measures, besides=self.facts.study.report_metric)
+        besides, is_extended = self.facts.study.report_metric, self.facts.is_looked_at
+        return measure_effects(self.trials, self.facts.measures, besides=besides, is_extended=is_extended)
 
     def correct(self, context: str | None = None) -> pd.DataFrame:
         """Return which test images each trial has right, trials x images; see `analysis.statistics.per_image`."""

@@ -15,17 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.statistics.mixed_model import mixed_effects
 from analysis.statistics.ranks import critical_difference, friedman, ranks_in_blocks
-from analysis.statistics.verdicts import LEVEL, holm
+from cktf.verdicts import LEVEL
 
 Floats = NDArray[np.float64]
-
-MODEL_SHARE = 4
-"""The mixed model, which is slow, is fitted to one study in so many."""
 
 
 @dataclass(frozen=True)
@@ -94,30 +89,6 @@ def rank_rates(scenario: Contexts, studies: int, seed: int = 0) -> dict[str, Flo
     return dict(zip(("rejects", "pair", "baseline", "second"), columns, strict=True))
 
 
-def model_rates(scenario: Contexts, studies: int, seed: int = 0) -> dict[str, Floats]:
-    """Return for each study what the mixed model says of its arms.
-
-    Returns:
-        ``wrong`` (any arm without effect told from the baseline), ``second`` (the second arm told to be better),
-        ``coverage`` (share of the intervals that hold the true effect), each (studies that have a model,).
-    """
-    names = [f"arm {number}" for number in range(scenario.arms)]
-    keys = [range(scenario.contexts), names, range(scenario.seeds)]
-    index = pd.MultiIndex.from_product(keys, names=["context", "arm", "seed"])
-    true = np.zeros(scenario.arms - 1)
-    true[0] = scenario.effect * scenario.difference_sd
-    rows = []
-    for scores in scenario.studies(seed, studies):
-        frame = pd.Series(scores.ravel(), index, name="score").reset_index()
-        found = mixed_effects(frame, names[1:], names[0])
-        if not found.reason:
-            told = holm(found.p) < LEVEL
-            holds = (found.low <= true) & (true <= found.high)
-            rows.append([(told & (true == 0)).any(), told[0] and found.effect[0] > 0, holds.mean()])
-    columns = np.array(rows, dtype=np.float64).T
-    return dict(zip(("wrong", "second", "coverage"), columns, strict=True))
-
-
 def percent(shares: Floats) -> str:
     """Return the mean of shares, one a study, in per cent, and its Monte Carlo standard error."""
     return f"{100 * shares.mean():.1f} ± {100 * shares.std() / np.sqrt(len(shares)):.1f}"
@@ -152,38 +123,19 @@ def print_luck(studies: int, seed: int) -> None:
 def print_power(studies: int, seed: int) -> None:
     """Print how often the one arm that is better is told to be."""
     effects = (1.0, 2.0, 3.0)
-    print("| by | contexts | arms | " + " | ".join(f"{effect:g} sd, %" for effect in effects) + " |")
-    print("|---|---|---|" + "---|" * len(effects))
-    for by, rates, some, count in (
-        ("mixed model", model_rates, (2, 3, 4), studies // MODEL_SHARE),
-        ("ranks", rank_rates, (5, 7, 10, 20), studies),
-    ):
-        for contexts in some:
-            for arms in (3, 10):
-                scenario = Contexts(contexts, arms)
-                told = [rates(replace(scenario, effect=effect), count, seed)["second"] for effect in effects]
-                shown = " | ".join(f"{100 * share.mean():.0f}" for share in told)
-                print(f"| {by} | {contexts} | {arms} | {shown} |", flush=True)
-
-
-def print_model(studies: int, seed: int) -> None:
-    """Print how often the mixed model errs, with arms that differ little and much between contexts."""
-    print("| contexts | arms | differs / noise | wrong in a study, % | coverage, % | studies without a model |")
-    print("|---|---|---|---|---|---|")
-    count = studies // MODEL_SHARE
-    for contexts in (2, 3, 4):
+    print("| contexts | arms | " + " | ".join(f"{effect:g} sd, %" for effect in effects) + " |")
+    print("|---|---|" + "---|" * len(effects))
+    for contexts in (5, 7, 10, 20):
         for arms in (3, 10):
-            for differs in (0.0, 0.5, 2.0):
-                rates = model_rates(Contexts(contexts, arms, differs=differs), count, seed)
-                shown = f"{percent(rates['wrong'])} | {percent(rates['coverage'])}"
-                missing = count - len(rates["wrong"])
-                print(f"| {contexts} | {arms} | {differs:g} | {shown} | {missing} |", flush=True)
+            scenario = Contexts(contexts, arms)
+            told = [rank_rates(replace(scenario, effect=effect), studies, seed)["second"] for effect in effects]
+            shown = " | ".join(f"{100 * share.mean():.0f}" for share in told)
+            print(f"| {contexts} | {arms} | {shown} |", flush=True)
 
 
 TABLES: dict[str, Callable[[int, int], None]] = {
     "Ranks, no arm has an effect": print_ranks,
     "Ranks, seeds favour an arm in all contexts alike": print_luck,
-    "The mixed model, no arm has an effect": print_model,
     "Power over contexts": print_power,
 }
 """Title to what prints the table, of a number of studies and the seed of the simulation."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.statistics.interactions import VANISHES, contrast_figures, contrasts
 from analysis.statistics.seed_contrasts import WITHIN
-from analysis.statistics.verdicts import LEVEL, holm
+from cktf.verdicts import LEVEL, holm
 
 Floats = NDArray[np.float64]
 

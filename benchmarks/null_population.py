@@ -14,11 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.statistics.both_questions import both_adjusted
 from analysis.statistics.crossed import crossed_mean
 from analysis.statistics.over_contexts import over_contexts
 from analysis.statistics.paired import equivalence_p, paired_effects
-from analysis.statistics.verdicts import LEVEL, holm
+from cktf.verdicts import LEVEL, adjusted, holm
 
 Floats = NDArray[np.float64]
 
@@ -90,7 +89,7 @@ def questions(seeds: int, true: Floats, delta: float, studies: int, seed: int) -
     found = paired_effects(true[:, np.newaxis] + own, shared)
     raw = np.stack([found.p, equivalence_p(found, delta)], axis=1)
     is_false = np.stack([true == 0, np.abs(true) >= delta])
-    said = np.stack([both_adjusted(*of_study) for of_study in raw]) < LEVEL
+    said = np.stack(adjusted(raw[:, 0], raw[:, 1]), axis=1) < LEVEL
     apart = holm(raw) < LEVEL
     wrong, wrong_apart = ((words & is_false).any(axis=(1, 2)).astype(np.float64) for words in (said, apart))
     return wrong, wrong_apart, said[:, ~is_false].mean(axis=1)

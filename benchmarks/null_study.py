@@ -11,27 +11,25 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.statistics.paired import PairedEffects, equivalence_p, one_sided_p, paired_effects, sign_flip_p
-from analysis.statistics.verdicts import (
-    LEVEL,
-    MOST_MORE_SEEDS,
-    Verdict,
-    decide,
-    holm,
-    more_seeds,
-    power,
-    seeds_needed,
-)
+from analysis.statistics.races import raced
+from analysis.statistics.verdicts import MOST_MORE_SEEDS, more_seeds, power, seeds_needed
+from cktf.looks import Race, Spending
+from cktf.verdicts import LEVEL, Verdict, decide, holm
 
 Floats = NDArray[np.float64]
 Seed = int | list[int]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 
 SEEDS = (3, 5, 8, 10)
+LOOKS = (5, 8, 12, 20)
+"""Seeds at the looks of a race."""
+
 CHUNK = 1000
 """Studies that are held at a time."""
 
@@ -73,6 +71,7 @@ class Scenario:
         missing: Chance that a trial, of any arm, has no result.
         worst_missing: Share of the lowest own parts of the arms, not of the baseline, that have no result.
         half_effect: True effect of every second arm, in standard deviations of the paired differences.
+        first_effect: The same of the first arm.
     """
 
     name: str
@@ -86,11 +85,13 @@ class Scenario:
     missing: float = 0.0
     worst_missing: float = 0.0
     half_effect: float = 0.0
+    first_effect: float = 0.0
 
     @property
     def effects(self) -> Floats:
         """True effects of the arms (arms,), in standard deviations of the paired differences."""
-        return self.half_effect * np.mod(np.arange(self.arms, dtype=np.float64), 2.0)
+        place = np.arange(self.arms, dtype=np.float64)
+        return np.asarray(self.half_effect * np.mod(place, 2.0) + self.first_effect * (place == 0))
 
     @property
     def paired_sd(self) -> float:
@@ -189,8 +190,7 @@ def null_rates(scenario: Scenario, studies: int, seed: Seed = 0) -> NullRates:
     for found, p_flip in scenario.chunks(seed, studies, true):
         for name, p in (("wrong", found.p), ("wrong_by_flips", p_flip)):
             said = decide(found.effect, holm(p), np.full_like(p, np.nan), maximise=True)
-            is_wrong = ((said == Verdict.HELPS) & (true <= 0)) | ((said == Verdict.HURTS) & (true >= 0))
-            shares[name].append(is_wrong.any(axis=1).astype(float))
+            shares[name].append(_is_wrong(said, true).any(axis=1).astype(float))
         low, high = (side / scenario.paired_sd for side in (found.low, found.high))
         is_given = ~np.isnan(low)
         holds = (is_given & (low <= true) & (true <= high)).sum(axis=1)
@@ -200,6 +200,11 @@ def null_rates(scenario: Scenario, studies: int, seed: Seed = 0) -> NullRates:
     if not scenario.flips_reach:
         rates["wrong_by_flips"] = Rate(np.nan, np.nan)
     return NullRates(**rates, unpaired=float(np.nanmedian(np.concatenate(unpaired))))
+
+
+def _is_wrong(words: NDArray[Any], true: Floats) -> NDArray[np.bool_]:
+    """Return which words (studies, arms) name the direction of an effect (arms,) that is none, or the other way."""
+    return np.asarray(((words == Verdict.HELPS) & (true <= 0)) | ((words == Verdict.HURTS) & (true >= 0)))
 
 
 def equivalence_rates(scenario: Scenario, delta: float, studies: int, seed: Seed = 0) -> tuple[Rate, Rate, Rate]:
@@ -261,7 +266,7 @@ def contrast_rates(
         found = paired_effects(sides[:, arm], sides[:, against], 1 - LEVEL / len(pairs))
         if margin is None:
             words = decide(found.effect, holm(found.p), np.full_like(found.p, np.nan), maximise=True)
-            is_wrong = ((words == Verdict.HELPS) & (true <= 0)) | ((words == Verdict.HURTS) & (true >= 0))
+            is_wrong = _is_wrong(words, true)
         else:
             is_wrong = (holm(one_sided_p(found, margin * scenario.paired_sd, 1)) < LEVEL) & (true <= margin)
         wrong.append(is_wrong.any(axis=1).astype(float))
@@ -279,6 +284,31 @@ def looks_rate(scenario: Scenario, looks: tuple[int, ...], studies: int, seed: S
         looked = [holm(paired_effects(values[..., :n], baseline[..., :n]).p) < LEVEL for n in looks]
         wrong.append(np.any(looked, axis=(0, 2)).astype(float))
     return Rate.over(wrong)
+
+
+def race_rates(
+    scenario: Scenario, spending: str, futility: float, studies: int, seed: Seed = 0, delta: float | None = None
+) -> tuple[Rate, Rate, float, float]:
+    """Return what races do that have looks at `LOOKS` seeds, and whose first arm may have an effect.
+
+    Returns:
+        How often a study errs about any arm (equivalent is wrong from ``delta`` paired deviations on); how often the
+        first arm is told to help; the mean seeds of the first arm; those of the others, of one arm alone NaN.
+    """
+    draws, true = np.random.default_rng(seed), scenario.effects
+    race = Race(LOOKS, spending, delta=None if delta is None else delta * scenario.paired_sd)
+    wrong, told, first, others = [], [], [], []
+    for begin in range(0, studies, CHUNK):
+        values, baseline = scenario.scores(draws, min(CHUNK, studies - begin), true)
+        seeds, words = raced(race, futility, values - baseline, LEVEL / scenario.arms)
+        is_wrong = _is_wrong(words, true) | ((words == Verdict.EQUIVALENT) & (np.abs(true) >= (delta or 0.0)))
+        wrong.append(is_wrong.any(axis=1).astype(float))
+        told.append((words[:, 0] == Verdict.HELPS).astype(float))
+        first.append(seeds[:, 0])
+        others.append(seeds[:, 1:])
+    rest = np.concatenate(others)
+    mean = float(rest.mean()) if rest.size else np.nan
+    return Rate.over(wrong), Rate.over(told), float(np.concatenate(first).mean()), mean
 
 
 def base_scenarios() -> list[Scenario]:
@@ -372,6 +402,40 @@ def print_looks(studies: int, seed: int) -> None:
             print(f"| {arms} | {named} | {rate} |", flush=True)
 
 
+def print_races(studies: int, seed: int) -> None:
+    """Print how often races err, and which seeds they save, beside a study of as many seeds that is judged once."""
+    print(
+        "| arms | effect of the first | looks spend | futility | wrong, % | first arm told, % | at once, % "
+        "| its seeds | seeds of the others |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    ways = [*((spending, 0.0) for spending in Spending), (Spending.POWER2, 0.1)]
+    for arms in (1, 5, 20):
+        for effect in (0.0, 0.5, 1.0, 2.0):
+            at_once = 100 * power(np.array(effect), np.array(LOOKS[-1]), LEVEL / arms)
+            for spending, futility in ways if effect in (0.0, 1.0) else ways[-1:]:
+                scenario = Scenario("normal", LOOKS[-1], arms, first_effect=effect)
+                wrong, told, first, others = race_rates(scenario, spending, futility, studies, [seed, arms])
+                rest = "–" if np.isnan(others) else f"{others:.1f}"
+                print(
+                    f"| {arms} | {effect:g} sd | {spending} | {futility:g} | {wrong} | {told} | {at_once:.1f} "
+                    f"| {first:.1f} | {rest} |",
+                    flush=True,
+                )
+    for missing in (0.1, 0.3):
+        scenario = Scenario("normal", LOOKS[-1], 5, missing=missing)
+        wrong, *_ = race_rates(scenario, Spending.POWER2, 0.1, studies, [seed, 5])
+        print(f"| 5, {missing:.0%} of all trials without result | 0 sd | power2 | 0.1 | {wrong} | | | | |", flush=True)
+    for arms in (1, 5, 20):
+        for effect in (0.0, 1.0):
+            scenario = Scenario("normal", LOOKS[-1], arms, first_effect=effect)
+            wrong, told, first, others = race_rates(scenario, Spending.POWER2, 0.1, studies, [seed, arms], 1.0)
+            rest = "–" if np.isnan(others) else f"{others:.1f}"
+            print(
+                f"| {arms}, delta of 1 sd | {effect:g} sd | power2 | 0.1 | {wrong} | {told} | | {first:.1f} | {rest} |"
+            )
+
+
 def print_contrasts(studies: int, seed: int) -> None:
     """Print how often studies err whose arms are compared with one another, and what simultaneous intervals hold."""
     beside = tuple((arm + 1, arm) for arm in range(1, 10, 2))
@@ -420,6 +484,7 @@ TABLES: dict[str, Callable[[int, int], None]] = {
     "Contrasts of arms": print_contrasts,
     "Power": print_power,
     "Looking again": print_looks,
+    "Races": print_races,
     "How many more seeds": print_more_seeds,
 }
 """Title to what prints the table, of a number of studies and the seed of the simulation."""

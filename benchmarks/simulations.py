@@ -33,8 +33,9 @@ if __name__ == "__main__":  # a script's own folder is where Python looks first
 
 JUDGED = (
     *(f"analysis/statistics/{name}.py" for name in ("paired", "intervals", "arms", "verdicts", "interactions")),
-    *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks", "mixed_model")),
-    *(f"analysis/statistics/{name}.py" for name in ("both_questions", "crossed", "over_contexts")),
+    *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks")),
+    *(f"analysis/statistics/{name}.py" for name in ("crossed", "over_contexts", "races")),
+    *("cktf/verdicts.py", "cktf/looks.py"),
     *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts", "null_population")),
 )
 """Files that the numbers come from: those that judge, and those that simulate."""
@@ -93,8 +94,7 @@ def page(parts: dict[str, str], studies: dict[str, int], seed: int, minutes: flo
     counts = ", ".join(f"{count} by `{module}.py`" for module, count in studies.items())
     lines = [
         INTRODUCTION,
-        f"{datetime.now(UTC):%Y-%m-%d}, seed {seed}; studies a row: {counts} (of the mixed model a quarter). "
-        f"{minutes:.1f} minutes of one core.\n",
+        f"{datetime.now(UTC):%Y-%m-%d}, seed {seed}; studies a row: {counts}. {minutes:.1f} minutes of one core.\n",
         "| file | hash of its code |",
         "|---|---|",
         *(f"| {file} | {digest(ROOT / file)} |" for file in JUDGED),

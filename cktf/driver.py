@@ -155,6 +155,11 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
         raise NotExtensible("nothing to add: use --trials or --seeds, and a number")
     if (trials and spec.search is None) or (seeds and spec.search is not None and spec.confirm is None):
         raise NotExtensible("--trials are added to a search, and --seeds to a design, or a search with 'confirm:'")
+    if seeds and spec.race is not None:
+        raise NotExtensible(
+            f"--seeds: the study is a race, whose last look, at {spec.race.looks[-1]} seeds, spends what is left of "
+            "its level; a study with other seeds is launched with another --run-dir"
+        )
     changes: dict[str, object] = {"trials": spec.trials + trials} if trials else {}
     if seeds and spec.confirm:
         changes["confirm"] = spec.confirm.model_copy(update={"seeds": spec.confirm.seeds + seeds})

@@ -7,6 +7,7 @@ A ledger is a sequence of JSON lines, each of which is one row; the key ``kind``
     TeacherRow  "teacher"   the accuracy of a teacher, before its students' results
     EpochRow    "epoch"     one epoch of one trial
     EndRow      "end"       a trial's end: complete, pruned or failed, and why
+    LookRow     "look"      a look of a race: what is decided, and which arms get no more seeds
 
 Rows are only ever appended. If a trial has several rows of one epoch or several ends (a worker was lost, a failed
 trial was repeated), the last one holds; likewise for a teacher's rows. A study row comes first, and a trial's planned
@@ -87,6 +88,8 @@ class StudyRow(Row):
         margin: Of a one-sided alternative: by how much an arm must be better (or worse), in the unit of the metrics;
             below 0, by how much it may be the other way.
         is_afterthought: Whether the contrasts were chosen when the report was asked for.
+        looks: Of a race: the seeds after which it is judged; empty if it is none.
+        spending: Of a race (see `cktf.looks.Spending`).
         measures: Name of each further number of a trial that is judged (``test_ece``, ``flops``; see
             `EpochResult.measures`) to whether a larger one is better.
         measure_settings: Measure (``ece``) to its settings, as JSON.
@@ -130,6 +133,8 @@ class StudyRow(Row):
     alternative: str = field(default=Alternative.TWO_SIDED, metadata={"allowed": tuple(Alternative)})
     margin: float = 0.0
     is_afterthought: bool = False
+    looks: list[int] = field(default_factory=list)
+    spending: str = ""
     measures: dict[str, bool] = field(default_factory=dict)
     measure_settings: dict[str, str] = field(default_factory=dict)
     sampler: str = ""
@@ -364,4 +369,25 @@ class EndRow(Row):
     time: float = 0.0
 
 
-ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, TeacherRow, EpochRow, EndRow)}
+@dataclass(frozen=True, kw_only=True)
+class LookRow(Row):
+    """A look of a race, written before it acts: the arms that it takes out are planned no more.
+
+    Attributes:
+        number: Of the look, from 1.
+        seeds: Seeds that every arm of the race has ended.
+        comparisons: ``arm_id``, ``against_id``, ``n_pairs``, ``effect``, sequential ``p``, ``p_adjusted`` and
+            ``verdict`` of each comparison; numbers are null where nothing could be tested.
+        out: Arm to why it gets no more seeds.
+        time: Seconds since the epoch (UTC).
+    """
+
+    kind: ClassVar[str] = "look"
+    number: int
+    seeds: int
+    comparisons: list[dict[str, Any]]
+    out: dict[str, str]
+    time: float = 0.0
+
+
+ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, TeacherRow, EpochRow, EndRow, LookRow)}

@@ -18,6 +18,7 @@ FLOOR = {
         "foreign_options",
         "ledger_lines",
         "locks",
+        "looks",
         "mapped_arrays",
         "names",
         "plugins",
@@ -27,6 +28,7 @@ FLOOR = {
         "seeding",
         "settings",
         "storage",
+        "verdicts",
     )
 }
 ROOMS = (
@@ -65,7 +67,10 @@ ANALYSIS = (
 )
 ANALYSIS_MAY_IMPORT = {
     f"cktf.{name}"
-    for name in ("credentials", "errors", "foreign_options", "ledger_lines", "names", "row_values", "rows", "storage")
+    for name in (
+        *("credentials", "errors", "foreign_options", "ledger_lines", "looks", "names", "row_values", "rows"),
+        *("storage", "verdicts"),
+    )
 }
 ONLY_IN = {
     "ray": {"cktf.cluster"},

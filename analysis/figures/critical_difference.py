@@ -10,9 +10,9 @@ import altair as alt
 
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, data, numbers, rows_of
 from analysis.statistics.ranks import FRIEDMAN
-from analysis.statistics.verdicts import LEVEL
 from analysis.study_tables import StudyTables
 from analysis.wording import p_words
+from cktf.verdicts import LEVEL
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_ti
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
 from analysis.statistics.intervals import half_width
 from analysis.statistics.paired import direction
-from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, quantity
 from cktf.names import arm_label
 from cktf.rows import Family
+from cktf.verdicts import LEVEL, Verdict
 
 MAX_ARMS = 60
 """Rows that are drawn."""
@@ -64,7 +64,8 @@ def record(results: StudyTables) -> Forest | None:
     study = results.facts.study
     shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_pairs": "n"}).replace([np.inf, -np.inf], np.nan)
     shown_share = float(shown["confidence"].iloc[0])
-    if study.delta:  # the interval that goes with equivalent
+    has_thick = study.delta and not results.facts.is_looked_at
+    if has_thick:  # the interval that goes with equivalent
         shown_share = 1 - 2 * LEVEL
         half = half_width(shown["sd"].where(shown["p"].notna()).to_numpy(), shown["n"].to_numpy(), shown_share)
         shown = shown.assign(low=shown["effect"] - half, high=shown["effect"] + half)
@@ -92,7 +93,7 @@ def record(results: StudyTables) -> Forest | None:
             reading = f" An effect whose thin interval {'leaves out 0 is told from it' if not sign else ''}"
             reading += f"lies {'above' if sign > 0 else 'below'} {bound:g} is decided" if sign else ""
             reading += "; Holm's method may tell more."
-        if study.delta:
+        if has_thick:
             reading += " Equivalent goes with the 90% interval."
     together = "arms together" if study.family == Family.STUDY else "arms of a context together"
     without = any(row["effect"] is None for row in rows)

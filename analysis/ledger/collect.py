@@ -95,6 +95,7 @@ def ledger_tables(run: str | os.PathLike[str], engine: Engine = parsed_here) -> 
         raise InputError(f"{os.fspath(run)}/{name}: is not UTF-8 text") from None
     facts = Facts(
         launches=ledger.launches,
+        looks=ledger.looks,
         study_file=study_file,
         teachers=list(ledger.teachers.values()),
         torn_lines=sum(segment.end < segment.size for segment in segments),

@@ -19,7 +19,7 @@ from pyarrow import fs
 from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
 from cktf.errors import InputError
 from cktf.ledger_lines import SEGMENT, RowReader, is_row
-from cktf.rows import EndRow, PlannedRow, Stage, StudyRow, TeacherRow
+from cktf.rows import EndRow, LookRow, PlannedRow, Stage, StudyRow, TeacherRow
 from cktf.storage import AT_ONCE, is_local, open_folder, read
 
 PIECE_BYTES = 8 * 2**20
@@ -85,12 +85,14 @@ class Ledger:
     Attributes:
         launches: Study rows in order.
         planned: Trial to its planned row, in the order of first planning.
+        looks: Looks of a race, in order.
         teachers: Teacher to the last row that says how well it does.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
         first_planned: Trial to the `PLACE` of its first planned row; that of a teacher too, which nothing else counts.
     """
 
     launches: list[StudyRow] = field(default_factory=list)
+    looks: list[LookRow] = field(default_factory=list)
     planned: dict[str, PlannedRow] = field(default_factory=dict)
     teachers: dict[str, TeacherRow] = field(default_factory=dict)
     ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
@@ -109,6 +111,8 @@ class Ledger:
             match reader.read(line, f"ledger/{segment}"):
                 case StudyRow() as row:
                     ledger.launches.append(row)
+                case LookRow() as row:
+                    ledger.looks.append(row)
                 case PlannedRow() as row:
                     ledger.first_planned.setdefault(row.trial_id, place)
                     if row.stage == Stage.TEACHER:

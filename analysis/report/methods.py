@@ -10,10 +10,12 @@ from analysis.report.reading import (
     family_text,
     held_for_text,
     images_text,
+    looks_text,
     open_text,
     reading_text,
     scope_text,
     sides_text,
+    test_text,
 )
 from analysis.report.table import SMOKE
 from analysis.report.tables.comparisons import rank_test_text
@@ -27,9 +29,9 @@ from analysis.statistics.interactions import models_and_family
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.over_teachers import TEACHER_SEED, are_crossed
 from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED
-from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.wording import counted, quantity
 from cktf.rows import SCHEMA_VERSION, Alternative, Family, Stage, Status
+from cktf.verdicts import LEVEL, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +101,9 @@ def methods_text(results: Results) -> str:
             "family": family_text(results),
             "is_one_sided": study.alternative != Alternative.TWO_SIDED,
             "sides": sides_text(study) or ", two-sided, in every study and",
+            "test": test_text(results),
+            "interval": "repeated" if study.looks else "the mixture t's" if facts.is_extended else "Student's",
+            "looked": looks_text(results),
             "is_tested": effects["p"].notna().any(),
             "num_effects": len(effects),
             "scope": scope_text(results),

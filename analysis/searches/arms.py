@@ -25,10 +25,8 @@ def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRo
     """Return the arms of a search that have ended, in the order of planning.
 
     As in the search itself, an arm is pruned if one of its seeds is, else failed if one is or has no finite score.
-
-    A pruned arm has a score, too, but one of fewer epochs, which must not be compared with those of others at their
-    end. It stands behind all complete arms; among pruned arms those stand first that came further, then those that were
-    better where they ended. That is the order that Optuna's TPE sampler reckons with.
+    Pruned arms, whose scores are of fewer epochs, rank behind all complete ones: those first that came further, then
+    those that were better where they ended, as Optuna's TPE sampler has it.
 
     Args:
         trials: As `analysis.load` gives them; only those of a search's own stage are read.

@@ -34,11 +34,9 @@ def confirmed(
 ) -> pd.DataFrame:
     """Return every confirmed arm's score in the search beside its mean at fresh seeds.
 
-    The best of many noisy scores owes part of its rank to luck, which does not come again: the winner's curse. That is
-    ``selection_luck``, estimated from how much the arms of the search differ beside how much a run does by itself.
-    ``above_fresh`` is another thing: the search score minus the mean at fresh seeds, which also holds the luck of the
-    search's seeds. All arms of a search share these, often there is but one, and no interval says how lucky it was. The
-    effect against the baseline, which was confirmed at the same seeds, is of the metric that is reported.
+    The best of many noisy scores owes part of its rank to luck, which does not come again: ``selection_luck``.
+    ``above_fresh``, the search score minus the mean at fresh seeds, also holds the luck of the search's seeds, which
+    all its arms share. The effect against the baseline is of the metric that is reported.
 
     Args:
         trials: As `analysis.load` gives them; or a plain table with a column ``stage``, ``search`` or ``confirm``.
@@ -64,7 +62,7 @@ def confirmed(
         trials = trials_of(trials, metric=metric, what="confirmed", baseline=baseline)
     if effects is None:
         effects = effects_of(trials, metric=metric, maximise=maximise)
-    needed = ("arm_id", "metric", "effect", "low", "high", "verdict")
+    needed = ["arm_id", "metric", "effect", "low", "high", "verdict"]
     check_columns(effects, needed, what="confirmed", source="effects, as analysis.effects gives them")
     pool = reported(trials)
     pool = pool[pool["stage"] == Stage.CONFIRM]
@@ -72,20 +70,15 @@ def confirmed(
     searched = leaderboard(trials, metric=metric, maximise=maximise)[["arm_id", "rank", "n", "score"]]
     searched = searched.rename(columns={"n": "n_search", "score": "search_score"})
     fresh = grouped_estimates(complete(pool, metric), ["arm_id"], metric)
-    compared = effects[list(needed)].rename(
-        columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
-    )
+    renamed = {"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
     found = arms
-    for part in (searched, fresh, compared):
+    for part in (searched, fresh, effects[needed].rename(columns=renamed)):
         found = found.merge(part, on="arm_id", how="left")
     sign = 1 if maximise else -1
     values = complete(pool, metric).pivot(index="arm_id", columns="seed", values=metric).to_numpy(np.float64)
-    luck = selection_luck(
-        found["search_score"].to_numpy(np.float64),
-        searched["search_score"].to_numpy(np.float64),
-        found["n_search"].to_numpy(np.float64),
-        run_variance(values),
-    )
+    columns_of = (found["search_score"], searched["search_score"], found["n_search"])
+    score, every, n_search = (column.to_numpy(np.float64) for column in columns_of)
+    luck = selection_luck(score, every, n_search, run_variance(values))
     found = found.assign(
         metric=metric,
         confidence=CONFIDENCE,
@@ -101,17 +94,14 @@ def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.Dat
     """Return a plain table of a search and its confirmation as trials; an arm has one id in both."""
     check_columns(table, ("stage",), what="confirmed", source="a plain table with a column 'stage'")
     stages = (Stage.SEARCH, Stage.CONFIRM)
-    for row, cell in enumerate(table["stage"], 1):
-        if cell not in stages:
-            raise InputError(
-                f"the table: column 'stage' must be one of {', '.join(stages)}; row {row} has {shown(cell)}"
-            )
+    if not set(table["stage"]) <= set(stages):
+        row, cell = next((row, cell) for row, cell in enumerate(table["stage"], 1) if cell not in stages)
+        raise InputError(f"the table: column 'stage' must be one of {', '.join(stages)}; row {row} has {shown(cell)}")
     parts = []
-    for stage in stages:
+    for stage, named in zip(stages, (None, baseline), strict=True):
         rows = table[table["stage"] == stage]
         if not len(rows):
             raise InputError(f"the table: no row has the stage {stage.value!r}")
-        named = baseline if stage == Stage.CONFIRM else None
         what = f"the rows of stage {stage.value!r}"
         parts.append(as_trials(rows, metric=metric, baseline=named, what=what).assign(stage=stage.value))
     pool = pd.concat(parts, ignore_index=True)

@@ -4,13 +4,13 @@ A forest of regression trees learns the score from the levels. Each tree parts t
 leaves, and predicts one score in each; so the mean of its predictions over all other factors, and the variance of that
 mean along one factor (their section 3.2), are sums over its leaves.
 
-Its numbers are those of Optuna's evaluator with the same forest, but for choices: Optuna integrates over the corners of
-their one-hot cube, most of which are no choice; this over the choices. The time that Optuna's takes grows with the
-square of the number of arms, too fast for a bootstrap; here, leaves are sorted along a factor and summed up once.
+Optuna's evaluator gives the same numbers, but for choices (it integrates over the corners of their one-hot cube, most
+of which are none), in a time that grows with the square of the number of arms, too fast for a bootstrap.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,19 +26,6 @@ class Factor:
     low: float = 0.0
     high: float = 1.0
     num_choices: int = 0
-
-
-@dataclass(frozen=True)
-class _Leaves:
-    """The leaves of all trees of a forest: the tree and the predicted score of each (leaves,), and its bounds.
-
-    The bounds are those in each column of the forest's input (leaves, columns).
-    """
-
-    tree: NDArray[np.int64]
-    value: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
 
 
 def fanova(
@@ -69,35 +56,35 @@ def fanova(
 
     encoded, bounds, columns = _encoded(levels, factors)
     forest = RandomForestRegressor(num_trees, max_depth=MAX_DEPTH, random_state=seed).fit(encoded, scores)
-    leaves = _leaves([estimator.tree_ for estimator in forest.estimators_], bounds)
+    tree, value, lows, highs = _leaves([estimator.tree_ for estimator in forest.estimators_], bounds)
 
     allowed = [
-        _choices(leaves.low[:, where], leaves.high[:, where]) if factor.num_choices else None
+        _choices(lows[:, where], highs[:, where]) if factor.num_choices else None
         for factor, where in zip(factors, columns, strict=True)
     ]
     # (leaves, factors): the part of a factor's levels that a leaf holds.
     part = np.column_stack(
         [
-            (leaves.high[:, where.start] - leaves.low[:, where.start]) / (factor.high - factor.low)
+            (highs[:, where.start] - lows[:, where.start]) / (factor.high - factor.low)
             if choices is None
             else choices.mean(axis=1)
             for factor, where, choices in zip(factors, columns, allowed, strict=True)
         ]
     )
     volume = part.prod(axis=1)
-    mean = np.bincount(leaves.tree, volume * leaves.value, num_trees)
-    deviation = leaves.value - mean[leaves.tree]
-    total = np.bincount(leaves.tree, volume * deviation**2, num_trees)
+    mean = np.bincount(tree, volume * value, num_trees)
+    deviation = value - mean[tree]
+    total = np.bincount(tree, volume * deviation**2, num_trees)
     explained = np.empty((len(factors), num_trees))
     for index, (factor, where, choices) in enumerate(zip(factors, columns, allowed, strict=True)):
         # What a leaf adds to the mean over all other factors, wherever along this factor it reaches.
         height = volume * deviation / part[:, index]
         if choices is None:
-            low, high = leaves.low[:, where.start], leaves.high[:, where.start]
-            along = _variance_along(leaves.tree, height, low, high, num_trees)
+            low, high = lows[:, where.start], highs[:, where.start]
+            along = _variance_along(tree, height, low, high, num_trees)
             explained[index] = along / (factor.high - factor.low)
         else:
-            sums = [np.bincount(leaves.tree, height * choice, num_trees) for choice in choices.T]
+            sums = [np.bincount(tree, height * choice, num_trees) for choice in choices.T]
             explained[index] = np.square(sums).mean(axis=0)
     if not (total > 0).any():
         return np.full(len(factors), np.nan)
@@ -123,8 +110,13 @@ def _encoded(
     return np.hstack(parts), np.array(bounds), columns
 
 
-def _leaves(trees: Sequence[object], bounds: NDArray[np.float64]) -> _Leaves:
-    """Return the leaves of scikit-learn's trees, found breadth-first in all trees at once."""
+def _leaves(trees: Sequence[object], bounds: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """Return the leaves of scikit-learn's trees, found breadth-first in all trees at once.
+
+    Returns:
+        The tree and the predicted score of each (leaves,), and its bounds in each column of the input (leaves,
+        columns), low and high.
+    """
     sizes = np.array([tree.node_count for tree in trees])  # type: ignore[attr-defined]
     roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     left, right, feature, threshold, value = (
@@ -142,7 +134,7 @@ def _leaves(trees: Sequence[object], bounds: NDArray[np.float64]) -> _Leaves:
             low[children], high[children] = low[level], high[level]
         high[below, feature[level]] = low[above, feature[level]] = threshold[level]
         level = np.concatenate([below, above])
-    return _Leaves(tree[is_leaf], value[is_leaf], low[is_leaf], high[is_leaf])
+    return tree[is_leaf], value[is_leaf], low[is_leaf], high[is_leaf]
 
 
 def _choices(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:

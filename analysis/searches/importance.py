@@ -1,29 +1,17 @@
 """How much each factor of a search mattered for its score, and how far that can be told from so many arms.
 
-Two methods ask two questions. PED-ANOVA (Watanabe, Bansal, Hutter 2023; by Optuna, with conditional factors as in its
-condPED-ANOVA) asks which factors set the best tenth of the arms apart from all arms that were tried; its shares are a
-split among the factors, which sums to one. fANOVA (Hutter, Hoos, Leyton-Brown 2014; see `analysis.searches.fanova`)
-asks how much of the score's variance over the whole domain a factor explains by itself; the rest, one minus the sum of
-its shares, is that of the factors' interactions and has a row of its own. It judges only factors that every arm has.
-Factors that were searched on a logarithmic scale are seen on it by both.
+PED-ANOVA (Watanabe, Bansal, Hutter 2023; by Optuna, with conditional factors) asks which factors set the best tenth of
+the arms apart from all that were tried; its shares sum to one. fANOVA (Hutter, Hoos, Leyton-Brown 2014; see
+`analysis.searches.fanova`) asks how much of the score's variance over the whole domain a factor that every arm has
+explains by itself; the rest is that of interactions.
 
-**Pruned arms** are most of the bad ones. To leave them out, as Optuna's evaluators do, means to ask what mattered among
-the good arms: what made the others bad is hardly seen. Nor can their last scores stand beside those of complete arms,
-since they are of fewer epochs. So:
+Pruned arms are most of the bad ones, so both judge them, too: PED-ANOVA as tried and not among the best (where fewer
+arms are complete than make a tenth, that is not known); fANOVA compares all arms after the last epoch that all of them
+have done, where factors that act late look smaller than they are. Failed arms are left out.
 
-- PED-ANOVA needs to know of an arm no more than whether it is among the best. A pruned one was behind its peers when it
-  was ended, so it counts as tried and as not among the best. Where fewer arms are complete than make a tenth of all,
-  the best tenth is not known, and nothing is said.
-- fANOVA needs scores that can be compared. Where an arm was pruned, all arms are compared after the last epoch that all
-  of them have done, ``after_epoch``; factors that act late look smaller there than they are.
-
-Failed arms are left out: an arm may fail for reasons that are not its levels'.
-
-**Intervals** are percentiles of the bootstrap over arms, the evaluators' own draws fixed. They say how far the shares
-move with the arms that happened to be tried. A sample in which the best tenth is not known, or all scores are equal,
-tells nothing and is left out. They take arms for independent, which those of a sampler that learns are
-not; and a share is never negative, so that a factor without any influence has an interval above zero. What they do not
-show: a forest that has seen few arms takes part of the scores' noise for interactions, or for single factors.
+Intervals are percentiles of the bootstrap over arms, of the samples that tell anything. They take arms for independent,
+which those of a sampler that learns are not, and a share is never negative: that of a factor without influence has an
+interval above zero.
 """
 
 import math
@@ -67,6 +55,11 @@ NUM_TREES = 64
 NUM_TREES_OF_A_RESAMPLE = 16
 """Trees for each sample of the bootstrap. A share is a mean over trees, so their number does not shift it: fewer make
 it scatter more, hence the interval a little wider, never narrower, in a quarter of the time."""
+
+FEWER_TREES = (
+    f" (fANOVA: forests of {NUM_TREES_OF_A_RESAMPLE} trees, of {NUM_TREES} for the share itself, so that the intervals "
+    "are a little too wide)"
+)
 
 INTERACTIONS = "interactions"
 """Name of fANOVA's row of what no factor explains by itself."""
@@ -121,12 +114,11 @@ def importance(
         seed: Of the bootstrap's draws, of the forest's, and of the choice of arms where there are too many.
 
     Returns:
-        ``method``, ``factor``, ``importance`` (of ``ped-anova`` a split, which sums to one; of ``fanova`` shares of the
-        score's variance, which sum to one with the row `INTERACTIONS`, there where two factors or more are judged; NaN
-        where ``reason`` says why), ``low`` and ``high`` of its interval, ``first`` (share of the resamples in which no
-        other factor has more; NaN of interactions), ``after_epoch`` (scored epochs after which the arms are compared;
-        NaN: after their last), ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most important first
-        within a method, interactions last. Empty where nothing was searched.
+        ``method``, ``factor``, ``importance`` (of ``fanova`` with a row `INTERACTIONS`, where two factors or more are
+        judged; NaN where ``reason`` says why), ``low`` and ``high`` of its interval, ``first`` (share of the resamples
+        in which no other factor has more; NaN of interactions), ``after_epoch`` (scored epochs after which the arms are
+        compared; NaN: after their last), ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most
+        important first within a method, interactions last. Empty where nothing was searched.
 
     Raises:
         InputError: If a column is missing or does not hold what it must, an arm has several levels of a factor, the
@@ -135,11 +127,8 @@ def importance(
     if study is None:
         arms, study = plain_search(trials, metric, factors, log_factors, maximise)
         return importance_of_arms(arms, NOT_ON_THE_WAY, study, seed=seed)
-    if not isinstance(study, StudyRow):
-        told = f"importance takes the study that was searched, a StudyRow; got {type(study).__name__}"
-        raise InputError(told)
-    if epochs is None:
-        raise InputError("importance takes epochs, as analysis.load gives them; got NoneType")
+    if not isinstance(study, StudyRow) or epochs is None:
+        raise InputError("importance of trials takes their epochs and study (in Python: results.facts.study) too")
     check_trials(trials, study.metric, what="importance")
     read = ("trial_id", "epoch", study.metric)
     check_columns(epochs, read, what="importance", source="epochs, as analysis.load gives them")
@@ -157,13 +146,9 @@ def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: Stud
     scores, after_epoch = _comparable_scores(judged, on_the_way)
     counts = {f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)}
     by_ped_anova = _shares(len(judged), factors, factors, partial(_ped_anova, judged, study), seed)
-    by_fanova = _shares(
-        len(judged), factors, everywhere, partial(_fanova, judged, study, scores, seed), seed, with_rest=True
-    )
-    tables = [
-        by_ped_anova.assign(method="ped-anova"),
-        by_fanova.assign(method="fanova", after_epoch=after_epoch),
-    ]
+    by_forest = partial(_fanova, judged, study, scores, seed)
+    by_fanova = _shares(len(judged), factors, everywhere, by_forest, seed, with_rest=True)
+    tables = [by_ped_anova.assign(method="ped-anova"), by_fanova.assign(method="fanova", after_epoch=after_epoch)]
     found = pd.concat(tables, ignore_index=True).assign(confidence=CONFIDENCE, **counts)
     return typed(found, COLUMNS)
 
@@ -178,12 +163,7 @@ def importance_text(found: pd.DataFrame) -> str:
         f"of them pruned; {counts['n_failed']} failed ones are left out).",
         *(text for method, text in MEANINGS.items() if method in methods),
         f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing"
-        + (
-            f" (fANOVA: forests of {NUM_TREES_OF_A_RESAMPLE} trees, of {NUM_TREES} for the share itself, so that the "
-            "intervals are a little too wide)."
-            if "fanova" in methods
-            else "."
-        ),
+        f"{FEWER_TREES if 'fanova' in methods else ''}.",
         "A share cannot be negative, so that a factor without influence, too, has an interval above 0.",
     ]
     if counts["n_complete"] + pruned > MAX_ARMS:
@@ -306,8 +286,8 @@ def _fanova(
     """Return the evaluator of these arms, of which each has a score, and factors."""
     if not np.isfinite(scores).all():
         raise _UnknownError("there is no epoch that all arms have done")
-    if np.ptp(scores) == 0 or not factors:
-        raise _UnknownError("all arms have the same score" if factors else "no factor is one of every arm")
+    if np.ptp(scores) == 0:
+        raise _UnknownError("all arms have the same score")
     try:
         import sklearn  # noqa: F401
     except ImportError:

@@ -31,11 +31,7 @@ def ped_anova(arms: Sequence[Tried], best: float) -> dict[str, float]:
 
 
 class _Arms(InMemoryStorage):
-    """A storage of one study, whose trials are the arms.
-
-    To add trials to a study copies each deeply, which takes longer than to judge them; and to create one is announced,
-    unless the log level of the user's process were changed.
-    """
+    """A storage of one study, whose trials are the arms: to add them to a usual one takes longer than to judge them."""
 
     def __init__(self, arms: Sequence[Tried]) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -15,9 +16,6 @@ from analysis.statistics.cells import no_number, number, status_in, whole_number
 from cktf.errors import InputError, shown
 from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status
-
-TELL_WHEN = {"epoch", "epochs", "step", "steps", "iteration", "iterations", "time", "timestamp"}
-"""Columns whose rows are one trial's at several times."""
 
 REPORTED_STAGES = (Stage.DESIGN, Stage.CONFIRM)
 """Stages whose arms were fixed before any of their results was seen; the others' scores are selected."""
@@ -157,18 +155,15 @@ def as_trials(
         context, arm, seed = trials[identity].iloc[twice.argmax()]
         raise InputError(
             f"{what}: arm {shown(arm)}{_within(context)} has several rows at seed {seed}; an arm has one row at each "
-            f"seed, the last epoch's{_told_apart(trials, metric, called)}"
+            "seed, the last epoch's; each fold or data set is a context (--context COLUMN; in Python: column 'context')"
         )
     wanted = tidy_name("baseline" if baseline is None else baseline)
     is_baseline = trials["arm"] == wanted
     for context, rows in trials.groupby("context", sort=False).groups.items():
         if baseline is not None and not is_baseline[rows].any():
-            names = trials.loc[rows, "arm"].unique()
-            alike = [name for name in names if name.casefold() == wanted.casefold()]
-            hint = f"; {alike[0]!r} differs by capitals alone" if alike else ""
             raise InputError(
                 f"{what}: no arm is called {shown(wanted)}{_within(context)}, which is to be the baseline; there are: "
-                f"{listed(names)}{hint}"
+                f"{listed(trials.loc[rows, 'arm'].unique())}"
             )
     values = _numbers(trials[metric], called.get(metric, metric), what)
     statuses = np.where(np.isfinite(values), Status.COMPLETE, Status.FAILED).astype(object)
@@ -211,23 +206,6 @@ def _within(context: object) -> str:
     return f" in context {shown(context)}" if context else ""
 
 
-def _told_apart(trials: pd.DataFrame, metric: str, called: Mapping[str, str]) -> str:
-    """Return how rows of one arm and seed can be told apart, where a column does it, as a hint."""
-    if trials["context"].ne("").any():
-        return ""
-    for name in trials.columns:
-        told = called.get(name, name)
-        is_taken = name in ("context", "arm", "seed", metric) or str(told).lower() in TELL_WHEN
-        if is_taken or list(trials.columns).count(name) > 1:
-            continue
-        # A fold has rows of all arms; what differs from row to row tells nothing apart but rows.
-        column = trials[name].astype(str)
-        is_of_many = column.nunique() <= len(trials) / 2
-        if is_of_many and not trials.assign(context=column).duplicated(["context", "arm", "seed"]).any():
-            return f"; or each {told} is a context: --context {told} (in Python: a column 'context')"
-    return ""
-
-
 def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
     """Return seeds as whole numbers where all cells are such, in whatever type or text; else the tidied texts."""
     found: list[int] = []
@@ -244,77 +222,54 @@ def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
 def _numbers(column: "pd.Series[Any]", metric: str, what: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """Return the cells of the metric as numbers; NaN where there is none."""
     values = np.full(len(column), np.nan)
-    is_missing = column.isna().to_numpy()
-    for row, cell in enumerate(column.astype(object)):
-        if is_missing[row]:
-            continue
-        value = _number(cell)
+    cells = column.astype(object).to_numpy()
+    for row in np.flatnonzero(column.notna()):
+        cell = cells[row]
+        value = None
+        if isinstance(cell, str):
+            value = number(tidy_name(cell))
+        elif isinstance(cell, int | float | np.integer | np.floating | np.bool_ | Decimal | Fraction):
+            with suppress(ValueError, OverflowError):  # a signalling NaN; an integer of hundreds of digits
+                value = float(cell)
         if value is None:
-            raise InputError(no_number(what, metric, row + 1, cell))
+            raise InputError(no_number(what, metric, int(row) + 1, cell))
         values[row] = value
     return values
 
-
-def _number(cell: object) -> float | None:
-    """Return a cell as a number; None where it is none."""
-    if isinstance(cell, str):
-        return number(tidy_name(cell))
-    if not isinstance(cell, int | float | np.integer | np.floating | np.bool_ | Decimal | Fraction):
-        return None
-    try:
-        return float(cell)
-    except (ValueError, OverflowError):  # a signalling NaN; an integer of hundreds of digits
-        return None
-
-
-FEWEST, MOST = 50.0, 200.0
-"""Ratio of two means between which it is about a hundred."""
-
-MOST_COMPARED = 300
-"""Arms that are all compared with one another; more are compared with the baselines alone."""
 
 MOST_TOLD = 3
 """Pairs that are named."""
 
 
 def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None) -> list[str]:
-    """Return sentences on arms of which one has about a hundred times the scores of the other.
+    """Return a sentence on scores of which one is about a hundred times the other; none where there are none.
 
-    Arms are compared within their context, baselines over the contexts as well; within an arm, the seeds.
+    Compared are an arm and its context's baseline, the baselines of two contexts, and the seeds of an arm.
 
     Args:
-        trials: As `analysis.statistics.any_table.as_trials` gives them.
+        trials: As `as_trials` gives them.
         metric: Column of the scores.
-        called: What sentences call the metric; None: as its column.
+        called: What the sentence calls the metric; None: as its column.
     """
     called = called or metric
     scored = trials[trials["status"] == Status.COMPLETE]
-    scores = {
-        (str(context), str(arm)): rows.tolist()
-        for (context, arm), rows in scored.groupby(["context", "arm"], sort=False)[metric]
-    }
+    scores = scored.groupby(["context", "arm"], sort=False)[metric].agg(["mean", "min", "max"])
     baselines = {*scored.loc[scored["is_baseline"], "arm"]}
-    means = {key: sum(values) / len(values) for key, values in scores.items()}
-    # The baseline first, so that an arm is rather told beside it than beside another arm.
-    order = sorted(means, key=lambda key: key[1] not in baselines)
-    num_first = sum(key[1] in baselines for key in order) if len(order) > MOST_COMPARED else len(order)
-    pairs = [
-        (first, second)
-        for place, first in enumerate(order[:num_first])
-        for second in order[place + 1 :]
-        if (first[0] == second[0] or (first[1] == second[1] and first[1] in baselines))
-        and _is_hundredfold(means[first], means[second])
-    ]
-    beside = {second for first, second in pairs if first[1] in baselines}
-    pairs = [pair for pair in pairs if pair[0][1] in baselines or not beside.intersection(pair)]
+    first: dict[Any, Any] = {}  # the baseline of each context, or its first arm
+    for context, arm in sorted(scores.index, key=lambda key: key[1] not in baselines):
+        first.setdefault(context, (context, arm))
+    others = [key for key in first.values() if key[1] in baselines]
+    pairs = [(others[0], key) for key in others[1:]] + [(first[key[0]], key) for key in scores.index]
+    means = scores["mean"].to_dict()
     told = [
-        f"{_named(first)} has a mean {called} of {means[first]:.4g}, {_named(second)} of {means[second]:.4g}"
-        for first, second in pairs
+        f"{_named(*one)} has a mean {called} of {means[one]:.4g}, {_named(*other)} of {means[other]:.4g}"
+        for one, other in pairs
+        if _is_hundredfold(means[one], means[other])
     ]
     told += [
-        f"{_named(key)} has {called} {min(values):.4g} at one seed and {max(values):.4g} at another"
-        for key, values in scores.items()
-        if len(values) > 1 and _is_hundredfold(min(values), max(values))
+        f"{_named(*key)} has {called} {least:.4g} at one seed and {most:.4g} at another"
+        for key, _, least, most in scores.itertuples()
+        if _is_hundredfold(least, most)
     ]
     more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
     text = "; ".join(told[:MOST_TOLD])
@@ -322,12 +277,11 @@ def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None
 
 
 def _is_hundredfold(first: float, second: float) -> bool:
-    if not ((0 < first < math.inf and 0 < second < math.inf) or (-math.inf < first < 0 and -math.inf < second < 0)):
+    """Return whether one is 50 to 200 times the other, by logarithms, for a ratio may be too large for a number."""
+    if not (first * np.sign(second) > 0 and np.isfinite([first, second]).all()):
         return False
-    # Logarithms are subtracted, for a ratio may be too large or too small for a number.
-    return math.log(FEWEST) <= abs(math.log(abs(first)) - math.log(abs(second))) <= math.log(MOST)
+    return math.log(50) <= abs(math.log(abs(first)) - math.log(abs(second))) <= math.log(200)
 
 
-def _named(key: tuple[str, str]) -> str:
-    context, arm = key
+def _named(context: str, arm: str) -> str:
     return f"{arm!r} in {context!r}" if context else repr(arm)

@@ -53,20 +53,16 @@ def arms(
     found = pool.drop_duplicates("arm_id")[["context", "arm_id", "arm", "is_baseline"]]
     found = found.merge(grouped_estimates(complete(pool, metric), ["arm_id"], metric), on="arm_id", how="left")
     statuses = dict(iter(pool.groupby("arm_id", sort=False)["status"]))
+    states = [statuses[arm_id] for arm_id in found["arm_id"]]
+    named = zip(found["context"], found["arm"], strict=True)
     found = found.fillna({"n": 0}).assign(
         metric=metric,
         confidence=CONFIDENCE,
-        n_planned=[len(statuses[arm_id]) for arm_id in found["arm_id"]],
-        n_failed=[int((statuses[arm_id] == Status.FAILED).sum()) for arm_id in found["arm_id"]],
-        reference=[
-            (reference or {}).get(context, {}).get(arm, np.nan)
-            for context, arm in zip(found["context"], found["arm"], strict=True)
-        ],
+        n_planned=[len(own) for own in states],
+        n_failed=[int((own == Status.FAILED).sum()) for own in states],
+        reference=[(reference or {}).get(context, {}).get(arm, np.nan) for context, arm in named],
     )
-    found["reason"] = [
-        _reason(int(n), low, statuses[arm_id])
-        for n, low, arm_id in zip(found["n"], found["low"], found["arm_id"], strict=True)
-    ]
+    found["reason"] = [_reason(int(n), *of_arm) for n, *of_arm in zip(found["n"], found["low"], states, strict=True)]
     return typed(found, COLUMNS)
 
 

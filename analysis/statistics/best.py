@@ -7,8 +7,8 @@ from analysis.statistics.any_table import complete, reported, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import RELATIVE_ROUNDING
 from analysis.statistics.paired import paired_effects
-from analysis.statistics.verdicts import LEVEL, holm
 from analysis.wording import larger_is_better
+from cktf.verdicts import LEVEL, holm
 
 COLUMNS = columns(
     """
@@ -49,12 +49,10 @@ def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool 
         maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
 
     Returns:
-        One row for each context and arm that has a result, in the order of planning: ``is_best`` (has the best mean, of
-        the arms with results at `FEWEST_SEEDS` seeds; equal ones all have it), ``n_pairs`` (seeds shared with the best,
-        of equals the first), ``difference`` (mean over them, from the best), ``p`` and ``p_holm`` (of the paired t
-        test, two-sided; adjusted over the context's other arms; NaN where it cannot be made), ``is_among_best``: is not
-        told from the best at `FEWEST_SEEDS` seeds or more, or is the best. Where no arm has so many seeds, there is no
-        best.
+        One row for each context and arm that has a result, in the order of planning: ``is_best`` (has the best mean of
+        those at `FEWEST_SEEDS` seeds, if any), ``n_pairs`` (seeds shared with the first best), ``difference`` (mean
+        over them, from the best), ``p`` and ``p_holm`` (of the paired t test; adjusted over the context's other arms),
+        ``is_among_best``: is not told from the best at `FEWEST_SEEDS` seeds or more, or is the best.
 
     Raises:
         InputError: If the table lacks a column, the metric does not hold numbers, or the direction is not known.
@@ -63,7 +61,7 @@ def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool 
     maximise = larger_is_better(metric, maximise)
     pool = complete(reported(trials), metric)
     parts = []
-    for context, group in pool.groupby("context", sort=False):
+    for _, group in pool.groupby("context", sort=False):
         arms = group.drop_duplicates("arm_id")
         scores = group.pivot(index="arm_id", columns="seed", values=metric).reindex(arms["arm_id"])
         values = scores.to_numpy(np.float64)
@@ -82,19 +80,14 @@ def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool 
         is_equal = np.isnan(found.p) & (np.abs(found.effect) <= rounding)
         is_told = (p_holm < LEVEL) | (np.isnan(p_holm) & ~is_equal)
         parts.append(
-            pd.DataFrame(
-                {
-                    "context": context,
-                    "arm_id": arms["arm_id"].to_numpy(),
-                    "arm": arms["arm"].to_numpy(),
-                    "metric": metric,
-                    "is_best": is_best,
-                    "n_pairs": found.n_pairs,
-                    "difference": found.effect,
-                    "p": np.where(is_first, np.nan, found.p),
-                    "p_holm": p_holm,
-                    "is_among_best": is_best | ((found.n_pairs >= FEWEST_SEEDS) & ~is_told),
-                }
+            arms[["context", "arm_id", "arm"]].assign(
+                metric=metric,
+                is_best=is_best,
+                n_pairs=found.n_pairs,
+                difference=found.effect,
+                p=np.where(is_first, np.nan, found.p),
+                p_holm=p_holm,
+                is_among_best=is_best | ((found.n_pairs >= FEWEST_SEEDS) & ~is_told),
             )
         )
     return typed(pd.concat(parts, ignore_index=True) if parts else [], COLUMNS)

@@ -20,11 +20,11 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 
 _FAILED = re.compile(
-    r"fail(ed|ure|s)?|err(or|ors|ored)?|crash(ed|es)?|kill(ed)?|prun(ed|e)|time(d)?[ _-]?out|cancell?ed|abort(ed)?|oom"
-    r"|preempted|interrupted|diverged|exception|out of memory|stopped early|early stopped"
+    r"\b(fail(ed|ure|s)?|err(or|ors|ored)?|crash(ed|es)?|kill(ed)?|prun(ed|e)|time(d)?[ _-]?out|cancell?ed|abort(ed)?"
+    r"|oom|preempted|interrupted|diverged|exception|out of memory|stopped early|early stopped)\b"
 )
 _UNFINISHED = re.compile(
-    r"running|pending|queued|waiting|unfinished|incomplete|not (finished|completed?|done)|planned|paused|partial"
+    r"\b(running|pending|queued|waiting|unfinished|incomplete|not (finished|completed?|done)|planned|paused|partial)\b"
 )
 _COMPLETE = re.compile(r"complete(d)?|finished|done|ok|okay|success(ful)?|succeeded|passed|terminated")
 _NEGATED = re.compile(r"\b(no|not|without|0|zero)\b (\w+ )?(fail|err|crash|exception)\w*")
@@ -81,9 +81,8 @@ def status_in(cell: str) -> Status | None:
         return Status.COMPLETE
     words = " ".join(re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", cell).lower().split())
     words = _NEGATED.sub("ok", words)
-    parts = [words, *words.split()]
-    if re.search(rf"\b({_UNFINISHED.pattern})\b", words):
+    if _UNFINISHED.search(words):
         return Status.RUNNING
-    if re.search(rf"\b({_FAILED.pattern})\b", words):
+    if _FAILED.search(words):
         return Status.FAILED
-    return Status.COMPLETE if any(_COMPLETE.fullmatch(part) for part in parts) else None
+    return Status.COMPLETE if any(_COMPLETE.fullmatch(part) for part in [words, *words.split()]) else None

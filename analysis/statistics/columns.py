@@ -5,33 +5,25 @@ from typing import Any
 
 import pandas as pd
 
-TEXTS = {
-    *("context", "arm_id", "arm", "metric", "effect_metric", "factor", "verdict", "test", "missing", "reason", "kind"),
-    *("contrast", "against", "against_id", "alternative", "aliases", "factor_reason", "model", "method", "measure"),
-    "size",
+KINDS = {
+    "str": """
+        context arm_id arm metric effect_metric factor verdict test missing reason kind contrast against against_id
+        alternative aliases factor_reason model method measure size
+        """,
+    "int64": """
+        n n_planned n_failed n_pairs n_missing n_lost_by_arm n_lost_by_baseline n_seeds n_contexts n_in_noise n_looks
+        n_teachers n_above n_blocks n_search n_complete n_pruned n_family factor_df
+        """,
+    "bool": "is_baseline against_baseline is_best is_among_best",
 }
-COUNTS = {
-    *("n", "n_planned", "n_failed", "n_pairs", "n_missing", "n_lost_by_arm", "n_lost_by_baseline", "n_seeds"),
-    *(
-        "n_contexts",
-        "n_in_noise",
-        "n_teachers",
-        "n_above",
-        "n_blocks",
-        "n_search",
-        "n_complete",
-        "n_pruned",
-        "n_family",
-        "factor_df",
-    ),
-}
-TRUTHS = {"is_baseline", "against_baseline", "is_best", "is_among_best"}
+"""Type to the names of its columns; what is none of these is a float."""
+
+TYPES = {name: kind for kind, names in KINDS.items() for name in names.split()}
 
 
 def columns(names: str) -> dict[str, str]:
-    """Return the columns of a table, named in one text, with their types; what is none of the above is a float."""
-    kinds = [(TEXTS, "str"), (COUNTS, "int64"), (TRUTHS, "bool")]
-    return {name: next((kind for known, kind in kinds if name in known), "float64") for name in names.split()}
+    """Return the columns of a table, named in one text, with their types."""
+    return {name: TYPES.get(name, "float64") for name in names.split()}
 
 
 def typed(rows: list[dict[str, Any]] | pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:

@@ -51,16 +51,10 @@ def crossed_mean(values: Floats, confidence: float = CONFIDENCE) -> CrossedMean:
     mean = values.mean(axis=(-2, -1))
     rows, columns = values.mean(axis=-1), values.mean(axis=-2)
     rest = values - rows[..., :, None] - columns[..., None, :] + mean[..., None, None]
-    degrees = np.array([n - 1, count - 1, (n - 1) * (count - 1)], np.float64)
-    degrees[degrees == 0] = np.nan
-    squares = np.stack(
-        [
-            count * ((rows - mean[..., None]) ** 2).sum(axis=-1),
-            n * ((columns - mean[..., None]) ** 2).sum(axis=-1),
-            (rest**2).sum(axis=(-2, -1)),
-        ]
-    )
-    of_rows, of_columns, of_rest = squares / degrees.reshape(3, *[1] * mean.ndim)
+    degrees = [degree or np.nan for degree in (n - 1, count - 1, (n - 1) * (count - 1))]
+    of_rows = count * ((rows - mean[..., None]) ** 2).sum(axis=-1) / degrees[0]
+    of_columns = n * ((columns - mean[..., None]) ** 2).sum(axis=-1) / degrees[1]
+    of_rest = (rest**2).sum(axis=(-2, -1)) / degrees[2]
     variance = np.maximum(of_rows + of_columns - of_rest, np.maximum(of_rows, of_columns))
     varies = np.ptp(values, axis=(-2, -1)) > RELATIVE_ROUNDING * np.abs(values).max(axis=(-2, -1))
     variance = np.where(varies, variance, np.nan)

@@ -1,16 +1,18 @@
 """What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from analysis.arguments import check_delta, check_question, listed
+from analysis.arguments import check_delta, check_question, check_race, listed
 from analysis.ledger.other_names import other_names
+from analysis.statistics import anytime
 from analysis.statistics.any_table import complete, of_fixed_arms, reported, trials_of
+from analysis.statistics.anytime import anytime_p, anytime_width
 from analysis.statistics.arms import failed_text, has_failed
-from analysis.statistics.both_questions import both_adjusted
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, half_width
 from analysis.statistics.over_images import ACCURACY, over_images
@@ -26,20 +28,22 @@ from analysis.statistics.paired import (
     smallest_flip_p,
 )
 from analysis.statistics.pairing import variance_left
-from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
+from analysis.statistics.verdicts import ASSURANCE, mde, more_seeds
 from analysis.wording import larger_is_better
 from cktf.errors import InputError
+from cktf.looks import Counts, Floats, Race, Spending
 from cktf.names import BASELINE
 from cktf.rows import Alternative, Family, Status
+from cktf.verdicts import LEVEL, Verdict, adjusted, decide, holm
 
 COLUMNS = columns(
     """
     context arm_id arm against_id against against_baseline factor metric alternative margin verdict detectable
     more_seeds_low more_seeds n_pairs n_missing n_lost_by_arm n_lost_by_baseline missing mean baseline_mean effect
     sd low high low_simultaneous high_simultaneous confidence hedges_gz correlation correlation_low correlation_high
-    n_unpaired test statistic p n_family p_holm delta p_equivalence p_equivalence_holm p_flip p_flip_holm
-    p_flip_holm_least reason low_images high_images variance_left variance_left_low variance_left_high
-    p_both p_equivalence_both size
+    n_unpaired test n_looks statistic p n_family p_holm p_anytime p_anytime_holm delta p_equivalence p_equivalence_holm
+    p_flip p_flip_holm p_flip_holm_least reason low_images high_images variance_left variance_left_low
+    variance_left_high p_both p_equivalence_both size
     """
 )
 
@@ -51,6 +55,12 @@ BEYOND, MAY_BE_LESS = "by more than delta", "may be less than delta"
 
 ABOVE_0, BELOW_0 = "and above 0", "and below 0"
 """What is said of an equivalent effect that is told from 0 as well."""
+
+Width = Callable[[Floats, Counts, Counts, float], Floats]
+"""Returns half the width of intervals of effects, of their deviations, pairs and looks, and a level."""
+
+RACE_TEST = "sequential paired t"
+"""Name of the test that decides in a race."""
 
 ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
 """Statuses after which no result is to come."""
@@ -67,6 +77,9 @@ def effects(
     family: str = Family.STUDY,
     alternative: str = Alternative.TWO_SIDED,
     margin: float = 0.0,
+    looks: Sequence[int] = (),
+    spending: str = Spending.POWER2,
+    is_extended: bool = False,
 ) -> pd.DataFrame:
     """Return the effect of every arm of a design, or every confirmed arm of a search, against another.
 
@@ -102,24 +115,27 @@ def effects(
         alternative: `cktf.rows.Alternative`. A one-sided test has intervals of 90%, of which one end goes with it.
         margin: Of a one-sided alternative: that an arm is better (or worse) by more than this is tested; below 0, that
             it is not worse (not better) by so much or more.
+        looks: Of a race: the seeds after which it is judged, in the order in which they are planned. A comparison has
+            the figures of its last look; p is sequential, and the intervals are repeated ones.
+        spending: Of a race (`cktf.looks.Spending`).
+        is_extended: Whether the number of seeds may depend on results in a way that was not planned: the test that
+            holds at any number of pairs decides, and the intervals are its.
 
     Returns:
         One row for each context and comparison, contexts in the order of planning, in them contrasts as they are
         listed, else arms of one factor together: ``against`` (the other arm; what is said of the baseline below holds
-        for it), ``against_baseline``, ``factor`` (paths in which they differ), ``verdict`` (see
-        `analysis.statistics.verdicts.Verdict`; an arm that failed at each of its seeds still counts in the family),
-        ``detectable`` (the effect that so many pairs detect, see `analysis.statistics.verdicts.mde`), ``more_seeds``
-        and ``more_seeds_low`` (of undecided arms where there is a ``delta``, see
+        for it), ``factor`` (paths in which they differ), ``verdict`` (`cktf.verdicts.Verdict`; an arm that failed at
+        each of its seeds still counts in the family) and with a delta its ``size``, ``detectable`` (see
+        `analysis.statistics.verdicts.mde`), ``more_seeds`` and ``more_seeds_low`` (see
         `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower bound), ``n_missing``
         (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where that side alone
         ended without a result) and ``missing`` (which, and why), the fields of
-        `analysis.statistics.paired.PairedEffects` (``n_unpaired`` from `analysis.statistics.paired.FEWEST_UNPAIRED`
-        pairs on), ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's: all of them together hold the effects
-        with 95%), ``correlation_low`` and ``correlation_high``, the name of the deciding ``test`` (``none`` where there
-        is none, and a ``reason``), ``n_family`` (comparisons over which p is adjusted), ``p_equivalence``, that the
-        effect is as large as ``delta``, and ``p_flip`` of the exact sign-flip test, which decides nothing. The p whose
-        names end in ``_holm`` are adjusted over the family; ``p_flip_holm_least`` is the smallest that the numbers of
-        pairs and of comparisons allow.
+        `analysis.statistics.paired.PairedEffects`, ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's),
+        ``low_images`` and ``high_images`` (also over unseen images), the name of the deciding ``test`` (``none`` where
+        there is none, and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, ``p_anytime``,
+        which holds however often one looks (`analysis.statistics.anytime`), ``n_looks`` of a race, and ``p_flip`` of
+        the exact sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over the
+        family, those in ``_both`` over both questions of it; ``p_flip_holm_least`` is the smallest there can be.
 
     Raises:
         InputError: If a table lacks a column, an arm of a contrast or a context the baseline, the metric does not hold
@@ -128,6 +144,7 @@ def effects(
     """
     check_delta(delta)
     check_question(contrasts, family, alternative, margin, delta)
+    check_race(looks, spending)
     maximise = larger_is_better(metric, maximise)
     needs_baseline = not contrasts or [BASELINE] in [_entry(contrast) for contrast in contrasts]
     trials = trials_of(trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline)
@@ -142,12 +159,26 @@ def effects(
     values, base_values = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
     sign = direction(alternative, maximise=maximise)
     confidence = 1 - 2 * LEVEL if sign else CONFIDENCE
+    planned = pool.sort_values("number")["seed"].unique() if "number" in pool else statuses.index
+    as_run = statuses.index.get_indexer(pd.Index(planned))
+    race = Race(tuple(looks), spending, sign, margin, delta) if looks else None
+    num_looks, is_judged = np.zeros(len(compared), np.int64), np.ones(values.shape, bool)
+    if race:
+        has_ended = statuses.isin(ENDED).iloc[as_run]
+        both = has_ended[compared.index].to_numpy() & has_ended[against].to_numpy()
+        num_looks = np.searchsorted(race.looks, np.logical_and.accumulate(both).sum(axis=0), side="right")
+        judged = race.judged(values[:, as_run], base_values[:, as_run], num_looks)
+        last = np.array([0, *race.looks])[num_looks, np.newaxis]
+        is_judged[:, as_run] = np.arange(len(as_run)) < last
+        values = np.where(is_judged, values, np.nan)
     found = paired_effects(values, base_values, confidence)
-    rows, pairs = [], []
-    for arm_id, baseline_id in zip(compared.index, against, strict=True):
+    called = {arm_id: "the baseline" if arm["is_baseline"] else str(arm["arm"]) for arm_id, arm in arms.iterrows()}
+    rows, pairs, reasons = [], [], []
+    for arm_id, baseline_id, is_of_look in zip(compared.index, against, is_judged, strict=True):
         both = [arm_id, baseline_id]
-        is_pair = scores[both].notna().all(axis="columns")
-        pairs.append((arm_id, baseline_id, scores.index[is_pair]))
+        has_both = scores[both].notna().all(axis="columns")
+        pairs.append((arm_id, baseline_id, scores.index[has_both & is_of_look]))
+        is_pair = has_both | ~is_of_look
         states = statuses.loc[~is_pair, both].dropna(how="all")
         lost = states.isin(ENDED) & scores.loc[states.index, both].isna()
         rows.append(
@@ -165,7 +196,7 @@ def effects(
                 "n_missing": len(states),
                 "n_lost_by_arm": int((lost[arm_id] & ~lost[baseline_id]).sum()),
                 "n_lost_by_baseline": int((lost[baseline_id] & ~lost[arm_id]).sum()),
-                "missing": _missing_text(states, _called(arms.loc[baseline_id])),
+                "missing": _missing_text(states, called[baseline_id]),
                 "confidence": confidence,
                 "delta": np.nan if delta is None else delta,
             }
@@ -173,69 +204,100 @@ def effects(
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     for field, column in vars(found).items():
         frame[field] = column
-    frame["test"] = np.where(np.isnan(found.p), "none", TEST)
-    failed = _failed_arms(statuses, scores)
-    frame["reason"] = [
-        _reason(n_pairs, p, failed.get(arm_id, 0), failed.get(baseline_id, 0), _called(arms.loc[baseline_id]))
-        for arm_id, baseline_id, n_pairs, p in zip(compared.index, against, found.n_pairs, found.p, strict=True)
-    ]
+    frame["n_looks"] = num_looks
+    ends = {str(arm_id): statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
+    failed = {arm_id: failed_text(len(of_arm)) for arm_id, of_arm in ends.items() if has_failed(of_arm)}
+    for place, (arm_id, baseline_id) in enumerate(zip(compared.index, against, strict=True)):
+        texts = {arm_id: "", baseline_id: f"{called[baseline_id]} "}
+        why = "; ".join(f"{side}{failed[each]}" for each, side in texts.items() if each in failed)
+        if looks and not num_looks[place]:
+            why = "no look was due yet"
+        reasons.append("" if np.isfinite(found.p[place]) else why or _reason(int(found.n_pairs[place])))
+    frame["reason"] = reasons
     if sign:  # the test is of the margin, in one direction
         frame["p"] = one_sided_p(found, sign * margin, sign)
         frame["statistic"] = (found.effect - sign * margin) / found.standard_error
     frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
-    frame["p_flip"] = np.where(np.isnan(found.p), np.nan, sign_flip_p(values - base_values - sign * margin))
+    differences = (values - base_values)[:, as_run]
+    frame["p_anytime"] = anytime_p(differences, sign * margin, sign)
+    width: Width | None = None
+    frame["test"] = TEST
+    if race:
+        frame["test"], width = RACE_TEST, race.width
+        frame["p"], frame["p_equivalence"] = judged.p, judged.p_equivalence
+    elif is_extended:
+        frame["test"], frame["p"] = anytime.TEST, frame["p_anytime"]
+        if delta is not None:
+            sides = [anytime_p(differences, -side * delta, side) for side in (1, -1)]
+            frame["p_equivalence"] = np.maximum(*sides)
+
+        def width(sd: Floats, n: Counts, _: Counts, level: float) -> Floats:
+            return anytime_width(sd, n, level / 2 if sign else level)  # of a one-sided p, of which no half is taken
+
+    if width:
+        half = width(found.sd, found.n_pairs, num_looks, 2 * LEVEL if sign else LEVEL)
+        frame["low"], frame["high"] = found.effect - half, found.effect + half
+    untested = np.isnan(found.p)
+    frame.loc[untested, ["p", "p_equivalence", "p_anytime", "low", "high"]] = np.nan
+    frame.loc[untested, "test"] = "none"
+    is_flipped = ~untested & (width is None)
+    frame["p_flip"] = np.where(is_flipped, sign_flip_p(values - base_values - sign * margin), np.nan)
     frame["p_flip_holm_least"] = np.where(frame["p_flip"].isna(), np.nan, smallest_flip_p(found.n_pairs))
     if sign:  # of flips that are symmetric about 0, half are on each side
         is_beyond = sign * found.effect > margin
         frame["p_flip"] = np.where(frame["p_flip"].isna() | is_beyond, frame["p_flip"] / 2, 1.0)
         frame["p_flip_holm_least"] /= 2
-    ends = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
-    frame["correlation_low"], frame["correlation_high"] = ends
+    of_correlation = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
+    frame["correlation_low"], frame["correlation_high"] = of_correlation
     frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
     left = variance_left(values, base_values, ~np.isnan(found.p), CONFIDENCE)
     frame["variance_left"], frame["variance_left_low"], frame["variance_left_high"] = left
     if metric == ACCURACY:
         whole = complete(of_fixed_arms(trials), metric)
-        frame["low_images"], frame["high_images"] = over_images(whole, pairs, confidence=confidence)
+        # Of as much confidence as Student's interval would have, were it as wide as the one that accounts for looks.
+        half = frame["high"].to_numpy(np.float64) - found.effect
+        nominal = np.asarray(1 - 2 * stats.t.sf(half / found.standard_error, found.n_pairs - 1))
+        frame["low_images"], frame["high_images"] = over_images(whole, pairs, nominal)
     families = [*frame.groupby("context", sort=False).indices.values()] if family == Family.CONTEXT else []
-    parts = [_judged(frame.iloc[rows], sign, maximise=maximise) for rows in families or [np.arange(len(frame))]]
-    frame = pd.concat(parts)
+    parts = [_judged(frame.iloc[rows], sign, width, maximise=maximise) for rows in families or [np.arange(len(frame))]]
+    frame = pd.concat(parts, ignore_index=True)
     frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
     order = ["context"] if contrasts else ["context", "factor"]
-    return typed(frame, COLUMNS).sort_values(order, key=_first_seen, kind="stable", ignore_index=True)
+    frame = typed(frame, COLUMNS)
+    first_seen = pd.DataFrame({name: pd.factorize(frame[name])[0] for name in order}).sort_values(order, kind="stable")
+    return frame.loc[first_seen.index].reset_index(drop=True)
 
 
-def _judged(frame: pd.DataFrame, sign: int, *, maximise: bool) -> pd.DataFrame:
+def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bool) -> pd.DataFrame:
     """Return the comparisons of one family with what depends on how many they are: adjusted p, verdicts, intervals."""
     frame = frame.assign(n_family=len(frame), size="")
-    for name in ("p", "p_equivalence", "p_flip"):
+    for name in ("p", "p_anytime", "p_equivalence", "p_flip"):
         frame[f"{name}_holm"] = holm(frame[name].to_numpy(np.float64))
     frame["p_flip_holm_least"] = holm(frame["p_flip_holm_least"].to_numpy(np.float64))
     if frame.empty:
         return frame
     alternative, margin, delta = frame[["alternative", "margin", "delta"]].iloc[0]
     effect, n = frame["effect"].to_numpy(np.float64), frame["n_pairs"].to_numpy(np.int64)
-    raw = [frame[name].to_numpy(np.float64) for name in ("p", "p_equivalence")]
-    decisive, p_equivalence = (frame[f"{name}_holm"].to_numpy(np.float64) for name in ("p", "p_equivalence"))
-    if not np.isnan(delta):
-        decisive, p_equivalence = frame["p_both"], frame["p_equivalence_both"] = both_adjusted(*raw)
-    frame["verdict"] = decide(
-        effect, decisive, p_equivalence, maximise=maximise, alternative=alternative, margin=margin
-    )
+    both = adjusted(frame["p"].to_numpy(np.float64), frame["p_equivalence"].to_numpy(np.float64))
+    frame["verdict"] = decide(effect, *both, maximise=maximise, alternative=alternative, margin=margin)
     # The strictest level that Holm's method may ask of an arm: it depends on no result.
     level = LEVEL / len(frame)
     of_interval = level * (2 if sign else 1)
     sd = np.where(frame["p"].isna(), np.nan, frame["sd"])
-    half = half_width(sd, n, 1 - of_interval)
+    half = width(sd, n, frame["n_looks"].to_numpy(), of_interval) if width else half_width(sd, n, 1 - of_interval)
     frame["low_simultaneous"], frame["high_simultaneous"] = effect - half, effect + half
+    if not np.isnan(delta):
+        frame["p_both"], frame["p_equivalence_both"] = both
+        is_beyond = np.where(effect > 0, frame["low_simultaneous"] > delta, frame["high_simultaneous"] < -delta)
+        is_decided = frame["verdict"].isin([Verdict.HELPS, Verdict.HURTS])
+        is_told = frame["verdict"].eq(Verdict.EQUIVALENT) & (both[0] < LEVEL)
+        sizes = np.where(is_beyond, BEYOND, MAY_BE_LESS), np.where(effect > 0, ABOVE_0, BELOW_0)
+        frame["size"] = np.select([is_decided, is_told], sizes, "")
+    if width:  # what more seeds would give is known of a fixed number of them alone
+        return frame
     size = mde(n, of_interval, sd)
     frame["detectable"] = sign * (margin + size) if sign else size
     if not np.isnan(delta):
-        is_beyond = np.where(effect > 0, frame["low_simultaneous"] > delta, frame["high_simultaneous"] < -delta)
-        is_decided = frame["verdict"].isin([Verdict.HELPS, Verdict.HURTS])
-        is_told = frame["verdict"].eq(Verdict.EQUIVALENT) & (decisive < LEVEL)
-        sizes = np.where(is_beyond, BEYOND, MAY_BE_LESS), np.where(effect > 0, ABOVE_0, BELOW_0)
-        frame["size"] = np.select([is_decided, is_told], sizes, "")
         is_open = frame["verdict"] == Verdict.UNDECIDED
         for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
             more = more_seeds(delta, sd, n, level, assurance)
@@ -282,33 +344,11 @@ def _entry(contrast: str | Sequence[str]) -> list[str]:
     return [contrast] if isinstance(contrast, str) else [*contrast]
 
 
-def _called(arm: "pd.Series[Any]") -> str:
-    """Return what the other side of a comparison is called in remarks."""
-    return "the baseline" if arm["is_baseline"] else str(arm["arm"])
-
-
-def _failed_arms(statuses: pd.DataFrame, scores: pd.DataFrame) -> dict[str, int]:
-    """Return the arms that failed at each of their seeds, and the number of these."""
-    states = {arm_id: statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
-    return {str(arm_id): len(found) for arm_id, found in states.items() if has_failed(found)}
-
-
-def _reason(n_pairs: int, p: float, num_failed: int, num_baseline_failed: int, baseline: str) -> str:
-    """Return why there is no p, if so. An arm that did not fail at all of its seeds has failed at 0."""
-    if not np.isnan(p):
-        return ""
-    if num_failed or num_baseline_failed:
-        sides = {"": num_failed, f"{baseline} ": num_baseline_failed}
-        return "; ".join(f"{side}{failed_text(count)}" for side, count in sides.items() if count)
+def _reason(n_pairs: int) -> str:
+    """Return why there is no p of so many pairs."""
     if n_pairs < 2:
         return "one pair: no interval" if n_pairs else "no seed is complete in both arms"
     return f"all {n_pairs} differences are equal: no error to test against"
-
-
-def _first_seen(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return for each value the position of its first occurrence among the different ones."""
-    positions = {value: position for position, value in enumerate(dict.fromkeys(column))}
-    return column.map(positions)
 
 
 def _missing_text(states: pd.DataFrame, baseline: str) -> str:

@@ -10,7 +10,7 @@ from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import compared_arms
 from analysis.statistics.intervals import half_width
 from analysis.statistics.paired import paired_effects
-from analysis.statistics.verdicts import LEVEL, holm
+from cktf.verdicts import LEVEL, holm
 
 PREFIX = "health."
 """Begins the names of the columns of epochs that are measured of the distillation's health."""

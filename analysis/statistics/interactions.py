@@ -1,18 +1,13 @@
 """What each factor of a grid or a fraction does on average over the others, and what two of them do together.
 
 Every figure is a contrast of the arms' means with equal weights on the levels of the other factors: a Type III
-hypothesis. No interaction is assumed away; those of three and more factors are averaged over. A contrast is computed
-within each seed and tested by how it varies from seed to seed (see `analysis.statistics.seed_contrasts`): what a factor
-does may differ by seed, and arms may vary differently.
+hypothesis. No interaction is assumed away, but where an arm has no result at all: there the means follow main effects
+and interactions of two factors alone, if the other arms suffice for these; the rows name the model. A contrast is
+tested by how it varies from seed to seed (see `analysis.statistics.seed_contrasts`).
 
-In a fraction of a grid of two levels some contrasts are one: what is estimated is the sum of what they stand for, and
-each row names its aliases. They are read off the arms themselves, so the analysis need not know how these were chosen.
-
-Arms that train alike are one arm, which stands in several cells: the weights of its cells add up. A contrast of which
-nothing is left then is not tested.
-
-Where an arm has no result at all, the means follow main effects and interactions of two factors alone, if the other
-arms suffice for these; the rows name the model.
+In a fraction of a grid of two levels some contrasts are one, and each row names its aliases, read off the arms
+themselves. Arms that train alike are one arm, which stands in several cells: the weights of its cells add up, and a
+contrast of which nothing is left is not tested.
 """
 
 import itertools
@@ -31,8 +26,8 @@ from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import factor_label
 from analysis.statistics.seed_contrasts import SeedTest, seed_test
-from analysis.statistics.verdicts import holm
 from cktf.errors import InputError
+from cktf.verdicts import holm
 
 Floats = NDArray[np.float64]
 Cell = tuple[str, ...]
@@ -104,12 +99,11 @@ def interactions(
             that is called ``baseline``, or else the first arm.
 
     Returns:
-        One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against``
-        (its levels and the reference levels), ``aliases``, ``effect`` with its interval, the t ``statistic``, ``p`` (of
-        it alone) and ``p_holm`` (adjusted over all rows but those that compare nothing), ``factor_f``, ``factor_df``
-        and ``factor_p`` (Hotelling's test of all contrasts of these factors together) and ``factor_reason`` where it
-        is missing, ``df_error``, ``n_seeds`` and ``n`` (seeds and trials used), the ``model``, and a ``reason`` where
-        a figure is missing.
+        One row for each contrast: ``kind`` (``main`` or ``interaction``), ``contrast`` and ``against`` (its levels and
+        the reference levels), ``aliases``, ``effect`` with its interval, ``p`` (of it alone) and ``p_holm`` (adjusted
+        over all rows but those that compare nothing), ``factor_f``, ``factor_df`` and ``factor_p`` (Hotelling's test of
+        all contrasts of these factors together), ``n_seeds`` and ``n`` (seeds and trials used), the ``model``, and a
+        ``reason`` and ``factor_reason`` where a figure is missing.
 
     Raises:
         InputError: If a column, a factor or the baseline is missing, an arm has several levels of a factor or none, or
@@ -204,7 +198,7 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
         for position in range(len(factors))
     ]
     labels = [factor_label(factor, factors) for factor in factors]
-    found: list[Contrast] = []
+    found: dict[tuple[float, ...], Contrast] = {}  # by their signs, the first of which is positive
     for size, kind in ((1, "main"), (2, "interaction")):
         for positions in itertools.combinations(range(len(factors)), size):
             against = tuple(reference[position] for position in positions)
@@ -217,19 +211,13 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
                     axis=0,
                 )
                 named, read = (tuple(names[place] for place in positions) for names in (factors, labels))
-                _add(Contrast(kind, named, read, tuple(map(str, looked)), against, signs), found)
-    return found
-
-
-def _add(contrast: Contrast, found: list[Contrast]) -> None:
-    """Put a contrast to those found before, or its name to the one that it cannot be told from."""
-    for index, earlier in enumerate(found):
-        for sign, prefix in ((1, ""), (-1, "−")):
-            if np.array_equal(contrast.signs, sign * earlier.signs):
-                aliases = (*earlier.aliases, f"{prefix}{contrast.name}")
-                found[index] = replace(earlier, aliases=aliases)
-                return
-    found.append(contrast)
+                contrast = Contrast(kind, named, read, tuple(map(str, looked)), against, signs)
+                key = tuple(signs * signs[signs != 0][0])
+                if earlier := found.get(key):
+                    prefix = "" if np.array_equal(earlier.signs, signs) else "−"
+                    contrast = replace(earlier, aliases=(*earlier.aliases, prefix + contrast.name))
+                found[key] = contrast
+    return [*found.values()]
 
 
 def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> list[dict[str, Any]]:
@@ -268,10 +256,8 @@ def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suff
     """Return the figures of a contrast; without a test it vanishes."""
     row: dict[str, Any] = {
         **{"kind": contrast.kind, "factor": " × ".join(contrast.factors), "contrast": contrast.name},
-        "against": ", ".join(_named(contrast.labels, contrast.against)),
-        "aliases": ", ".join(contrast.aliases),
-        "confidence": CONFIDENCE,
-        **dict.fromkeys(("factor_df", "n_seeds", "n"), 0),
+        **{"against": ", ".join(_named(contrast.labels, contrast.against)), "aliases": ", ".join(contrast.aliases)},
+        **{"confidence": CONFIDENCE, "factor_df": 0, "n_seeds": 0, "n": 0},
         **{"model": "", "factor_reason": VANISHES, "reason": VANISHES},
     }
     if joint is not None:
@@ -279,9 +265,8 @@ def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suff
         row["factor_reason"] = joint.reason
     if test is not None:
         low, high = test.interval()
-        row |= {"effect": float(test.effect[0]), "low": low, "high": high, "p": test.p}
-        row["statistic"] = float(test.effect[0] / test.standard_error[0])
-        row |= {"df_error": test.freedom[1], "n_seeds": test.n_seeds, "n": test.n}
+        row |= {"effect": test.effect[0], "low": low, "high": high, "p": test.p, "df_error": test.freedom[1]}
+        row |= {"statistic": test.effect[0] / test.standard_error[0], "n_seeds": test.n_seeds, "n": test.n}
         row |= {"model": test.model + suffix, "reason": test.reason}
     return row
 

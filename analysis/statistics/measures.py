@@ -11,7 +11,9 @@ from cktf.rows import MEASURE
 ACCURACY = "test_accuracy"
 
 
-def measure_effects(trials: pd.DataFrame, measures: Mapping[str, bool], *, besides: str) -> pd.DataFrame:
+def measure_effects(
+    trials: pd.DataFrame, measures: Mapping[str, bool], *, besides: str, is_extended: bool = False
+) -> pd.DataFrame:
     """Return every arm's effect on each further measure, against its context's baseline, paired by seed.
 
     p is adjusted by Holm's method over the comparisons of one measure. Over measures it is not, so that of several
@@ -22,6 +24,7 @@ def measure_effects(trials: pd.DataFrame, measures: Mapping[str, bool], *, besid
         measures: Column to whether a larger value is better; those of the validation split are left out.
         besides: The metric that the study reports, which is left out too. Where it is not the test accuracy, and there
             are measures, that is one of them.
+        is_extended: Whether the numbers of seeds depend on results; see `analysis.statistics.effects.effects`.
 
     Returns:
         The columns of `analysis.statistics.effects.effects`, measure by measure; a delta is the metric's alone.
@@ -29,7 +32,7 @@ def measure_effects(trials: pd.DataFrame, measures: Mapping[str, bool], *, besid
     judged = {name: larger for name, larger in measures.items() if not name.startswith(f"{MEASURE}validation_")}
     judged = ({ACCURACY: True} | judged) if judged else {}
     frames = [
-        effects(trials, metric=name, maximise=larger)
+        effects(trials, metric=name, maximise=larger, is_extended=is_extended)
         for name, larger in judged.items()
         if name != besides and name in trials and trials[name].notna().any()
     ]

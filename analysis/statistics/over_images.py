@@ -21,7 +21,7 @@ IMAGES = ["test_images", "config.data.name", "config.data.content"]
 
 
 def over_images(
-    trials: pd.DataFrame, pairs: Sequence[tuple[Any, Any, "pd.Index[Any]"]], *, confidence: float
+    trials: pd.DataFrame, pairs: Sequence[tuple[Any, Any, "pd.Index[Any]"]], confidence: Floats
 ) -> tuple[Floats, Floats]:
     """Return the intervals of effects on the test accuracy for further seeds and further test images alike.
 
@@ -31,7 +31,7 @@ def over_images(
     Args:
         trials: Complete ones of fixed arms, several at a seed where teachers are crossed.
         pairs: Of each comparison the ids of both arms, and the seeds at which both have a score.
-        confidence: Of the intervals.
+        confidence: (comparisons,) of the intervals; NaN: none.
 
     Returns:
         Lower and upper ends (comparisons,), in percentage points; NaN where a trial has no record of its images, where
@@ -43,14 +43,14 @@ def over_images(
     of_arm = dict(iter(trials.groupby("arm_id", sort=False, observed=True)))
     known = trials.columns.intersection(IMAGES)
     for place, (*both, seeds) in enumerate(pairs):
-        if len(seeds) < 2:
+        if len(seeds) < 2 or np.isnan(confidence[place]):
             continue
         sides = [of_arm[arm_id][of_arm[arm_id]["seed"].isin(seeds)] for arm_id in both]
         scored = pd.concat(sides)
         if scored[CORRECT].fillna("").eq("").any() or len(scored[known].drop_duplicates()) > 1:
             continue
         first, second = (_by_seed(side) for side in sides)
-        found = crossed_mean(100 * (first - second), confidence)
+        found = crossed_mean(100 * (first - second), confidence[place])
         ends[:, place] = found.low, found.high
     return ends[0], ends[1]
 

@@ -8,7 +8,7 @@ from analysis.statistics.columns import columns, typed
 from analysis.statistics.crossed import crossed_mean
 from analysis.statistics.effects import compared_arms
 from analysis.statistics.intervals import CONFIDENCE
-from analysis.statistics.verdicts import holm
+from cktf.verdicts import holm
 
 COLUMNS = columns("context arm_id arm metric n_seeds n_teachers effect low high confidence p p_holm")
 
@@ -50,8 +50,7 @@ def over_teachers(trials: pd.DataFrame, *, metric: str) -> pd.DataFrame:
         )
         found = (arm_side - baseline_side).dropna()
         row = {"context": arm["context"], "arm_id": arm_id, "arm": arm["arm"], "metric": metric}
-        row["confidence"] = CONFIDENCE
-        row |= {"n_seeds": len(found), "n_teachers": found.shape[1]}
+        row |= {"confidence": CONFIDENCE, "n_seeds": len(found), "n_teachers": found.shape[1]}
         if found.size:
             mean = crossed_mean(found.to_numpy(np.float64))
             row |= {"effect": mean.mean, "low": mean.low, "high": mean.high, "p": mean.p}

@@ -3,9 +3,8 @@
 Pure functions of arrays. The last axis is the seeds, the axes before it are contrasts; NaN stands for a seed at which
 there is no result, and a pair is a seed at which both sides have one.
 
-The test of every study is Student's paired t test, whatever the number of seeds: it can reject from two pairs on, and
-a study that is extended keeps its test. The exact sign-flip test stands beside it and decides nothing: with few seeds
-it cannot reject at all. ``docs/statistics.md`` has what both do where their assumptions fail.
+The test that decides is Student's paired t test, whatever the number of seeds. The exact sign-flip test stands beside
+it; with few seeds it cannot reject at all. ``docs/statistics.md`` has what both do where their assumptions fail.
 """
 
 from dataclasses import dataclass

@@ -30,23 +30,17 @@ def variance_left(
         Three arrays (comparisons,): NaN where differences do not vary, ends also below `FEWEST_CORRELATED` pairs.
     """
     is_pair = np.isfinite(values) & np.isfinite(baseline)
-    with np.errstate(over="ignore", invalid="ignore"):  # of such numbers, there is no ratio
-        return _ratio(np.stack([values + baseline, values - baseline]), is_pair, is_tested, confidence)
-
-
-def _ratio(
-    sides: Floats, is_pair: NDArray[np.bool_], is_tested: NDArray[np.bool_], confidence: float
-) -> tuple[Floats, Floats, Floats]:
-    """Return the ratio and its ends, of sums and differences (2, comparisons, seeds)."""
-    n = np.where(is_tested, is_pair.sum(axis=-1), np.nan)
-    means = np.where(is_pair, sides, 0.0).sum(axis=-1) / n
-    around = np.where(is_pair, sides - means[..., np.newaxis], 0.0)
-    of_sum, of_difference = (around**2).sum(axis=-1)
-    ratio = of_sum / of_difference
-    freedom = np.where(n >= FEWEST_CORRELATED, n - 2, np.nan)
-    unshared = of_sum * of_difference - around.prod(axis=0).sum(axis=-1) ** 2
-    t = stats.t.ppf((1 + confidence) / 2, freedom)
-    varies = np.where(of_sum > 0, of_sum * of_difference, np.inf)
-    spread = np.maximum(2 * unshared / varies * t**2 / freedom, 0.0)
-    factor = 1 + spread + np.sqrt(spread * (spread + 2))
-    return 2 / (1 + ratio), 2 / (1 + ratio * factor), 2 / (1 + ratio / factor)
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers whose squares overflow, there is no ratio
+        sides = np.stack([values + baseline, values - baseline])
+        n = np.where(is_tested, is_pair.sum(axis=-1), np.nan)
+        means = np.where(is_pair, sides, 0.0).sum(axis=-1) / n
+        around = np.where(is_pair, sides - means[..., np.newaxis], 0.0)
+        of_sum, of_difference = (around**2).sum(axis=-1)
+        ratio = of_sum / of_difference
+        freedom = np.where(n >= FEWEST_CORRELATED, n - 2, np.nan)
+        unshared = of_sum * of_difference - around.prod(axis=0).sum(axis=-1) ** 2
+        t = stats.t.ppf((1 + confidence) / 2, freedom)
+        varies = np.where(of_sum > 0, of_sum * of_difference, np.inf)
+        spread = np.maximum(2 * unshared / varies * t**2 / freedom, 0.0)
+        factor = 1 + spread + np.sqrt(spread * (spread + 2))
+        return 2 / (1 + ratio), 2 / (1 + ratio * factor), 2 / (1 + ratio / factor)

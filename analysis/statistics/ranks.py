@@ -2,7 +2,8 @@
 
 A context is a block. An arm's value in it is its mean effect at the same seeds, and the baseline's is 0; seeds are no
 blocks of their own, for a method that wins at ten seeds of one data set has won there alone. The tests are those of
-Demšar (2006). Contexts too few for them are judged by a mixed model (`analysis.statistics.mixed_model`).
+Demšar (2006). Ranks describe: what is said of an arm over contexts is said by
+`analysis.statistics.over_contexts`.
 """
 
 import itertools
@@ -13,15 +14,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.arguments import check_columns
-from analysis.statistics.any_table import complete, reported, trials_of
+from analysis.statistics.any_table import reported, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import effects as effects_of
-from analysis.statistics.intervals import CONFIDENCE
-from analysis.statistics.mixed_model import mixed_effects
 from analysis.statistics.over_contexts import rounding, shared_names
-from analysis.statistics.verdicts import LEVEL, holm
 from analysis.wording import larger_is_better
 from cktf.errors import InputError
+from cktf.verdicts import LEVEL
 
 Floats = NDArray[np.float64]
 
@@ -35,13 +34,12 @@ FEWEST_ARMS = 3
 """Fewest arms, with the baseline, that are ranked: ranks of two are only the sign of their difference."""
 
 FRIEDMAN = "Friedman, Nemenyi"
-MIXED = "mixed model"
-"""Tests that decide, as the table has them; ``none`` where there is none."""
+"""Name of the test in the table; ``none`` where there is none."""
 
 COLUMNS = columns(
     """
-    arm is_baseline metric n_contexts n_blocks mean_rank test friedman friedman_p critical_difference effect low
-    high confidence p_adjusted missing reason
+    arm is_baseline metric n_contexts n_blocks mean_rank test friedman friedman_p critical_difference p_adjusted
+    missing reason
     """
 )
 
@@ -49,9 +47,7 @@ COLUMNS = columns(
 def without_rounding(values: Floats, rounding: Floats) -> Floats:
     """Return values in which those of one block that differ by rounding alone are equal: each as the smallest of them.
 
-    Args:
-        values: (blocks, arms).
-        rounding: (blocks, arms) by how much each may be off; two are tied by the larger of theirs alone.
+    Values and by how much each may be off, ``rounding``, are (blocks, arms); two are tied by the larger of theirs.
     """
     found = values.copy()
     for block, order in enumerate(np.argsort(values, axis=1)):
@@ -119,11 +115,8 @@ def ranks(
     """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
 
     Ranked are the arms that are planned in every context and have an effect in any, in the contexts in which all of
-    these have one. The baselines of all contexts are one arm, whatever they are called (see
-    `analysis.statistics.over_contexts.shared_names`).
-
-    Friedman's test and Nemenyi's are made where there are enough of both; otherwise the mixed model, with all arms that
-    have results in two contexts or more.
+    these have one. The baselines of all contexts are one arm, whatever they are called. Friedman's test and Nemenyi's
+    are made from `FEWEST_CONTEXTS` contexts and `FEWEST_ARMS` arms on.
 
     Args:
         trials: As `analysis.load` gives them; or a plain table with a column ``context``.
@@ -135,10 +128,9 @@ def ranks(
     Returns:
         One row for each arm, the best mean rank first and those without one last; none where there is one context:
         ``n_contexts`` (in which it has an effect), ``n_blocks`` (in which it was ranked), ``mean_rank``, the ``test``,
-        of Friedman's ``friedman`` (chi-square), ``friedman_p`` and ``critical_difference``, of the mixed model
-        ``effect`` with its interval, and ``p_adjusted`` against the baseline: Nemenyi's, but no smaller than
-        Friedman's, or that of the mixed model by Holm's method. ``missing`` says in which contexts an arm has no
-        effect, and ``reason`` why it was not ranked or tested.
+        ``friedman`` (chi-square), ``friedman_p``, ``critical_difference``, and ``p_adjusted`` against the baseline:
+        Nemenyi's, but no smaller than Friedman's. ``missing`` says in which contexts an arm has no effect, and
+        ``reason`` why it was not ranked or tested.
 
     Raises:
         InputError: If a column or the baseline is missing, the metric does not hold numbers, the effects are none or of
@@ -176,7 +168,6 @@ def ranks(
             "metric": metric,
             "n_contexts": values.notna().sum().to_numpy(),
             "n_blocks": np.where(is_ranked, len(ranked), 0),
-            "confidence": CONFIDENCE,
             "missing": [_missing(values[arm], planned[arm]) for arm in order],
             "reason": "",
         },
@@ -189,8 +180,6 @@ def ranks(
     frame.loc[~is_ranked, "reason"] = "not ranked, for it is missing in a context"
     if len(ranked) >= FEWEST_CONTEXTS and ranked.shape[1] >= FEWEST_ARMS:
         _test_ranks(frame, ranked.to_numpy(np.float64))
-    else:
-        _test_by_model(frame, complete(pool, metric).rename(columns={metric: "score"}), baseline)
     return typed(frame, COLUMNS).sort_values("mean_rank", kind="stable", ignore_index=True)
 
 
@@ -211,32 +200,8 @@ def _test_ranks(frame: pd.DataFrame, values: Floats) -> None:
     frame["p_adjusted"] = np.where(is_baseline, np.nan, pairwise)
 
 
-def _test_by_model(frame: pd.DataFrame, scores: pd.DataFrame, baseline: str) -> None:
-    """Put the effects of the mixed model and their p against the baseline into the table."""
-    has_two = frame["n_contexts"] > 1
-    arms = list(frame.index[has_two & ~frame["is_baseline"]])
-    found = mixed_effects(scores, arms, baseline)
-    frame.loc[~has_two, "reason"] = "results in fewer than two contexts"
-    if found.reason:
-        frame.loc[arms, "reason"] = found.reason
-        return
-    frame.loc[[baseline, *arms], "test"] = MIXED
-    frame.loc[arms, "reason"] = ""
-    for column in ("effect", "low", "high"):
-        frame.loc[arms, column] = getattr(found, column)
-    family = frame.index[~frame["is_baseline"]]
-    p = frame.loc[family, "p_adjusted"].to_numpy(np.float64, copy=True)
-    p[family.isin(arms)] = found.p
-    frame.loc[family, "p_adjusted"] = holm(p)
-
-
 def _missing(values: "pd.Series[float]", planned: "pd.Series[bool]") -> str:
     """Return in which contexts an arm has no effect, and why."""
-    parts = []
-    for words, contexts in (
-        ("not planned in", planned.index[~planned]),
-        ("no effect in", planned.index[planned & values.isna()]),
-    ):
-        if len(contexts):
-            parts.append(f"{words} {', '.join(contexts)}")
+    both = (("not planned in", planned.index[~planned]), ("no effect in", planned.index[planned & values.isna()]))
+    parts = [f"{words} {', '.join(contexts)}" for words, contexts in both if len(contexts)]
     return "; ".join(parts)

@@ -78,54 +78,46 @@ def seed_test(scores: Floats, weights: Floats) -> SeedTest:
     scores, weights = scores[:, needed], weights[:, needed]
     is_there = np.isfinite(scores)
     is_complete = is_there.all(axis=1)
-    n_complete, n_any = int(is_complete.sum()), int(is_there.any(axis=1).sum())
-    if n_complete and n_complete >= COMPLETE_SHARE * n_any:
-        return _within(scores[is_complete], weights)
-    none = np.full(len(weights), np.nan)
-    if not is_there.any(axis=0).all():
-        return _untested(none, n_any, int(is_there.sum()), CLUSTERED, "an arm that it needs has no complete trial")
-    found = clustered(scores, weights)
-    if isinstance(found, str):
-        return _untested(none, n_any, int(is_there.sum()), CLUSTERED, found)
-    effect, covariance, freedom = found
+    n_seeds = int(is_there.any(axis=1).sum())
+    is_within = is_complete.any() and is_complete.sum() >= COMPLETE_SHARE * n_seeds
+    if is_within:
+        scores, n_seeds = scores[is_complete], int(is_complete.sum())
+    n, count, model = int(np.isfinite(scores).sum()), len(weights), WITHIN if is_within else CLUSTERED
+    none = np.full(count, np.nan)
+
+    def untested(reason: str, effect: Floats = none) -> SeedTest:
+        return SeedTest(effect, none, np.nan, (count, np.nan), np.nan, n_seeds, n, model, reason)
+
+    freedom: float
+    if is_within:
+        found = scores @ weights.T
+        effect, freedom = found.mean(axis=0), n_seeds - 1
+        if not freedom:
+            return untested("one seed has all arms that it needs: no interval", effect)
+        covariance = (found - effect).T @ (found - effect) / (n_seeds * freedom)
+        spread = np.ptp(found, axis=0)
+    elif not is_there.any(axis=0).all():
+        return untested("an arm that it needs has no complete trial")
+    else:
+        fit = clustered(scores, weights)
+        if isinstance(fit, str):
+            return untested(fit)
+        effect, covariance, freedom = fit
+        spread = np.sqrt(np.diag(covariance))
     size = np.nanmax(np.abs(scores)[:, np.newaxis] * np.abs(weights), axis=(0, 2))
-    if (np.sqrt(np.diag(covariance)) <= RELATIVE_ROUNDING * size).any():
-        return _untested(effect, n_any, int(is_there.sum()), CLUSTERED, WITHOUT_ERROR)
-    return _judged(effect, covariance, freedom, n_any, int(is_there.sum()), CLUSTERED)
-
-
-def _within(scores: Floats, weights: Floats) -> SeedTest:
-    """Test contrasts by their values within each seed (seeds, arms), all of which are there."""
-    found = scores @ weights.T
-    effect, n = found.mean(axis=0), len(scores)
-    if n < 2:
-        return _untested(effect, n, scores.size, WITHIN, "one seed has all arms that it needs: no interval")
-    size = np.max(np.abs(scores)[:, np.newaxis] * np.abs(weights), axis=(0, 2))
-    if (np.ptp(found, axis=0) <= RELATIVE_ROUNDING * size).any():
-        return _untested(effect, n, scores.size, WITHIN, WITHOUT_ERROR)
-    covariance = (found - effect).T @ (found - effect) / (n * (n - 1))
-    return _judged(effect, covariance, n - 1, n, scores.size, WITHIN)
-
-
-def _judged(effect: Floats, covariance: Floats, freedom: float, n_seeds: int, n: int, model: str) -> SeedTest:
-    """Return Hotelling's test of contrasts whose covariance has these degrees of freedom."""
-    count = len(effect)
+    if (spread <= RELATIVE_ROUNDING * size).any():
+        return untested(WITHOUT_ERROR, effect)
     below = freedom - count + 1
     if below <= 0:
-        return _untested(effect, n_seeds, n, model, f"too few seeds to test {count} contrasts together")
+        return untested(f"too few seeds to test {count} contrasts together", effect)
     error = np.sqrt(np.diag(covariance))
     correlations = covariance / np.outer(error, error)
     if np.linalg.eigvalsh(correlations)[0] < SMALL_EIGENVALUE:
-        return _untested(effect, n_seeds, n, model, "the contrasts depend on one another at every seed")
+        return untested("the contrasts depend on one another at every seed", effect)
     t = effect / error
     statistic = float(t @ np.linalg.solve(correlations, t)) * below / (freedom * count)
     p = float(special.fdtrc(count, below, statistic))
     return SeedTest(effect, error, statistic, (count, below), p, n_seeds, n, model, "")
-
-
-def _untested(effect: Floats, n_seeds: int, n: int, model: str, reason: str) -> SeedTest:
-    none = np.full(len(effect), np.nan)
-    return SeedTest(effect, none, np.nan, (len(effect), np.nan), np.nan, n_seeds, n, model, reason)
 
 
 def _independent(weights: Floats) -> Floats:

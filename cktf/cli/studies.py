@@ -42,7 +42,8 @@ def validate(
     """Check a study without running it, and show what it would run; launch also looks at its data and teachers."""
     require_own_analysis()
     from analysis.loading import load
-    from analysis.planning import detectable_text, sds_of
+    from analysis.planning import detectable_text, race_text, sds_of
+    from cktf.looks import Race
     from cktf.run.preflight import remarks_on_data, remarks_on_networks, require_runnable
     from cktf.study import in_words
     from cktf.study.designs import plan_arms
@@ -61,6 +62,10 @@ def validate(
         sds = {"expect_sd": spec.expect_sd} if spec.expect_sd else {}
         sds |= sds_of(load(sd_from), spec.report_metric) if sd_from else {}
         say([detectable_text(*compared, is_one_sided=is_one_sided, margin=spec.margin or 0.0, sds=sds)])
+        if spec.race:
+            delta = spec.delta / spec.expect_sd if spec.delta and spec.expect_sd else None
+            race = Race(spec.race.looks, spec.race.spending, int(is_one_sided), delta=delta)
+            say([race_text(race, spec.race.futility, compared[0])])
     warn([*in_words.alike_in_words(spec, arms), *remarks])
 
 

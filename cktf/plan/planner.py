@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from enum import Enum
 
 from cktf.errors import StudyStopped
+from cktf.plan.race import ArmRace
 from cktf.plan.searched_arms import SearchedArms
 from cktf.plan.state import RunState
 from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
@@ -31,8 +32,9 @@ class Planner:
     """Plans a study and writes its ledger.
 
     A design is planned whole, seed by seed, so that an interrupted study has all arms of the seeds that are complete.
-    A search is planned arm by arm, as results come, and then its ``confirm`` stage. A teacher that has to be trained is
-    a trial, before its students; they are handed out once it is complete, and fail if it fails.
+    A search is planned arm by arm, as results come, and then its ``confirm`` stage; a race from look to look. A teacher
+    that has to be trained is a trial, before its students; they are handed out once it is complete, and fail if it
+    fails.
 
     Args:
         spec: The study.
@@ -59,6 +61,7 @@ class Planner:
         self._find_teacher = find_teacher
         self._clock = clock
         self._search = SearchedArms(spec, self.state) if spec.search else None
+        self._race: ArmRace | None = None
         self._running: set[str] = set()
         self._configs: dict[str, TrialConfig] = {}  # by arm: its first trial's
         self._last_error = ""
@@ -76,6 +79,8 @@ class Planner:
             self._apply(row)
         if self._search:
             self._search.over = ()
+        if spec.race:
+            self._race = ArmRace(spec, self.state, plan_arms(spec, self._apart(Stage.DESIGN)), rows)
         if retry_failed:
             teachers = [each for each in self.state.teacher_trials.values() if each.status is Status.FAILED]
             for trial in [*teachers, *self.state.failures()]:
@@ -83,6 +88,8 @@ class Planner:
         self._plan_teachers(trial.planned for trial in [*self.state.trials.values()] if trial.end is None)
         if self._search:
             self._plan(self._search.incomplete(), spec.seeds, Stage.SEARCH)
+        elif self._race:
+            self._plan(self._race.arms, self._race.seeds, Stage.DESIGN)
         else:
             self._plan(plan_arms(spec, self._apart(Stage.DESIGN)), spec.seeds, Stage.DESIGN)
         self._queue = deque(
@@ -91,7 +98,7 @@ class Planner:
         self._fail_untaught()
 
     def plan(self) -> None:
-        """If no planned trial waits, plan what can be planned now: a search's next arm, or its confirm stage."""
+        """If no planned trial waits, plan what can be: a search's next arm, its confirm stage, a race's next seeds."""
         while not self._queue and (more := self._plan_more()):
             self._queue.extend(more)
             self._fail_untaught()
@@ -210,7 +217,7 @@ class Planner:
     def total(self) -> int:
         """Return how many trials the study will have, as far as is known now."""
         if self._search is None:
-            return len(self.state.trials)
+            return len(self.state.trials) + (self._race.most_left if self._race else 0)
         tried = self._search.num_arms
         arms = tried if self._search.is_exhausted else max(self.spec.trials, tried)
         confirm = self.spec.confirm
@@ -220,7 +227,14 @@ class Planner:
         return arms * len(self.spec.seeds) * of_teachers + (planned or expected * of_teachers)
 
     def _plan_more(self) -> Sequence[str]:
-        """Plan a search's next arm, or its confirm stage when all arms have ended; return the new trials."""
+        """Plan a search's next arm, or its confirm stage when all arms have ended, or what a race's next look leaves.
+
+        Returns:
+            Ids of the new trials.
+        """
+        if self._race and (look := self._race.look(self._clock)):
+            self._write(look)
+            return self._plan(self._race.arms, self._race.seeds, Stage.DESIGN)
         if self._search is None:
             return []
         if arm := self._search.propose():
@@ -336,3 +350,5 @@ class Planner:
         self.state.apply(row)
         if self._search:
             self._search.apply(row)
+        if self._race:
+            self._race.apply(row)

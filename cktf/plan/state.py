@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from cktf.errors import LedgerDamaged
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
+from cktf.rows import EndRow, EpochRow, LookRow, PlannedRow, Row, Stage, Status, TeacherRow
 
 STALL_SECONDS = 600.0
 """Seconds without an epoch at which a trial is silent at the earliest, where no study says."""
@@ -94,6 +94,8 @@ class RunState:
         """Teacher id -> its score."""
         self.slowest_epoch = 0.0
         """Seconds of the slowest epoch of any student."""
+        self.looks: list[LookRow] = []
+        """Looks of a race, in order."""
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
         self._arms: defaultdict[str, dict[str, list[TrialState]]] = defaultdict(dict)  # by stage, as planned
@@ -110,6 +112,8 @@ class RunState:
         match row:
             case TeacherRow():
                 self.teachers[row.teacher_id] = row
+            case LookRow():
+                self.looks.append(row)
             case PlannedRow() | EpochRow() | EndRow():
                 self._change(row)
 

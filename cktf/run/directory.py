@@ -83,6 +83,8 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             family=spec.family,
             alternative=spec.alternative,
             margin=spec.margin or 0.0,
+            looks=list(spec.race.looks) if spec.race else [],
+            spending=spec.race.spending if spec.race else "",
             measures=directions(spec.built_measures),
             measure_settings=settings_of(spec.built_measures),
             factors=list(spec.factors),
@@ -107,8 +109,9 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
 
 
 def _what_decides(spec: StudySpec, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
-    """Return the keys of a study that affect its results."""
-    return {**spec.model_dump(mode=mode, exclude=HOW_ONLY), "resources.workers": spec.resources.workers}
+    """Return the keys of a study that affect its results: of a race, also what it asks, for that says who goes on."""
+    others = HOW_ONLY - (ASKED - {"expect_sd"}) if spec.race else HOW_ONLY
+    return {**spec.model_dump(mode=mode, exclude=others), "resources.workers": spec.resources.workers}
 
 
 def _digests(spec: StudySpec) -> dict[str, str]:

@@ -13,7 +13,7 @@ from rich.text import Text
 from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
-from cktf.rows import MEASURE, EndRow, EpochRow, Row, Stage, Status, StudyRow, TeacherRow
+from cktf.rows import MEASURE, EndRow, EpochRow, LookRow, Row, Stage, Status, StudyRow, TeacherRow
 from cktf.run.ledger import is_in_use, read_latest
 from cktf.storage import Storage
 
@@ -48,6 +48,8 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
             elif isinstance(row, EndRow) and row.status == Status.FAILED:
                 line = _line_of(state.trial(row.trial_id), state.metric)
                 bar.console.print(line, style="red", markup=False, highlight=False)
+            if isinstance(row, LookRow):
+                bar.console.print(look_in_words(row, state), markup=False, highlight=False, soft_wrap=True)
             if console.is_terminal and (isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS):
                 shown = time.monotonic()
                 bar.update(task, completed=state.num_ended, total=planner.total(), words=clock.in_words())
@@ -86,6 +88,9 @@ def status(run_dir: str) -> RenderableType:
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
     ]
+    lines += [("look", look_in_words(look, state)) for look in state.looks]
+    if len(state.looks) < len(study.looks):
+        lines.append(("next look", f"at {study.looks[len(state.looks)]} of {study.looks[-1]} seeds"))
     scored = state.teachers
     in_work = [trial for key, trial in state.teacher_trials.items() if key not in scored or trial.end is None]
     lines += [("teacher", _line_of(trial, study.metric)) for trial in in_work]
@@ -101,6 +106,13 @@ def status(run_dir: str) -> RenderableType:
     for line in lines:
         table.add_row(*map(Text, line))
     return table
+
+
+def look_in_words(look: LookRow, state: RunState) -> str:
+    """Return which arms a look of a race takes out, and why."""
+    arms = {trial.planned.arm_id: trial.planned for trial in state.trials.values()}
+    out = [f"{arm_label(arms[arm].arm, arms[arm].context)} ({why})" for arm, why in look.out.items() if arm in arms]
+    return f"look {look.number} at {look.seeds} seeds: {'out: ' + ', '.join(out) if out else 'no arm is out'}"
 
 
 def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:

@@ -171,6 +171,20 @@ def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
     return arms[name]
 
 
+def compared_arms(spec: StudySpec, arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
+    """Return the arms that a design compares, pair by pair, context by context."""
+    pairs: dict[tuple[str, str], tuple[Arm, Arm]] = {}
+    for context in spec.baselines:
+        own = [arm for arm in arms if arm.context == context]
+        named = {name: arm for arm in own for name in arm.names}
+        for names in spec.contrasts or ((BASELINE,),):
+            found = [tuple(map(named.get, names))] if len(names) > 1 else [(arm, named[BASELINE]) for arm in own]
+            for first, second in found:
+                if first and second and first.arm_id != second.arm_id:
+                    pairs.setdefault((first.arm_id, second.arm_id), (first, second))
+    return [*pairs.values()]
+
+
 def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
     """Return the arm of a search with these values.
 
@@ -257,6 +271,7 @@ def smoke_study(spec: StudySpec) -> StudySpec:
     seeds = SMOKE_SEEDS if len(every_arm(spec)) <= MANY_SMOKE_ARMS else 1
     changes: dict[str, Any] = {
         "smoke": True,
+        "race": None,
         "seeds": spec.seeds[:seeds],
         "teacher_seeds": spec.teacher_seeds and spec.teacher_seeds[:SMOKE_SEEDS],
         "resources": spec.resources.model_copy(update={"gpus": 0.0, "cpus": 1.0, "workers": 1}),

@@ -1,12 +1,13 @@
 """Descriptions of what a study will run, and warnings for its user."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cktf.names import BASELINE, short_name
 from cktf.rows import Family
-from cktf.study.designs import Arm, arms_in, is_crossed, replicates
+from cktf.study.designs import Arm, arms_in, compared_arms, is_crossed, replicates
 from cktf.study.paths import leaves
 from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
@@ -28,6 +29,7 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
         if spec.teacher_seeds:
             once = sum(not is_crossed(spec, arm.config) for arm in arms)
             words += f" x {_counted(len(spec.teacher_seeds), 'teacher')}" + (f" ({once} without one)" if once else "")
+        seeds += " at most" if spec.race else ""
         return f"{words} x {seeds} = {_counted(num_trials, 'trial')}"
     sizes = [domain.num_values for domain in spec.search.values()]
     most = math.prod(size for size in sizes if size is not None)
@@ -48,23 +50,9 @@ def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | No
     """Return the numbers of comparisons in the (largest) family and of seeds; None if nothing is compared."""
     if spec.search is not None:
         return (spec.confirm.top, spec.confirm.seeds) if spec.confirm else None
-    counts = [len(pairs) for pairs in _compared_in(spec, arms)]
-    most = max(counts) if spec.family == Family.CONTEXT else sum(counts)
+    counts = Counter(arm.context for arm, _ in compared_arms(spec, arms))
+    most = max(counts.values(), default=0) if spec.family == Family.CONTEXT else counts.total()
     return (most, len(spec.seeds)) if most else None
-
-
-def _compared_in(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[set[tuple[str, str]]]:
-    """Yield for each context the names of the arms that are compared, pair by pair."""
-    for context in spec.baselines:
-        own = [arm for arm in arms if arm.context == context]
-        named = {name: arm.name for arm in own for name in arm.names}
-        pairs: set[tuple[str, str]] = set()
-        for names in spec.contrasts or ((BASELINE,),):
-            if len(names) == 1:
-                pairs |= {(arm.name, BASELINE) for arm in own if arm.name != BASELINE}
-            elif {*names} <= {*named} and named[names[0]] != named[names[1]]:
-                pairs.add((named[names[0]], named[names[1]]))
-        yield pairs
 
 
 def tables_of(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[tuple[Row, list[Row]]]:

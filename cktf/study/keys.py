@@ -24,7 +24,17 @@ from cktf.study.domains import Domain
 from cktf.study.named_parts import measure_problems, registered
 from cktf.study.paths import stands_in, suggestion
 from cktf.study.problems import explain, refusal
-from cktf.study.sections import Confirm, Contrasts, Levels, Reference, Resources, Seeds, TwoLevels
+from cktf.study.sections import (
+    MOST_SEEDS,
+    Confirm,
+    Contrasts,
+    Levels,
+    RaceConfig,
+    Reference,
+    Resources,
+    Seeds,
+    TwoLevels,
+)
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
 
@@ -88,7 +98,11 @@ class StudyKeys(Settings):
     """Context to the arms of `compare` that do not run in it, for instance because they cannot be built there."""
 
     seeds: Seeds = ()
-    """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search."""
+    """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search, those of the last look
+    for a race."""
+
+    race: RaceConfig | None = None
+    """Looks that are paid for; `{}` takes the defaults. None: every arm gets all seeds, and is judged once."""
 
     teacher_seeds: Seeds | None = None
     """Seeds of teachers, as their number or a list, crossed with the students' seeds: every arm with a teacher that is
@@ -198,7 +212,12 @@ class StudyKeys(Settings):
     @classmethod
     def _seeds_by_kind(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("seeds") is None:
-            values = {**values, "seeds": 1 if values.get("search") is not None else 5}
+            race = values.get("race")
+            looks = RaceConfig.model_fields["looks"].default
+            looks = race.get("looks", looks) if isinstance(race, Mapping) else getattr(race, "looks", (5,))
+            last = looks[-1] if isinstance(looks, list | tuple) and looks else 5
+            seeds = last if isinstance(last, int) and not isinstance(last, bool) and 1 <= last <= MOST_SEEDS else 5
+            values = {**values, "seeds": 1 if values.get("search") is not None else seeds}
         return values
 
     @field_validator("name")

@@ -1,10 +1,12 @@
 """The settings of a study's sections: published values, resources, confirmation, seeds, contrasts and levels."""
 
+from itertools import pairwise
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cktf.errors import InputError, shown
+from cktf.looks import Spending
 from cktf.names import BASELINE
 from cktf.settings import Seed, Settings
 from cktf.study.problems import refusal
@@ -77,6 +79,31 @@ class Confirm(Settings):
 
     seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
     """Number of seeds of each arm, none of which the search has used."""
+
+
+class RaceConfig(Settings):
+    """Looks at a study while it runs: arms that are decided, or hopeless, get no more seeds."""
+
+    looks: tuple[Annotated[int, Field(ge=2, le=MOST_SEEDS)], ...] = Field(
+        default=(5, 8, 12, 20), min_length=2, max_length=100
+    )
+    """Numbers of seeds, increasing, at which all arms that still run are judged. The last one is the study's number of
+    seeds."""
+
+    spending: Spending = Spending.POWER2
+    """How much of the level early looks may use: `power2`, a share by the square of the seeds; `obrien_fleming`, hardly
+    any; `pocock`, much. An arm that clears its limit at a look is decided there."""
+
+    futility: float = Field(default=0.1, ge=0, le=0.5)
+    """An arm whose chance to be decided at the last look is below this, judged by what is seen, gets no more seeds; 0:
+    none is stopped for that."""
+
+    @field_validator("looks")
+    @classmethod
+    def _increasing(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(after <= before for before, after in pairwise(looks)):
+            raise InputError(f"must increase from look to look; got {shown(list(looks))}")
+        return looks
 
 
 def _listed(seeds: Any) -> Any:

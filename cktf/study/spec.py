@@ -3,9 +3,10 @@
 from functools import cached_property
 from typing import Any
 
+from cktf.looks import Race
 from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import built, directions
-from cktf.rows import MEASURE
+from cktf.rows import MEASURE, Alternative
 from cktf.study.domains import drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
 from cktf.study.keys import METRICS, StudyKeys
@@ -101,6 +102,15 @@ class StudySpec(StudyKeys):
     def report_metric(self) -> str:
         """The metric that design and confirm trials report: where it is of a split, the same of the test split."""
         return self.metric.replace("validation_", "test_", 1)
+
+    @property
+    def looked(self) -> Race:
+        """What the looks of a race ask."""
+        assert self.race is not None
+        sign = 0
+        if self.alternative != Alternative.TWO_SIDED:
+            sign = 1 if (self.alternative == Alternative.BETTER) == self.maximise else -1
+        return Race(self.race.looks, self.race.spending, sign, self.margin or 0.0, self.delta)
 
     @property
     def columns(self) -> tuple[str, str]:

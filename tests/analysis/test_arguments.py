@@ -19,7 +19,7 @@ CSV = "arm,seed,acc\n" + "".join(f"{arm},{seed},{seed + len(arm)}\n" for arm in 
 
 QUESTION = ("contrasts", "family", "alternative", "margin")
 SHOWN_ELSEWHERE = {
-    "effects": QUESTION,
+    "effects": (*QUESTION, "is_extended"),
     "collect": ("run", "out", "engine"),
     "read_csv": ("separator", "decimal", "encoding", *QUESTION),
     "arms": ("baseline",),
@@ -156,7 +156,14 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "factors: no arm has a factor 'nothing'; there are: objective",
     ),
     ("interactions", {"factors": "objective"}, "factors: must be a list of paths; got 'objective'"),
-    ("importance", {"study": "a study"}, "importance takes the study that was searched, a StudyRow; got str"),
+    ("effects", {"looks": [5, 5]}, "looks: must be numbers of seeds, from 2 on and increasing; got [5, 5]"),
+    ("effects", {"looks": "5, 8"}, "looks: must be numbers of seeds"),
+    (
+        "effects",
+        {"looks": [3, 5], "spending": "much"},
+        "spending 'much': must be one of power2",
+    ),
+    ("importance", {"study": "a study"}, "importance of trials takes their epochs and study"),
     (
         "importance",
         {"epochs": pd.DataFrame({"a": [1]})},

@@ -80,14 +80,8 @@ def test_of_the_training_half_the_floor_alone_is_imported() -> None:
     floor = {
         f"cktf.{name}"
         for name in (
-            "credentials",
-            "errors",
-            "foreign_options",
-            "ledger_lines",
-            "names",
-            "row_values",
-            "rows",
-            "storage",
+            *("credentials", "errors", "foreign_options", "ledger_lines", "looks", "names", "row_values", "rows"),
+            *("storage", "verdicts"),
         )
     }
     assert {*run_python(code).split()} <= floor

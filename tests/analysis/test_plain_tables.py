@@ -167,7 +167,7 @@ def test_trials_without_their_study_have_no_importance(search: Path) -> None:
     results = load(search)
     with pytest.raises(InputError, match="takes their epochs and study"):
         analysis.importance(results.trials, results.epochs)
-    with pytest.raises(InputError, match="importance takes epochs"):
+    with pytest.raises(InputError, match="takes their epochs and study"):
         analysis.importance(results.trials, study=results.facts.study)
     pd.testing.assert_frame_equal(
         analysis.importance(results.trials, results.epochs, results.facts.study), results.importance

@@ -10,7 +10,7 @@ from analysis.results import Results
 from analysis.statistics.interactions import models_and_family
 from analysis.statistics.over_contexts import FEWEST_CONTEXTS as FEWEST_SAID
 from analysis.statistics.paired import FEWEST_CORRELATED, FEWEST_FLIPPED, FEWEST_UNPAIRED
-from analysis.statistics.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS, MIXED
+from analysis.statistics.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS
 from analysis.statistics.verdicts import POWER
 from analysis.wording import (
     comparison_names,
@@ -106,6 +106,7 @@ def over_teachers(results: Results) -> list[Table]:
         "Trials are paired by seed and teacher. The verdicts speak of these teachers, over which each arm's scores are "
         "averaged at each seed. The intervals here hold for further teachers of the same recipe, too: seeds and "
         "teachers are two crossed random factors."
+        f"{' They take no account of looks at the study.' if results.facts.is_looked_at else ''}"
     )
     return [Table("Effects over teachers", rows_of(results.over_teachers, columns), remark)]
 
@@ -146,18 +147,11 @@ def ranks(results: Results) -> list[Table]:
     found = results.ranks
     if found.empty:
         return []
-    measured = quantity(results.facts.study.report_metric)
-    by_model = (found["test"] == MIXED).any()
     columns: Columns = {
         "arm": "arm",
         "contexts": "n_contexts",
         "ranked in": "n_blocks",
         "mean rank": cell(number_text, "mean_rank", 2),
-        **(
-            {f"effect [95% interval]{unit_text(measured)}": lambda row: effect_text(row, measured.decimals)}
-            if by_model
-            else {}
-        ),
         "p (adjusted)": lambda arm: "baseline" if arm["is_baseline"] else p_text(arm["p_adjusted"]),
         NOTE: lambda arm: "; ".join(note for note in (arm["missing"], arm["reason"]) if note),
     }
@@ -182,17 +176,7 @@ def rank_test_text(ranks: "pd.DataFrame") -> str:
             f"{first['critical_difference']:.2f} or more (the most possible is {len(ranked) - 1}). p is against the "
             f"baseline, adjusted for all pairs of arms, and no smaller than Friedman's.{few}"
         )
-    text += f"A test of ranks needs {FEWEST_ARMS} arms in {FEWEST_CONTEXTS} contexts. "
-    if (ranks["test"] == MIXED).any():
-        family = int((~ranks["is_baseline"]).sum())
-        few = ": so few contexts reveal only an effect that is much the same in all of them"
-        return text + (
-            "The effects are those of a mixed model of all scores (arm in a context and seed in a context random, "
-            "restricted maximum likelihood), p by Student's t with the cells' degrees of freedom, adjusted by Holm's "
-            f"method over {family} arm{'s' * (family != 1)}"
-            f"{few if ranks['n_contexts'].max() < FEWEST_CONTEXTS else ''}."
-        )
-    return text + "No test was made."
+    return text + f"A test of ranks needs {FEWEST_ARMS} arms in {FEWEST_CONTEXTS} contexts; none was made."
 
 
 def interactions(results: Results) -> list[Table]:

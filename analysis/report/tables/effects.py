@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.ledger.other_names import other_names
-from analysis.report.reading import family_text, held_for_text, images_text, open_text, reading_text, sides_text
+from analysis.report.reading import (
+    family_text,
+    held_for_text,
+    images_text,
+    looks_text,
+    open_text,
+    reading_text,
+    sides_text,
+    test_text,
+)
 from analysis.report.table import NOTE, OVER_IMAGES, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
-from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, LEVEL, MOST_MORE_SEEDS, Verdict
+from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, MOST_MORE_SEEDS
 from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, signed_text, unit_text
 from cktf.rows import Alternative
+from cktf.verdicts import LEVEL, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,13 +162,18 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     p_head, p_name = ("p (Holm)", "p_holm") if study.delta is None else ("p (adjusted)", "p_both")
     rows = [[*head, f"effect [{interval}]{unit_text(measured)}", *further, UNADJUSTED, p_head, VERDICT, NOTE]]
     others = other_names(results.trials)
+    out = {arm_id: f"out of the race at {look.seeds} seeds" for look in results.facts.looks for arm_id in look.out}
+    why = {
+        arm_id: text for look in results.facts.looks for arm_id, text in look.out.items() if text not in set(Verdict)
+    }
 
     def add(arm_id: Any, figures: list[str], note: str, against: str = ABSENT) -> None:
         arm = arms.loc[arm_id]
         also = f"also: {', '.join(others[arm_id])}" if arm_id in others else ""
         own = [arm["arm"], *([against] if has_contrasts else []), str(arm["n"]), mean_and_sd(arm, measured.decimals)]
         own += [number_text(arm[name], measured.decimals) for name in published]
-        rows.append([*own, *figures, "; ".join(part for part in (also, note) if part)])
+        raced = f"{out[arm_id]}{f' ({why[arm_id]})' if arm_id in why else ''}" if arm_id in out else ""
+        rows.append([*own, *figures, "; ".join(part for part in (also, raced, note) if part)])
 
     none = [ABSENT] * (3 + len(further))
     for arm_id, arm in arms[arms["is_baseline"] & ~arms.index.isin(effects.index)].iterrows():
@@ -246,12 +261,13 @@ def decision_text(results: Results) -> str:
     elif study.delta is None:
         margin = "; no delta is set, so no arm can be called equivalent"
     else:
-        margin = f"; equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests"
+        margin = f"; equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided tests"
     how = "by Holm's method" if study.delta is None else "for both questions by Shaffer's method"
-    sentences = (reading_text(results), images_text(results), open_text(results))
+    looked = looks_text(results) if results.facts.is_looked_at else ""
+    sentences = (reading_text(results), images_text(results), open_text(results), looked)
     return (
-        f"Verdict: paired t test{sides_text(study)}, p adjusted {how} {family_text(results)}, level {LEVEL}{margin}. "
-        f"{' '.join(filter(None, sentences))}"
+        f"Verdict: {test_text(results).removeprefix('the ')}{sides_text(study)}, p adjusted {how} "
+        f"{family_text(results)}, level {LEVEL}{margin}. {' '.join(filter(None, sentences))}"
     )
 
 

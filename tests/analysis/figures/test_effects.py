@@ -12,8 +12,8 @@ from scipy import stats
 from analysis import load
 from analysis.figures import effects
 from analysis.figures.effects import SHAPES, chart, record
-from analysis.statistics.verdicts import Verdict
 from cktf.rows import Status
+from cktf.verdicts import Verdict
 
 
 def test_the_forest_holds_every_arm_in_the_order_of_the_table(ablation: Path) -> None:

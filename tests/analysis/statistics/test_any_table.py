@@ -103,9 +103,9 @@ def test_one_seed_is_no_fault() -> None:
         (FRAME.assign(m="x" * 5000), "row 1 has '" + "x" * 59 + "..."),
         (
             pd.concat([FRAME.assign(fold=0), FRAME.assign(fold=1)]),
-            "an arm has one row at each seed, the last epoch's; or each fold is a context: --context fold (in Python",
+            "an arm has one row at each seed, the last epoch's; each fold or data set is a context (--context COLUMN",
         ),
-        (FRAME.assign(arm=FRAME["arm"].str.title()), "there are: None, Kd; 'None' differs by capitals alone"),
+        (FRAME.assign(arm=FRAME["arm"].str.title()), "there are: None, Kd"),
         (FRAME.assign(m="1_0"), "row 1 has '1_0'"),
         (FRAME.assign(m=1j), "row 1 has 1j"),
         (FRAME.assign(m=pd.Timestamp(0)), "row 1 has Timestamp"),
@@ -136,12 +136,6 @@ def test_what_may_be_a_slip_is_warned_of() -> None:
     shares = FRAME.assign(m=[0.7, 70.9, 0.71, 71.5, 0.69, 70.1])
     with pytest.warns(UserWarning, match="About a factor of 100: 'none' has a mean m of 0.7, 'kd' of 70.83"):
         effects(shares, metric="m", baseline="none")
-
-
-def test_epochs_of_a_trial_are_no_contexts() -> None:
-    frame = pd.concat([FRAME.assign(epoch=0), FRAME.assign(epoch=1)])
-    with pytest.raises(ValueError, match=r"the last epoch's$"):
-        effects(frame, metric="m", baseline="none")
 
 
 def test_words_say_of_a_plain_table_too_how_trials_ended_and_that_there_is_no_number() -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 from analysis import load
 from analysis.statistics.any_table import as_trials
 from analysis.statistics.best import COLUMNS, FEWEST_SEEDS, best
-from analysis.statistics.verdicts import LEVEL
+from cktf.verdicts import LEVEL
 
 SCORES = {
     "none": [90.0, 91.0, 90.5, 90.2, 90.6],

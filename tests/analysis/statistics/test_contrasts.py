@@ -10,8 +10,8 @@ from scipy import stats
 
 from analysis import effects, load
 from analysis.statistics.over_contexts import over_contexts
-from analysis.statistics.verdicts import holm
 from cktf.errors import InputError
+from cktf.verdicts import holm
 
 DRAWS = np.random.default_rng(5)
 SCORES = {

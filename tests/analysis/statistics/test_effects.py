@@ -13,8 +13,9 @@ from scipy import stats
 
 from analysis import effects, load
 from analysis.statistics.paired import sign_flip_p
-from analysis.statistics.verdicts import LEVEL, holm, mde, more_seeds
+from analysis.statistics.verdicts import mde, more_seeds
 from cktf.rows import Status
+from cktf.verdicts import LEVEL, holm
 
 
 def test_known_effects_are_found(ablation: Path) -> None:
@@ -333,3 +334,26 @@ def test_a_loss_is_compared_only_where_its_direction_is_said() -> None:
     with pytest.raises(ValueError, match="--metric val_loss: not said whether a larger or a smaller value is better"):
         effects(frame, metric="val_loss")
     assert len(effects(frame, metric="val_loss", maximise=False)) == 1
+
+
+def test_with_delta_words_say_how_large_an_effect_may_be() -> None:
+    noise = np.array([-0.2, 0.1, 0.0, 0.2, -0.1, 0.0, 0.1, -0.1])
+    gains = {"far": 5.0, "near": 1.05, "tiny": 0.3, "below": -0.3, "none": 0.0, "worse": -5.0}
+    rows = [(arm, seed, gain + noise[seed]) for arm, gain in gains.items() for seed in range(8)]
+    rows += [("baseline", seed, 0.0) for seed in range(8)]
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "m"])
+    table = effects(frame, metric="m", delta=1.0).set_index("arm")
+    said = {arm: (row["verdict"], row["size"]) for arm, row in table.iterrows()}
+    assert said == {
+        "far": ("helps", "by more than delta"),
+        "near": ("helps", "may be less than delta"),
+        "tiny": ("equivalent", "and above 0"),
+        "below": ("equivalent", "and below 0"),
+        "none": ("equivalent", ""),
+        "worse": ("hurts", "by more than delta"),
+    }
+    assert (table["p_holm"] <= table["p_both"] + 1e-15).all()
+    without = effects(frame, metric="m").set_index("arm")
+    assert (without["size"] == "").all()
+    assert without["p_both"].isna().all()
+    np.testing.assert_allclose(without["p_holm"], holm(without["p"].to_numpy()))

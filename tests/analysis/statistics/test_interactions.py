@@ -14,8 +14,8 @@ from scipy import stats
 from analysis import load
 from analysis.statistics.interactions import VANISHES, contrasts, factorial_cells, interactions
 from analysis.statistics.seed_contrasts import CLUSTERED, WITHIN, WITHOUT_ERROR
-from analysis.statistics.verdicts import holm
 from cktf.rows import Status
+from cktf.verdicts import holm
 
 FACTORS = ["objective.cktf.temperature", "objective.cktf.theta"]
 

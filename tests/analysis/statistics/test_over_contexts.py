@@ -11,7 +11,7 @@ from scipy import stats
 from analysis import load
 from analysis.statistics.effects import effects
 from analysis.statistics.over_contexts import noise_of_contexts, over_contexts
-from analysis.statistics.verdicts import holm
+from cktf.verdicts import holm
 
 
 def effects_of(arms: dict[str, list[float]]) -> pd.DataFrame:

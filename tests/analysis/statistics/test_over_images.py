@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis.statistics.crossed import crossed_mean
 from analysis.statistics.effects import effects
@@ -46,6 +47,17 @@ def test_it_is_that_of_seeds_crossed_with_images(right: dict[str, np.ndarray]) -
     one_sided = effects(trials, alternative="better").set_index("arm")
     narrow = crossed_mean(100 * (right["kd"][:, 0].astype(float) - right["baseline"][:, 0]), 0.9)
     assert one_sided.at["kd", "low_images"] == pytest.approx(narrow.low)
+
+
+def test_in_a_race_it_is_of_the_seeds_of_the_last_look_and_as_much_wider_as_the_repeated_one(
+    right: dict[str, np.ndarray],
+) -> None:
+    found = effects(table(right), looks=[3, 5]).set_index("arm")
+    differences = 100 * (right["kd"][:3, 0].astype(float) - right["baseline"][:3, 0])
+    half = found.at["kd", "high"] - found.at["kd", "effect"]
+    critical = half / (differences.mean(axis=1).std(ddof=1) / np.sqrt(3))
+    expected = crossed_mean(differences, 1 - 2 * stats.t.sf(critical, 2))
+    assert found.loc["kd", ["low_images", "high_images"]].tolist() == pytest.approx([expected.low, expected.high])
 
 
 def test_an_image_counts_by_the_share_of_teachers_whose_students_have_it_right(right: dict[str, np.ndarray]) -> None:

@@ -14,7 +14,6 @@ from analysis import load
 from analysis.statistics.effects import effects
 from analysis.statistics.ranks import (
     FRIEDMAN,
-    MIXED,
     alike,
     critical_difference,
     friedman,
@@ -131,7 +130,6 @@ def test_six_contexts_are_ranked_and_tested(many_contexts: Callable[..., Any]) -
     )
     assert table.at["kd", "p_adjusted"] < 0.05
     assert np.isnan(table.at["baseline", "p_adjusted"])
-    assert table["effect"].isna().all()
     assert set(table["missing"]) == set(table["reason"]) == {""}
 
 
@@ -170,32 +168,20 @@ def test_a_context_without_a_baseline_ranks_nothing(many_contexts: Callable[...,
     assert set(table["missing"]) == {"no effect in pair 0"}
 
 
-def test_few_contexts_are_ranked_but_judged_by_the_mixed_model(many_contexts: Callable[..., Any]) -> None:
+def test_few_contexts_are_ranked_and_not_tested(many_contexts: Callable[..., Any]) -> None:
     table = table_of(load(many_contexts(4, skipped=[("pair 2", "sp")])))
     assert table["mean_rank"].notna().to_dict() == {"kd": True, "at": True, "baseline": True, "sp": False}
-    assert set(table["test"]) == {MIXED}
-    assert table[["friedman", "critical_difference"]].isna().all(axis=None)
-    compared = table[~table["is_baseline"]]
-    assert (compared["low"] < compared["effect"]).all()
-    assert compared["low"].at["kd"] < 3.0 < compared["high"].at["kd"]
-    assert table.at["kd", "p_adjusted"] < 0.05
-    assert table.at["sp", "reason"] == ""
-
-
-def test_two_arms_are_judged_by_the_mixed_model_in_any_number_of_contexts(
-    many_contexts: Callable[..., Any],
-) -> None:
-    table = table_of(load(many_contexts(7, effects={"kd": 3.0})))
-    assert set(table["test"]) == {MIXED}
+    assert set(table["test"]) == {"none"}
+    assert table[["friedman", "critical_difference", "p_adjusted"]].isna().all(axis=None)
+    assert set(table_of(load(many_contexts(7, effects={"kd": 3.0})))["test"]) == {"none"}, "two arms"
 
 
 def test_an_arm_in_one_context_is_shown_without_a_test(contexts: Path) -> None:
     table = table_of(load(contexts))
     assert list(table.index) == ["baseline", "kd", "fsp"]
     assert table.at["fsp", "missing"] == "not planned in clothes"
-    assert table.at["fsp", "reason"] == "results in fewer than two contexts"
-    assert table["test"].to_dict() == {"baseline": MIXED, "kd": MIXED, "fsp": "none"}
-    assert table.at["kd", "p_adjusted"] > 0.05
+    assert table.at["fsp", "reason"] == "not ranked, for it is missing in a context"
+    assert set(table["test"]) == {"none"}
 
 
 def test_arms_that_are_equal_everywhere_are_not_tested() -> None:

@@ -13,16 +13,14 @@ from analysis.statistics.paired import PairedEffects, equivalence_p, paired_effe
 from analysis.statistics.verdicts import (
     MOST_MORE_SEEDS,
     POWER,
-    Verdict,
-    decide,
     equivalence_power,
-    holm,
     mde,
     more_seeds,
     power,
     sd_bound,
     seeds_needed,
 )
+from cktf.verdicts import Verdict, decide, holm
 
 NAN = np.nan
 

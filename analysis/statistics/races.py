@@ -1,0 +1,35 @@
+"""Races of simulated studies, whose comparisons stop as those of real ones do."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cktf.looks import Counts, Floats, Race
+from cktf.rows import Alternative
+from cktf.verdicts import Verdict, adjusted, decide
+
+
+def raced(race: Race, futility: float, differences: Floats, level: float) -> tuple[Counts, NDArray[Any]]:
+    """Run simulated races, whose comparisons stop one by one, and return the seeds and the verdict of each.
+
+    Args:
+        race: What is asked.
+        futility: Below which chance of being decided a comparison stops.
+        differences: (studies, comparisons, seeds) of the arms and what they are compared with.
+        level: At which the chance is computed.
+    """
+    num_looks, is_in = np.zeros(differences.shape[:-1], np.int64), np.ones(differences.shape[:-1], bool)
+    for look in range(len(race.looks)):
+        num_looks += is_in
+        found = race.judged(differences, np.zeros(1), num_looks)
+        words = decide(
+            found.effect,
+            *adjusted(found.p, found.p_equivalence),
+            maximise=True,
+            alternative=Alternative.BETTER if race.sign else Alternative.TWO_SIDED,
+        )
+        is_in &= words == Verdict.UNDECIDED
+        if look + 1 < len(race.looks):
+            is_in &= ~(race.chance(found, look, level) < futility)
+    return np.array([0, *race.looks])[num_looks], words
