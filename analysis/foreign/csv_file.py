@@ -157,9 +157,13 @@ def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> No
         if (stands := head.count(column)) > 1:
             raise InputError(f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one")
     if missing := [f"{column!r} (--{option})" for option, column in named.items() if column not in head]:
+        of_capitals = {name.casefold(): name for name in head}
+        alike = {option: of_capitals[c.casefold()] for option, c in named.items() if c.casefold() in of_capitals}
+        hint = " ".join(f"--{option} {column}" for option, column in alike.items())
         raise InputError(
             f"{what}: no column is called {', '.join(missing)}; there are: {listed(head)}; a row is one arm at one "
             "seed, with a column each for the arm, the seed and the metric"
+            + (f"; {hint} names what differs by capitals alone" if hint else "")
         )
 
 

@@ -1,7 +1,10 @@
 """The folder of a Ray Tune experiment -> a search. Read from its files, without Ray."""
 
+import csv
+import io
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -22,8 +25,8 @@ from cktf.row_values import DEEPEST, depth
 from cktf.rows import Stage, Status
 from cktf.storage import open_folder, read
 
-PARAMS, RESULTS, ERROR = "params.json", "result.json", "error.txt"
-"""Files of one trial."""
+PARAMS, RESULTS, PROGRESS, ERROR = "params.json", "result.json", "progress.csv", "error.txt"
+"""Files of one trial; the results stand in the second or, failing it, in the third."""
 
 ITERATION = "training_iteration"
 
@@ -93,7 +96,10 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
     with naming(place):
         found = sorted(_trials(open_folder(place), place), key=lambda trial: trial.start)
     if not found:
-        raise InputError(f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}")
+        raise InputError(
+            f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}; name the experiment's "
+            "folder, which may be one of its own"
+        )
     numbers = {key for trial in found for result in trial.results for key in result if _is_number(result[key])}
     if metric not in numbers:
         raise InputError(
@@ -142,6 +148,8 @@ def _trials(folder: fs.SubTreeFileSystem, place: str) -> list[_Found]:
             continue
         params = _mapping(f"{place}/{name}/{PARAMS}", content, ".")
         results = _results(f"{place}/{name}/{RESULTS}", _file(folder, place, f"{name}/{RESULTS}") or b"")
+        if not results and (table := _file(folder, place, f"{name}/{PROGRESS}")):
+            results = _rows(f"{place}/{name}/{PROGRESS}", table)
         # A result takes the place of those that were reported before the restore that it follows.
         current: list[dict[str, Any]] = []
         for result in results:
@@ -191,10 +199,31 @@ def _results(file: str, content: bytes) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         found.append(_mapping(f"{file}, line {number}", line))
-        iteration = found[-1].get(ITERATION)
-        if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
-            raise InputError(f"{file}, line {number}: {ITERATION} must be a whole number; got {shown(iteration)}")
+        _require_iteration(f"{file}, line {number}", found[-1])
     return found
+
+
+def _rows(file: str, content: bytes) -> list[dict[str, Any]]:
+    """Return the results in a table of comma-separated values, each with a whole iteration."""
+    found = []
+    for number, row in enumerate(csv.DictReader(io.StringIO(content.decode(errors="replace"))), 1):
+        if None in row or None in row.values():
+            raise InputError(f"{file}, row {number}: has more or fewer cells than the first line, which names columns")
+        found.append({name: _cell(cell) for name, cell in row.items()})
+        _require_iteration(f"{file}, row {number}", found[-1])
+    return found
+
+
+def _cell(cell: str) -> float | str | None:
+    with suppress(ValueError):
+        return float(cell)
+    return cell or None
+
+
+def _require_iteration(where: str, result: dict[str, Any]) -> None:
+    iteration = result.get(ITERATION, "nothing")
+    if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
+        raise InputError(f"{where}: {ITERATION} must be a whole number; got {shown(iteration)}")
 
 
 def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]:

@@ -132,7 +132,9 @@ def as_trials(
     columns = list(frame.columns)
     for name in ("arm", "seed", metric):
         if name not in columns:
-            raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}")
+            alike = [other for other in columns if str(other).casefold() == name.casefold()]
+            hint = f"; {alike[0]!r} differs by capitals alone" if alike else ""
+            raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}{hint}")
     for name in ("arm", "seed", metric, "context"):
         if columns.count(name) > 1:
             raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")

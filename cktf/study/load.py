@@ -48,6 +48,8 @@ class Study(StudySpec):
             problems = find_problems(study)
         except ValidationError as error:
             problems = explain(error, StudySpec)
+        except InputError as error:  # of a trial's part, whose message names the key
+            problems = [(("baseline",), str(error))]
         if problems:
             raise StudyError.of(problems)
         return study

@@ -108,6 +108,8 @@ def _entries(node: yaml.Node | None, where: Location, above: frozenset[int]) -> 
         raise _refused(node, where, "an alias stands within what it is an alias of")
     above |= {id(node)}
     if isinstance(node, yaml.ScalarNode):
+        # JSON, which is YAML, escapes a character beyond 16 bits as a pair of surrogates.
+        node.value = node.value.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")
         if re.search("[\0\ud800-\udfff]", node.value):
             raise _refused(node, where, f"{shown(node.value)} holds NUL, or half of a surrogate pair")
     elif isinstance(node, yaml.SequenceNode):

@@ -45,9 +45,13 @@ def load_file(
     """
     expected, place = network.state_dict(), f"{key}: {file}"
     try:
-        weights = part_of(expected, under_own_keys(network, read_weights(file, sha256)))
+        found = under_own_keys(network, read_weights(file, sha256))
     except ValueError as error:
-        raise InputError(f"{place}: {error}") from error
+        raise InputError(f"{key}: {error}") from error  # which names the file
+    try:
+        weights = part_of(expected, found)
+    except ValueError as error:
+        raise InputError(f"{place} {error}") from error
     if keeps_classifier:
         weights = with_own_classifier(network, weights)
     if wrong := wrong_kinds(expected, weights):

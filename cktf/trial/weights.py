@@ -148,7 +148,11 @@ def differences(expected: StateDict, found: StateDict) -> str:
         "not among its keys": [f"{key} {tuple(value.shape)}" for key, value in found.items() if key not in expected],
         "shapes": shapes,
     }
-    return "; ".join(f"{kind}: {some_of(entries)}" for kind, entries in kinds.items() if entries)
+    said = "; ".join(f"{kind}: {some_of(entries)}" for kind, entries in kinds.items() if entries)
+    convolutions = [key for key, value in expected.items() if value.ndim == 4 and key in found and found[key].ndim == 4]
+    if convolutions and (channels := found[convolutions[0]].shape[1]) != expected[convolutions[0]].shape[1]:
+        said += f": it reads images of {channels} channels"
+    return said
 
 
 def wrong_kinds(expected: StateDict, found: StateDict) -> str:

@@ -148,6 +148,10 @@ def layout_of(root: str | None, *, test_classes: str = "all") -> Layout:
             f"about it{f'; did you mean {near[0]!r}?' if near else ''}"
         )
     layout = Layout(train, test)
+    found: dict[Path, Path] = {}
+    for each in (*train.classes.values(), *(() if layout.is_drawn else test.classes.values())):
+        if (other := found.setdefault(each.resolve(), each)) is not each:
+            raise InputError(f"data.root: {each} and {other} are one folder, by a link; each class needs its own")
     needed = (train,) if test_classes == "any" and any(test.files.values()) else (train, test)
     for part in needed:
         if empty := [part.folder / name for name in train.classes if not part.files.get(name)]:

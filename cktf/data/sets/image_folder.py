@@ -9,11 +9,14 @@ from torch import Tensor
 
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.image_files import read_image_files
+from cktf.data.files.image_files import decoded, read_image_files
 from cktf.data.files.image_layout import Part, layout_of
 from cktf.data.files.image_remarks import remarks_on
 from cktf.data.files.places import DataPlace, data_folder, reading
 from cktf.errors import LONGEST_LINE, InputError, visible
+
+LOOKED_AT = 300
+"""Images that are decoded before the training, about."""
 
 IMAGE_FOLDER_KIND = Kind(
     num_classes=3,  # of a smoke run; a folder has its own, and no side
@@ -49,10 +52,11 @@ def load_image_folder(place: DataPlace) -> Dataset:
 def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
     """Return the number of classes in a folder, and remarks for its user before the training.
 
-    Nothing is decoded. If the folder is not on this machine, there are no classes, and a remark says so.
+    Some images, evenly spread over the files, are decoded. If the folder is not on this machine, there are no classes,
+    and a remark says so.
 
     Raises:
-        ValueError: As `load_image_folder`, but for damaged files.
+        ValueError: As `load_image_folder`, of damaged files as far as these images show.
     """
     side_of(place)
     folder = data_folder(place.root)
@@ -60,6 +64,10 @@ def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
         if not (folder.exists() or folder.is_symlink()):
             return 0, [f"data.root: {folder} is not on this machine, so that its images are not looked at"]
         layout = layout_of(place.root, test_classes=place.test_classes)
+        files = [file for part in (layout.train, layout.test) for own in part.files.values() for file in own]
+        some = files[:: max(1, len(files) // LOOKED_AT)]
+        for _ in decoded([(visible(str(file)), file) for file in some], side_of(place)):
+            pass
         return len(layout.train.classes), [visible(said, most=LONGEST_LINE) for said in remarks_on(layout)]
 
 
