@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.statistics.paired import PairedEffects, equivalence_p, one_sided_p, paired_effects, sign_flip_p
-from analysis.statistics.races import raced
-from analysis.statistics.verdicts import MOST_MORE_SEEDS, more_seeds, power, seeds_needed
-from cktf.looks import Race, Spending
+from analysis.statistics.verdicts import power
 from cktf.verdicts import LEVEL, Verdict, decide, holm
 
 Floats = NDArray[np.float64]
@@ -27,9 +25,6 @@ Seed = int | list[int]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 
 SEEDS = (3, 5, 8, 10)
-LOOKS = (5, 8, 12, 20)
-"""Seeds at the looks of a race."""
-
 CHUNK = 1000
 """Studies that are held at a time."""
 
@@ -190,7 +185,7 @@ def null_rates(scenario: Scenario, studies: int, seed: Seed = 0) -> NullRates:
     for found, p_flip in scenario.chunks(seed, studies, true):
         for name, p in (("wrong", found.p), ("wrong_by_flips", p_flip)):
             said = decide(found.effect, holm(p), np.full_like(p, np.nan), maximise=True)
-            shares[name].append(_is_wrong(said, true).any(axis=1).astype(float))
+            shares[name].append(is_wrong_word(said, true).any(axis=1).astype(float))
         low, high = (side / scenario.paired_sd for side in (found.low, found.high))
         is_given = ~np.isnan(low)
         holds = (is_given & (low <= true) & (true <= high)).sum(axis=1)
@@ -202,7 +197,7 @@ def null_rates(scenario: Scenario, studies: int, seed: Seed = 0) -> NullRates:
     return NullRates(**rates, unpaired=float(np.nanmedian(np.concatenate(unpaired))))
 
 
-def _is_wrong(words: NDArray[Any], true: Floats) -> NDArray[np.bool_]:
+def is_wrong_word(words: NDArray[Any], true: Floats) -> NDArray[np.bool_]:
     """Return which words (studies, arms) name the direction of an effect (arms,) that is none, or the other way."""
     return np.asarray(((words == Verdict.HELPS) & (true <= 0)) | ((words == Verdict.HURTS) & (true >= 0)))
 
@@ -266,49 +261,13 @@ def contrast_rates(
         found = paired_effects(sides[:, arm], sides[:, against], 1 - LEVEL / len(pairs))
         if margin is None:
             words = decide(found.effect, holm(found.p), np.full_like(found.p, np.nan), maximise=True)
-            is_wrong = _is_wrong(words, true)
+            is_wrong = is_wrong_word(words, true)
         else:
             is_wrong = (holm(one_sided_p(found, margin * scenario.paired_sd, 1)) < LEVEL) & (true <= margin)
         wrong.append(is_wrong.any(axis=1).astype(float))
         true_scores = true * scenario.paired_sd
         covered.append(((found.low <= true_scores) & (true_scores <= found.high)).all(axis=1).astype(float))
     return Rate.over(wrong), Rate.over(covered)
-
-
-def looks_rate(scenario: Scenario, looks: tuple[int, ...], studies: int, seed: Seed = 0) -> Rate:
-    """Return how often a study without effects errs that is judged at each of these numbers of seeds."""
-    draws = np.random.default_rng(seed)
-    wrong = []
-    for begin in range(0, studies, CHUNK):
-        values, baseline = scenario.scores(draws, min(CHUNK, studies - begin), scenario.effects)
-        looked = [holm(paired_effects(values[..., :n], baseline[..., :n]).p) < LEVEL for n in looks]
-        wrong.append(np.any(looked, axis=(0, 2)).astype(float))
-    return Rate.over(wrong)
-
-
-def race_rates(
-    scenario: Scenario, spending: str, futility: float, studies: int, seed: Seed = 0, delta: float | None = None
-) -> tuple[Rate, Rate, float, float]:
-    """Return what races do that have looks at `LOOKS` seeds, and whose first arm may have an effect.
-
-    Returns:
-        How often a study errs about any arm (equivalent is wrong from ``delta`` paired deviations on); how often the
-        first arm is told to help; the mean seeds of the first arm; those of the others, of one arm alone NaN.
-    """
-    draws, true = np.random.default_rng(seed), scenario.effects
-    race = Race(LOOKS, spending, delta=None if delta is None else delta * scenario.paired_sd)
-    wrong, told, first, others = [], [], [], []
-    for begin in range(0, studies, CHUNK):
-        values, baseline = scenario.scores(draws, min(CHUNK, studies - begin), true)
-        seeds, words = raced(race, futility, values - baseline, LEVEL / scenario.arms)
-        is_wrong = _is_wrong(words, true) | ((words == Verdict.EQUIVALENT) & (np.abs(true) >= (delta or 0.0)))
-        wrong.append(is_wrong.any(axis=1).astype(float))
-        told.append((words[:, 0] == Verdict.HELPS).astype(float))
-        first.append(seeds[:, 0])
-        others.append(seeds[:, 1:])
-    rest = np.concatenate(others)
-    mean = float(rest.mean()) if rest.size else np.nan
-    return Rate.over(wrong), Rate.over(told), float(np.concatenate(first).mean()), mean
 
 
 def base_scenarios() -> list[Scenario]:
@@ -391,51 +350,6 @@ def print_power(studies: int, seed: int) -> None:
             sys.stdout.flush()
 
 
-def print_looks(studies: int, seed: int) -> None:
-    """Print what comes of adding seeds to a study, as it stands undecided, and judging it again."""
-    print("| arms | judged at seeds | wrong verdict in a study, % |")
-    print("|---|---|---|")
-    for arms in (5, 10, 20):
-        for looks in ((20,), (5, 20), (5, 10, 15, 20), tuple(range(3, 21))):
-            rate = looks_rate(Scenario("normal", max(looks), arms), looks, studies, seed)
-            named = ", ".join(map(str, looks)) if len(looks) < 5 else f"every one from {looks[0]} to {looks[-1]}"
-            print(f"| {arms} | {named} | {rate} |", flush=True)
-
-
-def print_races(studies: int, seed: int) -> None:
-    """Print how often races err, and which seeds they save, beside a study of as many seeds that is judged once."""
-    print(
-        "| arms | effect of the first | looks spend | futility | wrong, % | first arm told, % | at once, % "
-        "| its seeds | seeds of the others |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    ways = [*((spending, 0.0) for spending in Spending), (Spending.POWER2, 0.1)]
-    for arms in (1, 5, 20):
-        for effect in (0.0, 0.5, 1.0, 2.0):
-            at_once = 100 * power(np.array(effect), np.array(LOOKS[-1]), LEVEL / arms)
-            for spending, futility in ways if effect in (0.0, 1.0) else ways[-1:]:
-                scenario = Scenario("normal", LOOKS[-1], arms, first_effect=effect)
-                wrong, told, first, others = race_rates(scenario, spending, futility, studies, [seed, arms])
-                rest = "–" if np.isnan(others) else f"{others:.1f}"
-                print(
-                    f"| {arms} | {effect:g} sd | {spending} | {futility:g} | {wrong} | {told} | {at_once:.1f} "
-                    f"| {first:.1f} | {rest} |",
-                    flush=True,
-                )
-    for missing in (0.1, 0.3):
-        scenario = Scenario("normal", LOOKS[-1], 5, missing=missing)
-        wrong, *_ = race_rates(scenario, Spending.POWER2, 0.1, studies, [seed, 5])
-        print(f"| 5, {missing:.0%} of all trials without result | 0 sd | power2 | 0.1 | {wrong} | | | | |", flush=True)
-    for arms in (1, 5, 20):
-        for effect in (0.0, 1.0):
-            scenario = Scenario("normal", LOOKS[-1], arms, first_effect=effect)
-            wrong, told, first, others = race_rates(scenario, Spending.POWER2, 0.1, studies, [seed, arms], 1.0)
-            rest = "–" if np.isnan(others) else f"{others:.1f}"
-            print(
-                f"| {arms}, delta of 1 sd | {effect:g} sd | power2 | 0.1 | {wrong} | {told} | | {first:.1f} | {rest} |"
-            )
-
-
 def print_contrasts(studies: int, seed: int) -> None:
     """Print how often studies err whose arms are compared with one another, and what simultaneous intervals hold."""
     beside = tuple((arm + 1, arm) for arm in range(1, 10, 2))
@@ -461,30 +375,11 @@ def print_contrasts(studies: int, seed: int) -> None:
             print(f"| {kind.name} | {name} | {test} | {seeds} | {' | '.join(map(str, rates))} |", flush=True)
 
 
-def print_more_seeds(studies: int, seed: int) -> None:
-    """Print what is answered to 'how many seeds in all?' after a pilot, beside what the true deviation would give."""
-    print("| pilot seeds | delta / true paired sd | seeds in all, true | answered: median | middle 80% |")
-    print("|---|---|---|---|---|")
-    for seeds in SEEDS:
-        for delta in (0.5, 1.0, 1.5):
-            draws = np.random.default_rng(seed)
-            sd = np.sqrt(draws.chisquare(seeds - 1, min(studies, 2000)) / (seeds - 1))
-            n = np.full(sd.shape, seeds)
-            answered = seeds + more_seeds(delta, sd, n, LEVEL / 10)
-            true = seeds_needed(delta, np.ones(1), np.array([MOST_MORE_SEEDS]), LEVEL / 10)[0]
-            low, middle, high = np.quantile(answered, (0.1, 0.5, 0.9), method="nearest")
-            shown = [f"{x:.0f}" if np.isfinite(x) else "> 100 more" for x in (low, middle, high)]
-            print(f"| {seeds} | {delta:g} | {true:.0f} | {shown[1]} | {shown[0]} to {shown[2]} |")
-
-
 TABLES: dict[str, Callable[[int, int], None]] = {
     "Normal scores": lambda *how: print_null(base_scenarios(), *how),
     "Scores that break an assumption, no arm has an effect": lambda *how: print_null(hard_scenarios(), *how),
     "Equivalent": print_equivalence,
     "Contrasts of arms": print_contrasts,
     "Power": print_power,
-    "Looking again": print_looks,
-    "Races": print_races,
-    "How many more seeds": print_more_seeds,
 }
 """Title to what prints the table, of a number of studies and the seed of the simulation."""

@@ -36,11 +36,13 @@ JUDGED = (
     *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks")),
     *(f"analysis/statistics/{name}.py" for name in ("crossed", "over_contexts", "races")),
     *("cktf/verdicts.py", "cktf/looks.py"),
-    *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts", "null_population")),
+    *(f"benchmarks/null_{name}.py" for name in ("study", "races", "factorial", "contexts", "population")),
 )
 """Files that the numbers come from: those that judge, and those that simulate."""
 
-STUDIES = {"null_study": 20_000, "null_factorial": 1000, "null_contexts": 2000, "null_population": 2000}
+STUDIES = {
+    "null_study": 20_000, "null_races": 20_000, "null_factorial": 1000, "null_contexts": 2000, "null_population": 2000,
+}  # fmt: skip
 """Module to the studies that it simulates for each row."""
 
 INTRODUCTION = """\
