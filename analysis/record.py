@@ -63,7 +63,9 @@ class Record:
         self._write(self.names - {*names})
 
     def _read(self) -> set[str]:
-        if not has_file(self._folder, RECORD):
+        with naming(self._place):
+            is_there = has_file(self._folder, RECORD)
+        if not is_there:
             return set()
         try:
             values = json.loads(read(self._folder, RECORD))

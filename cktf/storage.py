@@ -123,9 +123,9 @@ def open_folder(place: str | os.PathLike[str]) -> fs.SubTreeFileSystem:
 
 
 def without_slash(place: str | os.PathLike[str]) -> str:
-    """Return a place without slashes at its end, unless it is the root."""
+    """Return a place without slashes at its end, unless it is a root."""
     text = os.fspath(place)
-    return text.rstrip("/") or text[:1]
+    return text if text.endswith("://") else text.rstrip("/") or text[:1]
 
 
 def below(place: str | os.PathLike[str], name: str) -> str:

@@ -221,7 +221,7 @@ def _cell(cell: str) -> float | str | None:
 
 
 def _require_iteration(where: str, result: dict[str, Any]) -> None:
-    iteration = result.get(ITERATION, "nothing")
+    iteration = result.get(ITERATION)
     if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
         raise InputError(f"{where}: {ITERATION} must be a whole number; got {shown(iteration)}")
 

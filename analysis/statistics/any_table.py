@@ -163,9 +163,12 @@ def as_trials(
     is_baseline = trials["arm"] == wanted
     for context, rows in trials.groupby("context", sort=False).groups.items():
         if baseline is not None and not is_baseline[rows].any():
+            names = trials.loc[rows, "arm"].unique()
+            alike = [name for name in names if name.casefold() == wanted.casefold()]
+            hint = f"; {alike[0]!r} differs by capitals alone" if alike else ""
             raise InputError(
                 f"{what}: no arm is called {shown(wanted)}{_within(context)}, which is to be the baseline; there are: "
-                f"{listed(trials.loc[rows, 'arm'].unique())}"
+                f"{listed(names)}{hint}"
             )
     values = _numbers(trials[metric], called.get(metric, metric), what)
     statuses = np.where(np.isfinite(values), Status.COMPLETE, Status.FAILED).astype(object)

@@ -189,7 +189,9 @@ def _place(location: Location, lines: dict[Location, int], options: dict[Locatio
     """Return the option that set a key, or one above or below it; else the line of the key or of the nearest above."""
     at_or_above = [location[:depth] for depth in range(len(location), 0, -1)]
     said = [options[keys] for keys in at_or_above if keys in options][:1]
-    said += [option for keys, option in options.items() if location and keys[: len(location)] == location and not said]
+    # A key that is missing within a section may be asked for by what was set beside it.
+    within = location if location in lines or len(location) < 3 else location[:-1]
+    said += [option for keys, option in options.items() if within and keys[: len(within)] == within and not said]
     if said:
         return f", {' '.join(said)}"
     return next((f", line {lines[keys]}" for keys in at_or_above if keys in lines), "")

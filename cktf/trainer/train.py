@@ -180,12 +180,12 @@ def train(
         if not math.isfinite(values["loss"]):
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
         is_last = number == config.total_epochs
-        scores: dict[str, Any] = {}
+        scores: dict[str, Any] = {"validation_loss": None, "validation_accuracy": None}
         judged, other = (beside, network) if beside and config.judge == "ema" else (network, beside)
         # Always in float32: in bfloat16 logits tie, and accuracies move by tenths.
         if phase.is_scored:
             validation, measures = measuring.evaluated(judged, "validation", is_last=is_last)
-            scores = _scores("validation", validation)
+            scores |= _scores("validation", validation)
             if other:
                 batches = evaluation_batches(dataset, parts.validation_index, batch_size=at_once[0])
                 scores |= _scores("other_validation", evaluate(other, batches))

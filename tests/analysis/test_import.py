@@ -1,4 +1,4 @@
-"""The analysis stands alone: light to import, without torch, Ray and pydantic."""
+"""The analysis stands alone: light to import, without torch and Ray."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import sys
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "torchvision", "ray", "pydantic", "typer", "sklearn"}:
+        if name.partition(".")[0] in {"torch", "torchvision", "ray", "typer", "sklearn"}:
             raise ModuleNotFoundError(f"refused: {name}", name=name)
 
 sys.meta_path.insert(0, Refuse())
@@ -44,7 +44,7 @@ def test_a_report_is_written_where_torch_and_ray_are_not_installed_and_a_search_
     assert "fANOVA needs scikit-learn" in importance
 
 
-COMMAND = f"""{REFUSE.replace('"pydantic", "typer", ', "")}
+COMMAND = f"""{REFUSE.replace('"typer", ', "")}
 from cktf.cli import app
 for arguments in map(str.splitlines, sys.argv[1:]):
     sys.argv[1:] = arguments

@@ -48,7 +48,7 @@ def test_a_figure_of_chosen_factors_and_one_that_is_not_there(ablation: Path) ->
     results = load(ablation)
     chosen = results.figure("marginal", ["objective.cktf.temperature"])
     assert "temperature" in str(chosen.specification)
-    with pytest.raises(InputError, match="no figure is called 'cake'; those that apply: effects"):
+    with pytest.raises(InputError, match="no figure is called 'cake'; there are: effects"):
         results.figure("cake")
     with pytest.raises(InputError, match="does not apply: it needs a search"):
         results.figure("history")

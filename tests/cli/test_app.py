@@ -136,7 +136,6 @@ def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path: 
     assert load_file(tmp_path / "good.safetensors")["weight"].tolist() == [1, 1]
     told = message_for("convert-teacher", "bad.pth", "bad.safetensors", cwd=tmp_path)
     assert "bad.pth is not loaded, for it asks for pathlib" in told
-    assert "python -c" in told
     assert not (tmp_path / "bad.safetensors").exists()
 
 

@@ -26,7 +26,7 @@ from cktf.objectives.contrastive import representations
 from cktf.objectives.contrastive.banks import MemoryBank
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.pair import ContrastivePair
-from cktf.objectives.contrastive.representations import choose_block, most_similar
+from cktf.objectives.contrastive.representations import Pairing, choose_block, most_similar
 from cktf.objectives.ft import FT
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
@@ -336,9 +336,11 @@ def take_steps(
     chosen: list[int] = []
     by_rule, by_similarity = choose_block, most_similar
 
-    def recorded_rule(*arguments: Any) -> int:
-        chosen.append(by_rule(*arguments))
-        return chosen[-1]
+    def recorded_rule(pairing: Pairing, num_blocks: int, generator: torch.Generator | None) -> int:
+        block = by_rule(pairing, num_blocks, generator)
+        if num_blocks > 1:
+            chosen.append(block)
+        return block
 
     def recorded_similarity(*arguments: Any) -> Tensor:
         block = by_similarity(*arguments)

@@ -258,7 +258,7 @@ def test_weights_that_were_not_trained_are_refused_by_tensor_and_kind(
 def test_a_teacher_of_images_with_other_channels_is_called_that(tiny: MakeTrial, tmp_path: Path) -> None:
     file = checkpoint_of(tmp_path / "file.pth", build_model("resnet8", 10, (3, 8, 8)).state_dict())
     wrong = tiny(teacher=file)
-    with pytest.raises(InputError, match=r"shapes: conv1\.weight is \(16, 3, 3, 3\), not \(16, 1, 3, 3\)$"):
+    with pytest.raises(InputError, match=r"\(16, 3, 3, 3\), not \(16, 1, 3, 3\): it reads images of 3 channels$"):
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 
@@ -345,7 +345,7 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_user_without_a_home_is_asked_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CKTF_CACHE", "~nobody-of-this-name/cache")
-    with pytest.raises(InputError, match=r"~nobody-of-this-name/cache: .* set \$CKTF_CACHE to a folder"):
+    with pytest.raises(InputError, match="~nobody-of-this-name/cache: is no name of a folder"):
         cache_directory()
 
 

@@ -36,7 +36,7 @@ def ledger(count: int) -> Ledger:
         )
         for number in reversed(range(count))
     }
-    return Ledger([asked], planned)
+    return Ledger([asked], planned=planned)
 
 
 def rows(*epochs: tuple[str, int, float]) -> pa.Table:

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from analysis import load
-from analysis.figures.shown import factor_order
 from analysis.statistics.levels import factor_label, in_groups, is_logarithmic, is_numeric
 
 
@@ -49,13 +48,6 @@ def test_many_numbers_are_cut_into_groups_of_equal_size() -> None:
     assert groups.value_counts(sort=False).to_dict() == {"1 to 4": 4, "5 to 8": 4, "9 to 12": 4}
 
 
-def test_factors_stand_by_their_importance_in_a_search(search: Path) -> None:
+def test_a_factor_is_named_by_its_last_words(search: Path) -> None:
     results = load(search)
-    assert factor_order(results)[0] == "objective.cktf.temperature"
-    assert sorted(factor_order(results)) == sorted(results.facts.study.factors)
     assert factor_label("objective.cktf.temperature", results.facts.study.factors) == "cktf.temperature"
-
-
-def test_factors_of_a_design_keep_the_order_of_the_study(ablation: Path) -> None:
-    results = load(ablation)
-    assert factor_order(results) == results.facts.study.factors
