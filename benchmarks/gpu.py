@@ -105,7 +105,8 @@ def tile_sizes(side: OneSide, partition: float) -> None:
             loss = noise_contrastive_loss(
                 *scored, temperature=TEMPERATURE, partition=partition, num_samples=num_samples
             )
-        return torch.autograd.grad(loss, side.anchors)
+        gradient: tuple[torch.Tensor, ...] = torch.autograd.grad(loss, side.anchors)
+        return gradient
 
     calls: dict[str, Call] = {f"{elements:,}": partial(with_tiles, elements) for elements in TILES}
     if contrast.is_fused(side.device, side.anchors.shape[1]):
@@ -227,7 +228,8 @@ def train_for(duration: float, sizes: Sizes, device_name: str, barrier: Barrier)
             train_step(WARM_UP + steps)
             steps += 1
         synchronise(device)
-    return steps * sizes.batch / (time.perf_counter() - began)
+    rate: float = steps * sizes.batch / (time.perf_counter() - began)
+    return rate
 
 
 def synchronise(device: torch.device) -> None:

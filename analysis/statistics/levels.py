@@ -34,21 +34,15 @@ def is_logarithmic(levels: "NDArray[np.float64]") -> bool:
     return bool(np.std(ratios) / np.mean(ratios) < np.std(differences) / np.mean(differences))
 
 
-def in_groups(levels: "pd.Series[Any]", most: int | None = None) -> "pd.Series[Any]":
-    """Return the name of each level's group, as an ordered categorical; missing where the level is.
+def in_groups(levels: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return the name of each level, as an ordered categorical; missing where the level is.
 
-    Every level is a group of its own, but those of a numeric factor that has more than ``most`` (None: any number) are
-    parted by their quantiles. Numbers ascend; other levels stand in the order in which they are met.
+    Numbers ascend; other levels stand in the order in which they are met.
     """
-    if not is_numeric(levels):
-        texts = levels.astype(str).where(levels.notna())
-        return texts.astype(pd.CategoricalDtype(list(dict.fromkeys(texts.dropna())), ordered=True))
-    levels = levels.astype("float64")
-    if most is not None and levels.nunique() > most:
-        group = pd.qcut(levels, most, labels=False, duplicates="drop")
+    if is_numeric(levels):
+        numbers = sorted(levels.dropna().astype("float64").unique())
+        texts, order = levels.astype("float64").map("{:.6g}".format, na_action="ignore"), [f"{x:.6g}" for x in numbers]
     else:
-        group = levels
-    ends = levels.groupby(group).agg(["min", "max"])
-    names = {key: f"{low:.6g}" if low == high else f"{low:.3g} to {high:.3g}" for key, low, high in ends.itertuples()}
-    # Two groups may look alike in so many digits; they are then one.
-    return group.map(names).astype(pd.CategoricalDtype(list(dict.fromkeys(names.values())), ordered=True))
+        texts = levels.astype(str).where(levels.notna())
+        order = list(texts.dropna())
+    return texts.astype(pd.CategoricalDtype(list(dict.fromkeys(order)), ordered=True))

@@ -34,18 +34,13 @@ def test_truth_values_are_no_numbers() -> None:
 
 
 def test_few_levels_stand_one_by_one_numbers_in_their_order() -> None:
-    numbers = in_groups(pd.Series([0.5, 0.1, np.nan, 0.5]), most=3)
+    numbers = in_groups(pd.Series([0.5, 0.1, np.nan, 0.5]))
     assert numbers.cat.categories.tolist() == ["0.1", "0.5"]
     assert numbers.tolist() == ["0.5", "0.1", np.nan, "0.5"]
     assert in_groups(pd.Series([16, None, 4], dtype="Int64")).tolist() == ["16", np.nan, "4"]
     assert in_groups(pd.Series(["last", None, "first"])).cat.categories.tolist() == ["last", "first"]
     assert in_groups(pd.Series([False, True])).cat.categories.tolist() == ["False", "True"]
     assert in_groups(pd.Series([True, None], dtype="boolean")).tolist() == ["True", np.nan]
-
-
-def test_many_numbers_are_cut_into_groups_of_equal_size() -> None:
-    groups = in_groups(pd.Series(np.arange(1.0, 13.0)), most=3)
-    assert groups.value_counts(sort=False).to_dict() == {"1 to 4": 4, "5 to 8": 4, "9 to 12": 4}
 
 
 def test_a_factor_is_named_by_its_last_words(search: Path) -> None:
