@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from cktf.cli import networks, results, studies
+from cktf.cli import networks, results, runs, studies
 from cktf.cli.studies import SOME_FAILED as SOME_FAILED
 from cktf.cli.terminal import out, warn
 from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
@@ -55,7 +55,7 @@ class _Command(TyperCommand):
         except UserError as error:
             warn([error], style="red")
             raise typer.Exit(LOST_CLUSTER if isinstance(error, ClusterLost) else WRONG_INPUT) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):  # the latter at a question
             warn(["interrupted"])
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, BrokenPipeError):
@@ -66,11 +66,11 @@ class _Command(TyperCommand):
 
 
 for _each in (
-    *(studies.validate, studies.new, studies.launch, studies.resume, studies.extend, studies.measure, studies.status),
-    *(studies.explain, studies.schema),
+    *(studies.examples, studies.init, studies.validate, studies.new, studies.launch, studies.resume, studies.extend),
+    *(studies.measure, runs.list_runs, runs.status, runs.show, runs.diff, runs.delete, studies.explain, studies.schema),
     *(results.report, results.plot, studies.train, studies.convert_teacher, networks.layers),
 ):
-    app.command(cls=_Command)(_each)
+    app.command(_each.__name__.removesuffix("_runs").replace("_", "-"), cls=_Command)(_each)
 
 
 def main() -> None:
