@@ -55,7 +55,7 @@ class _Command(TyperCommand):
         except UserError as error:
             warn([error], style="red")
             raise typer.Exit(LOST_CLUSTER if isinstance(error, ClusterLost) else WRONG_INPUT) from None
-        except (KeyboardInterrupt, typer.Abort):  # the latter at a question
+        except KeyboardInterrupt:
             warn(["interrupted"])
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, BrokenPipeError):
@@ -67,7 +67,7 @@ class _Command(TyperCommand):
 
 for _each in (
     *(studies.examples, studies.init, studies.validate, studies.new, studies.launch, studies.resume, studies.extend),
-    *(studies.measure, runs.list_runs, runs.status, runs.show, runs.diff, runs.delete, studies.explain, studies.schema),
+    *(studies.measure, runs.list_runs, runs.status, runs.show, runs.diff, studies.explain, studies.schema),
     *(results.report, results.plot, studies.train, studies.convert_teacher, networks.layers),
 ):
     app.command(_each.__name__.removesuffix("_runs").replace("_", "-"), cls=_Command)(_each)

@@ -7,7 +7,7 @@ import typer
 
 from cktf.cli.arguments import RunDirectory
 from cktf.cli.terminal import out, say, table_of, warn
-from cktf.errors import InputError, RunNotFound, UserError
+from cktf.errors import RunNotFound, UserError
 
 # PyTorch, and for most commands all else, is imported by the commands that need it.
 
@@ -101,31 +101,6 @@ def diff(
     from cktf.run.differences import differing
 
     _print_changes(*differing(one, other, arm or ()))
-
-
-def delete(
-    run: RunDirectory,
-    trial: Annotated[list[str], typer.Option(help="Beginning of a trial's id; may be given several times.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """Delete the files of trials (checkpoint, weights, outputs); their results, rows of the ledger, stay."""
-    from cktf.run.ledger import Ledger, using
-    from cktf.run.one_trial import find_trial
-    from cktf.run.progress import read_run
-    from cktf.storage import TRIALS, Storage, below
-
-    _, state = read_run(run)
-    ids = [find_trial(state, each, None, None).planned.trial_id for each in trial]
-    place = Storage(run)
-    trials = place.child(TRIALS)
-    with using(place), Ledger(place):  # refused while a driver is at work
-        names = [f"{each}/{name}" for each in dict.fromkeys(ids) for name in trials.child(each).names()]
-        if not names:
-            raise InputError(f"--trial {' '.join(trial)}: no file is there")
-        say(below(trials.root, name) for name in names)
-        if yes or typer.confirm(f"delete {len(names)} file{'s' * (len(names) > 1)}?"):
-            trials.delete(*names)
-            trials.clear_empty()
 
 
 def _print_changes(sides: tuple[str, str], changes: list[tuple[str, object, object]]) -> None:

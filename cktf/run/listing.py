@@ -11,12 +11,9 @@ from cktf.verdicts import Verdict
 
 EFFECTS = "effects.parquet"
 
-LEVELS = 2
-"""Levels of folders below a place in which runs are looked for."""
 
-
-def runs_below(place: Storage, levels: int = LEVELS) -> Iterator[Storage]:
-    """Yield the place if it is a run, else the runs below it; and each folder that cannot be read."""
+def runs_below(place: Storage, levels: int = 2) -> Iterator[Storage]:
+    """Yield the place if it is a run, else the runs so many levels below it; and each folder that cannot be read."""
     try:
         folders = place.folders()
     except OSError:  # reading it as a run will say why

@@ -71,18 +71,14 @@ def read_run(run_dir: str, read: Callable[[Storage], Iterator[Row]] = read_lates
     return launches[-1], RunState(launches[-1].metric, rows)
 
 
-def counts_in_words(state: RunState) -> str:
-    """Return how many trials of a run have ended, by status, and how many are planned."""
-    counts = state.counts()
-    ends = (f"{counts[kind]} {kind}, " for kind in (Status.COMPLETE, Status.PRUNED, Status.FAILED) if counts[kind])
-    return f"{''.join(ends)}{state.num_ended} of {len(state.trials)} trials"
-
-
 def standing(run: Storage, state: RunState) -> str:
-    """Return in a word or two how a run stands, with its counts."""
+    """Return in a line how a run stands: how many trials have ended, pruned and failed ones among them."""
     every = [*state.teacher_trials.values(), *state.trials.values()]
     stopped = "interrupted" if any(trial.end is None for trial in every) else "complete"
-    return f"{'at work' if is_in_use(run) else stopped}: {counts_in_words(state)}"
+    counts = state.counts()
+    others = (f", {counts[kind]} {kind}" for kind in (Status.PRUNED, Status.FAILED) if counts[kind])
+    said = f"{state.num_ended} of {len(state.trials)} trials{''.join(others)}"
+    return f"{'at work' if is_in_use(run) else stopped}: {said}"
 
 
 def status(run_dir: str) -> RenderableType:
