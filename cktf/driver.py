@@ -26,16 +26,17 @@ from cktf.run.directory import (
     stored_study,
     write_what_was_asked,
 )
-from cktf.run.kept_files import TrialFiles
+from cktf.run.kept_files import ERROR, TrialFiles
 from cktf.run.ledger import Ledger, read_ledger, using
 from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
-from cktf.storage import Storage
+from cktf.storage import Storage, below
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.sections import MOST_SEEDS
 from cktf.study.spec import StudySpec
+from cktf.trainer.checkpoint import trial_storage
 from cktf.trial.trained_teachers import trained_row
 
 
@@ -46,6 +47,7 @@ class Summary:
     Attributes:
         complete: Number of trials that have all their epochs; likewise ``pruned`` and ``failed`` ones.
         failures: Reason to the number of trials that failed with it.
+        logs: Reason to the file with the traceback of the first of them, where there is one.
         unfound: Number of requested arms that the sampler of a search could not find.
         is_interrupted: Whether there is more to run.
         seconds: Wall time of this session.
@@ -56,6 +58,7 @@ class Summary:
     pruned: int
     failed: int
     failures: dict[str, int]
+    logs: dict[str, str]
     unfound: int
     is_interrupted: bool
     seconds: float
@@ -239,13 +242,17 @@ def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: boo
 
 def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:
     counts = planner.state.counts()
-    reasons = Counter(trial.end.reason for trial in planner.state.failures() if trial.end)
+    failures = [(trial.end.reason, trial.planned.trial_id) for trial in planner.state.failures() if trial.end]
+    folders = {reason: trial_storage(run, trial_id) for reason, trial_id in reversed(failures)}
+    with using(run):
+        logs = {reason: below(folder.root, ERROR) for reason, folder in folders.items() if folder.exists(ERROR)}
     return Summary(
         run=run.root,
         complete=counts[Status.COMPLETE],
         pruned=counts[Status.PRUNED],
         failed=counts[Status.FAILED],
-        failures=dict(reasons.most_common()),
+        failures=dict(Counter(reason for reason, _ in failures).most_common()),
+        logs=logs,
         unfound=planner.num_unfound,
         is_interrupted=is_interrupted,
         seconds=seconds,

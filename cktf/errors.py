@@ -3,7 +3,7 @@
 import json
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -114,6 +114,11 @@ class StudyStopped(UserError):  # noqa: N818
 
 class StorageTrouble(OSError):  # noqa: N818
     """A file could not be read or written: trouble of a disk or bucket, and no result of the trial that met it."""
+
+
+def few(names: Sequence[str], most: int = 20) -> str:
+    """Return the first of many names for a message, and how many more there are."""
+    return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")
 
 
 def visible(text: str, most: int = LONGEST_PLACE) -> str:

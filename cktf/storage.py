@@ -16,6 +16,9 @@ from pyarrow import fs
 from cktf.credentials import require_no_secret
 from cktf.errors import InputError, StorageTrouble, refusal_of, visible
 
+TRIALS = "trials"
+"""Folder of a run that has one for the files of each trial."""
+
 PARTIAL = ".partial"
 """End of the names of half-written files."""
 
@@ -303,6 +306,11 @@ class Storage:
         for folder in Path(self.path).glob("*") if self.is_local else ():
             with suppress(OSError):  # it is not empty, or no folder
                 folder.rmdir()
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders directly below the root, sorted."""
+        infos = self._try("", lambda path: self.filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)))
+        return sorted(info.base_name for info in infos if info.type == fs.FileType.Directory)
 
     def names(self, suffix: str = "", *, below: bool = False) -> list[str]:
         """Return the names of the files directly below the root, sorted, that end in ``suffix``.

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from cktf.cli import networks, results, studies
+from cktf.cli import networks, results, runs, studies
 from cktf.cli.studies import SOME_FAILED as SOME_FAILED
 from cktf.cli.terminal import out, warn
 from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
@@ -66,11 +66,11 @@ class _Command(TyperCommand):
 
 
 for _each in (
-    *(studies.validate, studies.new, studies.launch, studies.resume, studies.extend, studies.measure, studies.status),
-    *(studies.explain, studies.schema),
+    *(studies.examples, studies.init, studies.validate, studies.new, studies.launch, studies.resume, studies.extend),
+    *(studies.measure, runs.list_runs, runs.status, runs.show, runs.diff, studies.explain, studies.schema),
     *(results.report, results.plot, studies.train, studies.convert_teacher, networks.layers),
 ):
-    app.command(cls=_Command)(_each)
+    app.command(_each.__name__.removesuffix("_runs").replace("_", "-"), cls=_Command)(_each)
 
 
 def main() -> None:

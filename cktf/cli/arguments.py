@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-StudyFile = Annotated[Path, typer.Argument(help="A study: a YAML file, see search_spaces/.", show_default=False)]
+StudyFile = Annotated[
+    Path, typer.Argument(help="A study: a YAML file, 'cktf examples' lists some.", show_default=False)
+]
 RunDirectory = Annotated[str, typer.Argument(help="A run directory: a folder or a bucket's URI.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,

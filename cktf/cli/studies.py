@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,15 +102,41 @@ def new(
     file: Annotated[Path, typer.Argument(help="Where it is written; its name ends in .py.")],
 ) -> None:
     """Write a working plug-in to start from; a study names the file under 'plugins:'."""
-    templates = resources.files("cktf.templates")
-    kinds = sorted(each.name.removesuffix(".py") for each in templates.iterdir() if each.name[0].isalpha())
-    if kind not in kinds:
-        raise InputError(f"KIND: must be one of {', '.join(kinds)}; got {shown(kind)}")
     if file.suffix != ".py":
         raise InputError(f"FILE: must end in .py; got {shown(str(file))}")
+    _write_shipped("templates", "KIND", kind, file)
+    say([f"{file} is written; a study names it under 'plugins:'"])
+
+
+def examples() -> None:
+    """List the studies that are shipped, with the question of each; 'cktf init NAME' writes one."""
+    files = _shipped("examples", ".yaml").items()
+    rows = ((name, file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")) for name, file in files)
+    out.print(table_of(("study", "question"), rows))
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="A shipped study, as 'cktf examples' lists them.")],
+    file: Annotated[Path | None, typer.Argument(help="Where it is written; default NAME.yaml.")] = None,
+) -> None:
+    """Write a shipped study to a file, to run it or to start from."""
+    file = file or Path(f"{name}.yaml")
+    _write_shipped("examples", "NAME", name, file)
+    say([f"{file} is written; 'cktf launch {file}' runs it"])
+
+
+def _shipped(folder: str, suffix: str) -> dict[str, Traversable]:
+    """Return name to file of what this package brings in a folder."""
+    files = sorted((resources.files("cktf") / folder).iterdir(), key=lambda file: file.name)
+    return {each.name.removesuffix(suffix): each for each in files if each.name[0].isalpha()}
+
+
+def _write_shipped(folder: str, argument: str, name: str, file: Path) -> None:
+    shipped = _shipped(folder, ".py" if folder == "templates" else ".yaml")
+    if name not in shipped:
+        raise InputError(f"{argument}: must be one of {', '.join(shipped)}; got {shown(name)}")
     with naming(file), file.open("x", encoding="utf-8") as stream:  # an existing one is refused
-        stream.write((templates / f"{kind}.py").read_text(encoding="utf-8"))
-    out.print(f"{file} is written; a study names it under 'plugins:'", markup=False, highlight=False, soft_wrap=True)
+        stream.write(shipped[name].read_text(encoding="utf-8"))
 
 
 def launch(
@@ -174,13 +201,6 @@ def measure(
     say([add_measures(run, measures, plugin or ())])
 
 
-def status(run: RunDirectory) -> None:
-    """Show the progress of a run, also while it is running."""
-    from cktf.run.progress import status as run_status
-
-    out.print(run_status(run))
-
-
 def train(
     study: StudyFile,
     arm: Annotated[str, typer.Option(help="Name of the arm, as `cktf validate` shows it.")] = "baseline",
@@ -228,7 +248,9 @@ def convert_teacher(
 
 
 def _finish(summary: "Summary") -> None:
-    warn((f"{count} failed: {reason}" for reason, count in summary.failures.items()), style="red")
+    for reason, count in summary.failures.items():
+        log = f"; see {summary.logs[reason]}" if reason in summary.logs else ""
+        warn([f"{count} failed: {reason}{log}"], style="red")
     say([summary.in_words()])
     if summary.is_interrupted:
         raise typer.Exit(INTERRUPTED)

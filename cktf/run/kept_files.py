@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from cktf.errors import refusal_of, visible
 from cktf.plan.state import RunState
 from cktf.rows import EndRow, Row, Status
-from cktf.storage import PARTIAL, Storage
+from cktf.storage import PARTIAL, TRIALS, Storage
 from cktf.study.spec import StudySpec
-from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, TRIALS
+from cktf.trainer.checkpoint import CHECKPOINT, STUDENT
 
 ERROR = "error.txt"
 """Name of the file with a failed trial's traceback, in the trial's folder."""

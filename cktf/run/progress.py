@@ -57,19 +57,34 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
         yield see
 
 
-def status(run_dir: str) -> RenderableType:
-    """Return the progress of a run as a table for Rich.
+def read_run(run_dir: str, read: Callable[[Storage], Iterator[Row]] = read_latest) -> tuple[StudyRow, RunState]:
+    """Return what a run's latest launch asks, as in the report, and the state of its trials.
 
     Raises:
         UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
     """
     run = Storage(run_dir)
-    rows = list(read_latest(run))
+    rows = list(read(run))
     launches = [row for row in rows if isinstance(row, StudyRow)]
     if not launches:
         raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
-    study = launches[-1]  # the latest question, as in the report
-    state = RunState(study.metric, rows)
+    return launches[-1], RunState(launches[-1].metric, rows)
+
+
+def standing(run: Storage, state: RunState) -> str:
+    """Return in a line how a run stands: how many trials have ended, pruned and failed ones among them."""
+    every = [*state.teacher_trials.values(), *state.trials.values()]
+    stopped = "interrupted" if any(trial.end is None for trial in every) else "complete"
+    counts = state.counts()
+    others = (f", {counts[kind]} {kind}" for kind in (Status.PRUNED, Status.FAILED) if counts[kind])
+    said = f"{state.num_ended} of {len(state.trials)} trials{''.join(others)}"
+    return f"{'at work' if is_in_use(run) else stopped}: {said}"
+
+
+def status(run_dir: str) -> RenderableType:
+    """Return the progress of a run as a table for Rich; raises as `read_run`."""
+    run = Storage(run_dir)
+    study, state = read_run(run_dir)
     counts = state.counts()
 
     lines: list[tuple[str, str]] = [

@@ -140,6 +140,13 @@ def leaves(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
     return found
 
 
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return each path at which two nested mappings differ, with both values; what one lacks is None there."""
+    first, second = leaves(one), leaves(other)
+    paths = dict.fromkeys([*first, *second])
+    return [(path, *both) for path in paths if (both := (first.get(path), second.get(path)))[0] != both[1]]
+
+
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 

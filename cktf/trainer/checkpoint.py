@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from cktf.errors import InputError
 from cktf.rows import EpochResult
-from cktf.storage import Storage
+from cktf.storage import TRIALS, Storage
 
-TRIALS = "trials"
 CHECKPOINT = "checkpoint.pt"
 STUDENT = "student.safetensors"
 

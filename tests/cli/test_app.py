@@ -142,7 +142,7 @@ def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path: 
 def test_the_commands_of_the_readme_exist(tmp_path: Path) -> None:
     _, out, _ = cktf("--help", cwd=tmp_path)
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    for command in ("validate", "launch", "resume", "extend", "status", "report", "train"):
+    for command in ("validate", "launch", "resume", "extend", "status", "list", "show", "diff", "report", "train"):
         assert f"cktf {command}" in readme
         assert command in out
 

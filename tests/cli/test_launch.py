@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from cktf.rows import EndRow, PlannedRow, Status
+from cktf.run.ledger import Ledger
+from cktf.storage import Storage
+from cktf.study.load import load_study
 from tests.cli.commands import REPLACED, cktf, cktf_alone, message_for
+from tests.runs import begin, rows_of
 
 
 @pytest.mark.usefixtures("ray_on_this_machine")
@@ -13,6 +18,9 @@ def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> 
     code, out, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
     assert code == 1, "some trials failed"
     assert re.search(r"failed: the (validation )?loss is (nan|inf) (in|after) epoch 1", err)
+    log = re.findall(r"; see (\S+)", err)[0]
+    assert "diverging" in cktf("show", "run", Path(log).parent.name, cwd=tmp_path)[1]
+    assert "TrainingFailed" in Path(log).read_text()
     assert "4 complete, 2 failed" in out
     assert "--retry-failed" in out
     assert "Traceback" not in out + err
@@ -43,6 +51,26 @@ def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> 
     code, _, err = cktf("launch", study, "--run-dir", "run", "--set", "epochs=3", cwd=tmp_path)
     assert code == 2
     assert "--run-dir" in err
+
+
+def test_what_failed_is_told_with_the_file_of_its_traceback(study: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    begin(load_study(study), str(run))
+    ids = [row.trial_id for row in rows_of(str(run), PlannedRow)]
+    with Ledger(Storage(run)) as ledger:
+        for trial_id in ids:
+            reason = "out of memory" if trial_id in ids[1:3] else "a machine was lost"
+            ledger.append(EndRow(trial_id=trial_id, status=Status.FAILED, reason=reason))
+    for trial_id in ids[1:3]:
+        folder = run / "trials" / trial_id
+        folder.mkdir(parents=True)
+        (folder / "error.txt").write_text("Traceback")
+    code, _, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
+    assert code == 1, "nothing is left to run"
+    assert err.splitlines() == [
+        "4 failed: a machine was lost",
+        f"2 failed: out of memory; see {run}/trials/{ids[1]}/error.txt",
+    ]
 
 
 SMOKE = """\

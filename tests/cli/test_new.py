@@ -1,6 +1,10 @@
-"""Writing a plug-in to start from, and validating a study that names it."""
+"""Writing a plug-in or a shipped study to start from, and validating it."""
 
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -68,3 +72,53 @@ def test_a_kind_that_is_none_and_a_file_that_is_there_are_refused(tmp_path: Path
     assert code == 2
     assert "File exists" in said
     assert (tmp_path / "a.py").read_text() == "mine"
+
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "search_spaces").glob("*.yaml"))
+
+
+def test_every_shipped_study_is_listed_with_its_question() -> None:
+    code, said = run("examples")
+    assert code == 0
+    words = " ".join(said.replace("│", " ").split())
+    assert len(SHIPPED) > 10
+    assert all(file.stem in said for file in SHIPPED)
+    assert "digits_ablation Which parts of CKTF+KD help a small student" in words
+
+
+def test_a_shipped_study_is_written_as_it_is_and_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = (ROOT / "search_spaces" / "digits_ablation.yaml").read_text()
+    assert run("init", "digits_ablation")[1].startswith("digits_ablation.yaml is written; ")
+    assert (tmp_path / "digits_ablation.yaml").read_text() == shipped
+    assert run("init", "digits_ablation", "mine.yaml")[0] == 0
+    assert (tmp_path / "mine.yaml").read_text() == shipped
+    code, said = run("init", "digits_search", "mine.yaml")
+    assert (code, "mine.yaml: File exists" in said) == (2, True)
+    assert (tmp_path / "mine.yaml").read_text() == shipped
+    code, said = run("init", "digits")
+    assert code == 2
+    assert said.startswith("NAME: must be one of cifar100_cktf_ablation, ")
+    assert said.endswith("; got 'digits'\n")
+
+
+@pytest.mark.slow
+def test_a_wheel_has_the_shipped_studies_and_templates(tmp_path: Path) -> None:
+    for name in ("cktf", "analysis", "search_spaces"):
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", "out", "."]
+    subprocess.run(build, check=True, cwd=tmp_path)
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        names = set(packed.namelist())
+        assert {f"cktf/examples/{file.name}" for file in SHIPPED} <= names
+        assert (
+            packed.read("cktf/examples/digits_ablation.yaml")
+            == (ROOT / "search_spaces/digits_ablation.yaml").read_bytes()
+        )
+    assert "cktf/templates/objective.py" in names

@@ -1,0 +1,53 @@
+"""The runs below a folder, and what their reports say, for lists of runs. No PyTorch and no Ray here."""
+
+import io
+from collections.abc import Iterator
+
+from cktf.names import arm_label
+from cktf.run.ledger import FOLDER as LEDGER
+from cktf.run.ledger import using
+from cktf.storage import Storage
+from cktf.verdicts import Verdict
+
+EFFECTS = "effects.parquet"
+
+
+def runs_below(place: Storage, levels: int = 2) -> Iterator[Storage]:
+    """Yield the place if it is a run, else the runs so many levels below it; and each folder that cannot be read."""
+    try:
+        folders = place.folders()
+    except OSError:  # reading it as a run will say why
+        yield place
+        return
+    if LEDGER in folders:
+        yield place
+    elif levels:
+        for name in folders:
+            yield from runs_below(place.child(name), levels - 1)
+
+
+def verdicts_in_words(run: Storage) -> str:
+    """Return the verdicts of a run's report in one line, those that are decided with their arms; empty without any.
+
+    Raises:
+        Unusable: If they cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    with using(run):
+        report = run.child("report")
+        written = report.times().get(EFFECTS)
+        if written is None:
+            return ""
+        table = pq.ParquetFile(io.BytesIO(report.read(EFFECTS) or b"")).read().to_pylist()  # read_table loads pandas
+        is_old = max(run.child(LEDGER).times().values()) > written
+    arms: dict[str, list[str]] = {}
+    for row in table:
+        against = row.get("against") or ""
+        name = arm_label(row["arm"], row["context"]) + (f" against {against}" if against else "")
+        arms.setdefault(row["verdict"], []).append(name)
+    said = [
+        f"{verdict}: {len(names) if verdict in (Verdict.UNDECIDED, Verdict.FAILED) else ', '.join(names)}"
+        for verdict, names in sorted(arms.items(), key=lambda each: each[0] == Verdict.UNDECIDED)
+    ]
+    return "; ".join(said) + (" (before the latest rows)" if is_old else "")
