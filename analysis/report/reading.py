@@ -151,9 +151,9 @@ def teachers_of(trials: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each teacher of each trial: the trial's ``context`` and the teacher's settings by key."""
     found = []
     for start in teacher_columns(trials):
-        of_one = [name for name in trials if str(name).startswith(start)]
-        taught = trials.loc[trials[f"{start}model"].notna(), ["context", *of_one]]
-        found.append(taught.rename(columns=lambda name, start=start: name.removeprefix(start)))
+        settings = {name: str(name).removeprefix(start) for name in trials if str(name).startswith(start)}
+        taught = trials.loc[trials[f"{start}model"].notna(), ["context", *settings]]
+        found.append(taught.rename(columns=settings))
     return pd.concat(found) if found else trials[["context"]].iloc[:0]
 
 
