@@ -107,8 +107,9 @@ class StudyTables:
         """
         contexts: dict[str, set[str]] = {}
         if "teacher_id" in self.trials:
-            for identity, context in zip(self.trials["teacher_id"], self.trials["context"], strict=True):
-                contexts.setdefault(identity, set()).add(context)
+            for identities, context in zip(self.trials["teacher_id"], self.trials["context"], strict=True):
+                for identity in identities.split(","):
+                    contexts.setdefault(identity, set()).add(context)
         found = []
         for row in self.facts.teachers:
             named = ", ".join(sorted(filter(None, contexts.get(row.teacher_id, ()))))

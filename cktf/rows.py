@@ -175,7 +175,8 @@ class PlannedRow(Row):
         epochs: Epochs of all phases; 0 in ledgers of a version that had one phase.
         context: The context that it runs in; empty if the study has none.
         teacher_id: Identity of its teacher, as in a `TeacherRow`, and the name of a trained teacher's file in the run.
-            Empty without a teacher, and in older ledgers for one that was read from a file.
+            Of the mean of several the identities of all, joined by commas. Empty without a teacher, and in older
+            ledgers for one that was read from a file.
         aliases: ``arm`` (name) and ``params`` of each other arm of the study that trains alike.
     """
 

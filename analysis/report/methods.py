@@ -15,6 +15,7 @@ from analysis.report.reading import (
     reading_text,
     scope_text,
     sides_text,
+    teacher_columns,
     test_text,
 )
 from analysis.report.table import SMOKE
@@ -223,17 +224,25 @@ def recipe_text(trials: "pd.DataFrame") -> str:
         sentences.append(
             f"Then {which} learns the labels{_length(configs, 'probe.')}{_optimizer(configs, 'probe.optimizer.')}."
         )
-    of_files = configs.get("config.teacher.checkpoint")
-    is_read = configs.index.isin(() if of_files is None else of_files.dropna().index)
     source = f" of {told('source.name')}" if told("source.name") else ""
-    for alike in (configs[~is_read], configs[is_read]):
-        if not (model := _told(alike, "teacher.model")):
-            continue
-        how = "was read from a file"
-        if not _told(alike, "teacher.checkpoint"):
-            stopped = f", stopped after epoch {epoch}" if (epoch := _told(alike, "teacher.epoch")) else ""
-            how = f"was trained{_length(alike, 'teacher.')}{_optimizer(alike, 'teacher.optimizer.')}{stopped}"
-        sentences.append(f"The teacher{source}, {model}, {how} and is frozen.")
+    uses = []
+    for start in teacher_columns(configs):
+        path = start.removeprefix("config.")
+        name = path.removeprefix("teacher").removeprefix("s.").rstrip(".")  # of one teacher none
+        of_files = configs.get(f"{start}checkpoint")
+        is_read = configs.index.isin(() if of_files is None else of_files.dropna().index)
+        for alike in (configs[~is_read], configs[is_read]):
+            if not (model := _told(alike, f"{path}model")):
+                continue
+            uses += [_told(alike[alike[f"{start}model"].notna()], "teachers_as")] if name else []
+            how = "was read from a file"
+            if not _told(alike, f"{path}checkpoint"):
+                stopped = f", stopped after epoch {epoch}" if (epoch := _told(alike, f"{path}epoch")) else ""
+                how = f"was trained{_length(alike, path)}{_optimizer(alike, f'{path}optimizer.')}{stopped}"
+            sentences.append(f"The teacher{f' {name}' if name else ''}{source}, {model}, {how} and is frozen.")
+    for use in dict.fromkeys(uses):
+        words = use.replace("mean", "the mean of their logits").replace("drawn", "one of them, drawn for each seed")
+        sentences.append(f"Where teachers are several, a student learns from {words}.")
     return " ".join(sentences)
 
 

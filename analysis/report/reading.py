@@ -1,5 +1,9 @@
 """How the effects of a report are read: their intervals, open verdicts, and what they speak of; sentences."""
 
+import re
+
+import pandas as pd
+
 from analysis.results import Results
 from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.over_teachers import are_crossed
@@ -11,9 +15,6 @@ from cktf.verdicts import LEVEL, Verdict
 
 MOST_TEACHERS = 6
 """Teachers that are named in one sentence."""
-
-TEACHER = "config.teacher."
-"""Begins the columns of trials that say which teacher a trial has."""
 
 
 def sides_text(study: StudyRow) -> str:
@@ -140,25 +141,36 @@ def open_text(results: Results) -> str:
     return f"{text}. What effect was seen does not enter."
 
 
+def teacher_columns(trials: pd.DataFrame) -> list[str]:
+    """Return what the columns of each teacher begin with: `config.teacher.`, and of several `config.teachers.NAME.`."""
+    names = (str(name) for name in trials.columns)
+    return [name.removesuffix("model") for name in names if re.fullmatch(r"config\.teachers?\.([\w-]+\.)?model", name)]
+
+
+def teachers_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each teacher of each trial: the trial's ``context`` and the teacher's settings by key."""
+    found = []
+    for start in teacher_columns(trials):
+        settings = {name: str(name).removeprefix(start) for name in trials if str(name).startswith(start)}
+        taught = trials.loc[trials[f"{start}model"].notna(), ["context", *settings]]
+        found.append(taught.rename(columns=settings))
+    return pd.concat(found) if found else trials[["context"]].iloc[:0]
+
+
 def held_for_text(results: Results, context: str = "") -> str:
     """Return for which teachers the verdicts in a context hold; empty where none is judged or no teacher is known."""
     trials = complete(of_fixed_arms(results.trials), results.facts.study.report_metric)
     trials = trials[trials["context"] == context]
-    if f"{TEACHER}model" not in trials or results.effects.empty:
+    taught = teachers_of(trials)
+    if taught.empty or results.effects.empty:
         return ""
-    taught = trials[trials[f"{TEACHER}model"].notna()]
-    parts = [name for name in ("model", "checkpoint", "seed") if f"{TEACHER}{name}" in taught]
-    named = list(dict.fromkeys(zip(*(taught[f"{TEACHER}{name}"] for name in parts), strict=True)))
     words = []
-    for values in named:
-        of = dict(zip(parts, values, strict=True))
+    for of in taught.filter(["model", "checkpoint", "seed"]).drop_duplicates().to_dict("records"):
         is_read = isinstance(of.get("checkpoint"), str)
         seed = "" if is_read or "seed" not in of else f", seed {of['seed']:.0f}"
         words.append(f"{of['model']}{' of ' + of['checkpoint'] if is_read else ''}{seed}")
     words = list(dict.fromkeys(words))
     within = f" in {context}" if context else ""
-    if not words:
-        return ""
     more = f" and {len(words) - MOST_TEACHERS} more" if len(words) > MOST_TEACHERS else ""
     named_in_words = "; ".join(words[:MOST_TEACHERS]) + more
     if are_crossed(trials):
@@ -182,17 +194,14 @@ def scope_text(results: Results) -> str:
             "scored, of which training pool and taught by whom is not known here; they speak of no others."
         )
     trials = complete(of_fixed_arms(results.trials), results.facts.study.report_metric)
-    teachers = [str(name) for name in trials.columns if str(name).startswith(TEACHER)]
     taught, others = "", "images, pools or data sets"
-    if f"{TEACHER}model" in teachers:
-        has_teacher = trials[trials[f"{TEACHER}model"].notna()]
-        counts = has_teacher[["context", *teachers]].astype("str").drop_duplicates()["context"].value_counts()
-        if not counts.empty:
-            least, most = counts.min(), counts.max()
-            number = "one teacher" if most == 1 else f"{most} teachers"
-            number = f"{least} to {number}" if least < most else number
-            taught = f", taught by {number}{' in each context' if len(results.contexts) > 1 else ''}"
-            others = "images, pools, teachers or data sets"
+    counts = teachers_of(trials).astype("str").drop_duplicates()["context"].value_counts()
+    if not counts.empty:
+        least, most = counts.min(), counts.max()
+        number = "one teacher" if most == 1 else f"{most} teachers"
+        number = f"{least} to {number}" if least < most else number
+        taught = f", taught by {number}{' in each context' if len(results.contexts) > 1 else ''}"
+        others = "images, pools, teachers or data sets"
     images = sorted(trials["test_images"].dropna().unique()) if "test_images" in trials else []
     scored = "these test images"
     if len(images) == 1:

@@ -118,7 +118,7 @@ def _tune_part(
     def assign(row: PlannedRow) -> Assignment:
         options = planner.spec.train_options(  # a teacher has its own
             read_test=row.stage != Stage.SEARCH,  # a search never reads the test split
-            teacher_is_scored=row.teacher_id in planner.state.teachers,
+            teacher_is_scored=planner.state.teachers.keys() >= {*row.teacher_id.split(",")},
         )
         return Assignment.of(row, run, trial, options, plugins)
 

@@ -40,6 +40,8 @@ class DIST(Objective):
     batch.
     """
 
+    reads_features = False
+
     class Config(ObjectiveSettings):
         weight: Weight = 2.0
 

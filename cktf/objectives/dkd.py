@@ -51,6 +51,7 @@ class DKD(Objective):
     """
 
     needs_labels = True
+    reads_features = False
 
     class Config(ObjectiveSettings):
         alpha: Factor = 1.0

@@ -36,6 +36,8 @@ class KD(Objective):
     See `softened_divergence`. Its factor, the ``weight``, is the alpha of CKTF's paper (arXiv 2303.07599).
     """
 
+    reads_features = False
+
     class Config(ObjectiveSettings):
         temperature: LearnableLogitTemperature = 4.0
         """T: both networks' logits are divided by it. A number, a schedule over the epochs, or learned."""

@@ -162,6 +162,7 @@ class Objective(nn.Module, ABC):
         takes_mixed: Whether the method takes images that are mixed of two samples each, as by mixup, and then weighs
             both labels. None: if it needs no labels. One that stores something of each sample says false.
         reads_logits: Whether it reads the teacher's logits or classifier, which must then be of the student's classes.
+        reads_features: Whether it reads anything but the teacher's logits, which the mean of several teachers has not.
         ends_with_initial: Whether the method has no terms after its initial phase (see `InitialOnly`).
         readings: The few tensors that `forward` reads of the teacher; it is then given `Activations` that hold nothing
             else, so that the teacher's output can be stored. None: it may read anything.
@@ -176,6 +177,7 @@ class Objective(nn.Module, ABC):
     needs_labels: ClassVar[bool] = False
     takes_mixed: ClassVar[bool | None] = None
     reads_logits: ClassVar[bool] = True
+    reads_features: ClassVar[bool] = True
     ends_with_initial: ClassVar[bool] = False
     term_weights: dict[str, float | Ramp[float]]
     readings: tuple[Reading, ...] | None = None

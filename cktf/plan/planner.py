@@ -283,19 +283,19 @@ class Planner:
         """Record a trial for each teacher that students need and that has none; return their ids."""
         new = []
         for student in students:
-            for identity in self._teachers_of(student):
+            for identity, key in self._teachers_of(student).items():
                 if identity in self.state.teacher_trials:
                     continue
                 config = TrialConfig.model_validate(student.config)
-                assert config.teacher is not None
-                trial = teacher_trial(config.teacher, config.teacher_data)
+                teacher = config.teachers_by_key[key]
+                trial = teacher_trial(teacher, config.teacher_data)
                 new.append(identity)
                 self._write(
                     PlannedRow(
                         trial_id=identity,
                         arm_id=trial.arm_id,
                         arm=f"{trial.student.model} on {trial.data.name}",
-                        seed=config.teacher.seed,
+                        seed=teacher.seed,
                         stage=Stage.TEACHER,
                         number=len(self.state.teacher_trials),
                         params={},
@@ -306,16 +306,18 @@ class Planner:
                 )
         return new
 
-    def _teachers_of(self, planned: PlannedRow) -> list[str]:
-        """Return the ids of the teachers without which a trial cannot be trained, and that have to be trained."""
+    def _teachers_of(self, planned: PlannedRow) -> dict[str, str]:
+        """Return id to key in the configuration of the teachers that a trial needs, and that have to be trained."""
         if not planned.teacher_id:
-            return []
+            return {}
         config = self._configs.get(planned.arm_id)
         if config is None:
             config = self._configs[planned.arm_id] = TrialConfig.model_validate(planned.config)
-        is_run = config.runs_teacher(is_measured=self.spec.health is not None)
-        is_trained = config.teacher is not None and config.teacher.checkpoint is None
-        return [planned.teacher_id] if is_run and is_trained else []
+        if not config.runs_teacher(is_measured=self.spec.health is not None):
+            return {}
+        read = config.with_seed(planned.seed).read_teachers.items()  # another one, perhaps, than at the first seed
+        ids = zip(planned.teacher_id.split(","), read, strict=True)
+        return {identity: key for identity, (key, teacher) in ids if teacher.checkpoint is None}
 
     def _is_open(self, trial_id: str) -> bool:
         return self.state.trial(trial_id).end is None

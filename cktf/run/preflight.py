@@ -49,11 +49,14 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
     scores: dict[str, TeacherRow] = {}
     for each in arms:
         config = each.config if arm else each.config.with_seed(spec.seeds[0])
-        is_read = config.teacher is not None and config.teacher.checkpoint is not None
-        if is_read and not (config.teacher and config.teacher.classes) and config.runs_teacher(is_measured=is_measured):
+        is_run = config.runs_teacher(is_measured=is_measured)
+        for teacher in config.teachers_by_key.values() if is_run else ():
+            if teacher.checkpoint is None or teacher.classes:
+                continue
             with _naming(spec, each):
-                if (identity := teacher_id(config)) not in scores:
-                    scores[identity] = score_teacher(config, device)
+                alone = config.with_teacher(teacher)
+                if (identity := teacher_id(alone)) not in scores:
+                    scores[identity] = score_teacher(alone, device)
     return list(scores.values())
 
 
@@ -102,7 +105,7 @@ def require_known_contents(spec: StudySpec) -> None:
     for arm in every_arm(spec):
         runs_teacher = arm.config.runs_teacher(is_measured=spec.reads_teacher)
         for content in contents_of(arm.config):
-            if not content.digest and (runs_teacher or not content.key.startswith("teacher.")):
+            if not content.digest and (runs_teacher or not content.key.startswith("teacher")):
                 raise NotRunnable(
                     f"{spec.name}, arm {arm.label}: {content.key}: {content.place} cannot be read on this machine, "
                     "which plans the trials and has to know them by its content; start the driver where it can"

@@ -248,7 +248,7 @@ def _check_measures(spec: StudySpec) -> Iterator[Finding]:
     measures = spec.built_measures.items()
     reading = [name for name, each in measures if isinstance(each, OfPredictions) and each.needs_teacher]
     arms = [arm for context in spec.baselines for arm in arms_in(spec, context)] if reading else []
-    if without := [arm.label for arm in arms if arm.config.teacher is None or arm.config.task == "transfer"]:
+    if without := [arm.label for arm in arms if not arm.config.teachers_by_key or arm.config.task == "transfer"]:
         yield (
             ("measures", reading[0]),
             f"needs a teacher of the data's classes in every arm; there is none in {', '.join(without[:3])}"
@@ -264,7 +264,9 @@ def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
         if path == "teacher.seed":
             yield where, "cannot be set beside 'teacher_seeds:', which has the seeds of all teachers"
     arms = [arm for context in spec.baselines for arm in arms_in(spec, context)]
-    if any(arm.config.teacher and arm.config.teacher.seed for arm in arms):
+    if several := [arm.label for arm in arms if arm.config.teachers]:
+        yield ("teacher_seeds",), f"is of one teacher, and arm {several[0]} has 'teachers:'; set each one's seed there"
+    elif any(arm.config.teacher and arm.config.teacher.seed for arm in arms):
         yield ("teacher_seeds",), "has the seeds of all teachers, so 'teacher.seed' cannot be set beside it"
     elif not any(is_crossed(spec, arm.config) for arm in arms):
         yield ("teacher_seeds",), "no arm has a teacher that is trained here and that an objective reads"

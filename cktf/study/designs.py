@@ -248,12 +248,12 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
     for data in ("data", "source"):
         if values[data]:
             values[data] |= {"generated": True, "root": None, "download": False, "content": None}
-    if values["teacher"]:
-        values["teacher"] |= {"checkpoint": None, "sha256": None, "accept_any": False, "epoch": None, "classes": None}
-    for network in (values["student"], values["teacher"]):
-        if network:
-            network |= {"weights": None, "weights_sha256": None}
-    for phase in (values, values["teacher"], values["probe"]):
+    teachers = [*filter(None, [values["teacher"]]), *(values["teachers"] or {}).values()]
+    for teacher in teachers:
+        teacher |= {"checkpoint": None, "sha256": None, "accept_any": False, "epoch": None, "classes": None}
+    for network in (values["student"], *teachers):
+        network |= {"weights": None, "weights_sha256": None}
+    for phase in (values, *teachers, values["probe"]):
         if phase:
             phase["epochs"] = min(phase["epochs"], SMOKE_EPOCHS)
             optimizer = phase["optimizer"]
@@ -294,5 +294,5 @@ def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
     off = config.objective.model_copy(update={name: None for name in names if name not in active})
     # A transfer needs the teacher even if no objective reads it: its classes are the student's.
     keeps_teacher = config.runs_teacher(is_measured=is_measured) or config.task == "transfer"
-    without_teacher = {} if keeps_teacher else {"teacher": None, "teacher_view": "same"}
-    return config.model_copy(update={"objective": off, **without_teacher})
+    without = {"teacher": None, "teachers": None, "teachers_as": "mean", "teacher_view": "same"}
+    return config.model_copy(update={"objective": off, **({} if keeps_teacher else without)})

@@ -1,18 +1,21 @@
 """The configuration of one trial, composed of the settings of its parts."""
 
+import re
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
 from cktf.plugins import ORIGINS, code_of
+from cktf.seeding import derive
 from cktf.settings import BatchSize, Epochs, Precision, Seed, Settings
-from cktf.trainer.identity import identity
+from cktf.trainer.identity import differing, identity
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trainer.teacher import TeacherConfig
@@ -40,6 +43,13 @@ class TrialConfig(Settings):
 
     teacher: TeacherConfig | None = None
     """The teacher; optional if no objective needs one."""
+
+    teachers: dict[str, TeacherConfig] | None = None
+    """Two teachers or more by name, in place of `teacher`; in a partial configuration null leaves one of them out."""
+
+    teachers_as: Literal["mean", "drawn"] = "mean"
+    """Use of `teachers`. `mean`: every trial learns from the mean of their logits. `drawn`: from one of them, drawn by
+    the trial's seed; arms whose teachers have the same names have the same one at each seed."""
 
     objective: ObjectivesConfig  # built from the registry
     """The objectives and their weights; their weighted sum is minimised."""
@@ -85,6 +95,26 @@ class TrialConfig(Settings):
     seed: Seed = 0
     """Seed of the replicate: it determines split, initial parameters, order, augmentation and negatives."""
 
+    @field_validator("teachers", mode="before")
+    @classmethod
+    def _without_left_out(cls, given: Any) -> Any:
+        is_mapping = isinstance(given, Mapping)
+        return {name: each for name, each in given.items() if each is not None} if is_mapping else given
+
+    @model_validator(mode="after")
+    def _teachers_fit(self) -> Self:
+        if self.teachers is None:
+            if self.teachers_as != "mean":
+                raise InputError(f"teachers_as: {self.teachers_as} is of several, and 'teachers:' is not set")
+            return self
+        if self.teacher is not None:
+            raise InputError("teachers: stand in place of 'teacher:', which is set; leave one of both out, by null")
+        if len(self.teachers) < 2:
+            raise InputError(f"teachers: must be two or more, a single one is 'teacher:'; got {len(self.teachers)}")
+        if wrong := [name for name in self.teachers if not re.fullmatch(r"[\w-]+", name)]:
+            raise InputError(f"teachers: a name is of letters, digits, '-' and '_'; got {shown(wrong[0])}")
+        return self
+
     @model_validator(mode="after")
     def _objectives_fit(self) -> Self:
         objectives = active_objectives(self.objective)
@@ -97,11 +127,17 @@ class TrialConfig(Settings):
         for name, (method, settings) in objectives.items():
             if (method.needs_labels or settings.reads_classes) and self.task == "transfer":
                 raise InputError(f"objective.{name} needs labels, which the images of 'task: transfer' do not have")
-            if method.needs_teacher and self.teacher is None:
+            if method.needs_teacher and not self.teachers_by_key:
                 raise InputError(f"objective.{name} needs a teacher; name one under 'teacher:'")
-            if method.needs_teacher and method.reads_logits and self.has_other_classes:
+            if method.needs_teacher and method.reads_features and self.teachers and self.teachers_as == "mean":
                 raise InputError(
-                    f"{'source' if self.source else 'teacher.classes'}: the teacher's classes are not the student's, "
+                    f"teachers_as: mean has no features but the mean of logits, and objective.{name} reads others; "
+                    "only objectives that read logits alone go with it, such as kd, dkd and dist; choose them, or drawn"
+                )
+            if method.needs_teacher and method.reads_logits and self.has_other_classes:
+                of_files = (f"{key}.classes" for key, each in self.teachers_by_key.items() if each.classes is not None)
+                raise InputError(
+                    f"{'source' if self.source else next(of_files)}: the teacher's classes are not the student's, "
                     f"and objective.{name} reads its logits; only objectives that read features go with it"
                 )
             takes_mixed = not method.needs_labels if method.takes_mixed is None else method.takes_mixed
@@ -130,7 +166,7 @@ class TrialConfig(Settings):
                 raise InputError("task: transfer needs 'probe:', how the labelled images are learnt from; {} will do")
         elif self.probe is not None:
             raise InputError("probe: only 'task: transfer' has it, and this is 'task: distill'")
-        if self.has_other_classes and self.teacher is None:
+        if self.has_other_classes and not self.teachers_by_key:
             raise InputError("source: is the data set of a teacher, and there is none")
         if self.source and (self.source.train_fraction != 1 or self.source.per_class is not None):
             name = "train_fraction" if self.source.train_fraction != 1 else "per_class"
@@ -140,8 +176,8 @@ class TrialConfig(Settings):
     @property
     def has_other_classes(self) -> bool:
         """Whether the teacher's classes are not those that the student learns."""
-        of_checkpoint = self.teacher is not None and self.teacher.classes is not None
-        return self.task == "distill" and (self.source is not None or of_checkpoint)
+        of_checkpoint = (teacher.classes is not None for teacher in self.teachers_by_key.values())
+        return self.task == "distill" and (self.source is not None or any(of_checkpoint))
 
     @property
     def main_epochs(self) -> int:
@@ -164,19 +200,49 @@ class TrialConfig(Settings):
         """The data set that the teacher was trained on."""
         return self.source or self.data
 
+    @property
+    def teachers_by_key(self) -> dict[str, TeacherConfig]:
+        """Key in the configuration to the teacher there: the one teacher, or all in the order of their names."""
+        if self.teachers:
+            return {f"teachers.{name}": self.teachers[name] for name in sorted(self.teachers)}
+        return {"teacher": self.teacher} if self.teacher else {}
+
+    @property
+    def read_teachers(self) -> dict[str, TeacherConfig]:
+        """Those of `teachers_by_key` that this trial learns from: all, or the one that is drawn for its seed."""
+        found = self.teachers_by_key
+        if self.teachers_as == "drawn":
+            key = [*found][derive(self.seed, "teacher of a trial") % len(found)]
+            return {key: found[key]}
+        return found
+
+    def with_teacher(self, teacher: TeacherConfig) -> Self:
+        """Return the same trial with one teacher alone."""
+        return self.model_copy(update={"teacher": teacher, "teachers": None, "teachers_as": "mean"})
+
     def runs_teacher(self, *, is_measured: bool) -> bool:
         """Return whether a training runs its teacher, for an objective or to measure its health."""
-        return self.teacher is not None and (is_measured or needs_teacher(self.objective))
+        return bool(self.teachers_by_key) and (is_measured or needs_teacher(self.objective))
 
     @property
     def trial_id(self) -> str:
         """Identity of this training: a hash of its settings that differ from the frozen defaults, and of the seed."""
-        return identity(self, outside=self.outside, seed=self.seed, **code_of(self.parts))
+        return identity(self, outside=self.outside, seed=self.seed, **self._beside)
 
     @cached_property  # read very often while a study is planned
     def arm_id(self) -> str:
         """Identity of the arm: a `trial_id` without the seed."""
-        return identity(self, outside=self.outside, **code_of(self.parts))
+        return identity(self, outside=self.outside, **self._beside)
+
+    @property
+    def _beside(self) -> dict[str, Any]:
+        """What is part of the identity beside the settings: versions of plug-ins, and what differs in each teacher."""
+        of_teachers = {}
+        for name, teacher in (self.teachers or {}).items():
+            alone = self.with_teacher(teacher)
+            found = differing(alone, outside=alone.outside).items()
+            of_teachers[name] = {path: value for path, value in found if path.startswith("teacher.")}
+        return code_of(self.parts) | ({"teachers": of_teachers} if of_teachers else {})
 
     @property
     def parts(self) -> list[tuple[str, str]]:
@@ -193,12 +259,13 @@ class TrialConfig(Settings):
     @property
     def teacher_parts(self) -> list[tuple[str, str]]:
         """Those of `parts` that the teacher is made of."""
-        return [("MODELS", self.teacher.model), ("DATASETS", self.teacher_data.name)] if self.teacher else []
+        models = [("MODELS", teacher.model) for teacher in self.teachers_by_key.values()]
+        return [*models, ("DATASETS", self.teacher_data.name)] if models else []
 
     @property
     def outside(self) -> set[str]:
         """Paths of settings outside the identity: the seed, places of files with known content, what has no effect."""
-        outside = {"seed", "teacher.accept_any"}
+        outside = {"seed", "teacher.accept_any", "teachers"}
         for name, data in (("data", self.data), ("source", self.source)):
             outside |= {f"{name}.download", f"{name}.test_classes"}
             is_own = data is not None and (data.is_own or ("DATASETS", data.name) in ORIGINS)

@@ -27,6 +27,8 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     **_in("data", "source", train_fraction=1.0, validation_fraction=0.1, verify=True, per_class=None, tail=1.0),
     **_in("data", "source", noise=0.0, fold=None, test_classes="all"),
     "teacher": None,
+    "teachers": None,
+    "teachers_as": "mean",
     **_in("student", "teacher", stem=None, stages=None, penultimate=None, weights=None, weights_sha256=None),
     **_in("teacher", checkpoint=None, sha256=None, mean=None, std=None, classes=None, accept_any=False),
     **_in("teacher", epochs=240, epoch=None, batch_size=64, train_fraction=1.0, precision="auto", seed=0),

@@ -1,6 +1,7 @@
 """Checks before a study starts whether its trials can run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -20,15 +21,16 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trial.held_data import held_dataset
 from cktf.trial.initial import initial_weights
-from cktf.trial.teachers import CPU, held_teacher
+from cktf.trial.teachers import CPU, MeanOfLogits, held_teacher
 
-NOT_BUILT = {"seed", "optimizer", "epochs", "precision", "compile"}
+NOT_BUILT = {"seed", "optimizer", "epochs", "precision", "compile", "teachers"}
 """Fields of a trial's configuration that do not affect whether its parts can be built."""
 
 
 def what_is_built(config: TrialConfig) -> tuple[object, ...]:
     """Return the key that two trials share if checking one of them is enough."""
-    return tuple(getattr(config, name) for name in TrialConfig.model_fields if name not in NOT_BUILT)
+    settings = (getattr(config, name) for name in TrialConfig.model_fields if name not in NOT_BUILT)
+    return (*settings, *config.teachers_by_key.items())
 
 
 def check_trial(
@@ -46,6 +48,11 @@ def check_trial(
         InputError: If a data set or the teacher's file is missing, networks, data, batches and objectives do not fit
             together, or all training images are of one class.
     """
+    if config.teachers_as == "drawn":
+        for key, each in config.teachers_by_key.items():
+            with _naming(key):
+                check_trial(config.with_teacher(each), workers, is_measured=is_measured, measures=measures)
+        return
     dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
     classes = torch.unique(dataset.train_labels[parts.train_index])
@@ -117,6 +124,9 @@ PAIR_STAGES = {"at", "nst", "vid", "fitnet", "cktf"}
 
 def look_at_networks(config: TrialConfig) -> list[str]:
     """Return a remark if a student has fewer stages than its teacher, and an objective pairs them."""
+    if config.teachers:
+        alone = map(config.with_teacher, config.teachers_by_key.values())
+        return [said for each in alone for said in look_at_networks(each)]
     if config.teacher is None or not PAIR_STAGES & active_objectives(config.objective).keys():
         return []
     side = config.data.side or 32  # the number of stages is the same
@@ -146,6 +156,15 @@ def _shapes(settings: str, side: int) -> Shapes | None:
         return None
 
 
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """Let an InputError name which of several teachers it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from error
+
+
 def _one_class(config: TrialConfig) -> str:
     return (
         f"data.root: {config.data.root or config.data.name} has one class in its training split, so there is nothing "
@@ -154,6 +173,12 @@ def _one_class(config: TrialConfig) -> str:
 
 
 def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
+    if config.teachers:
+        networks = []
+        for key, each in config.teachers_by_key.items():
+            with _naming(key):
+                networks.append(_build_teacher(config.with_teacher(each), dataset))
+        return MeanOfLogits(networks)
     assert config.teacher is not None, "checked with the configuration"
     if config.source is None:
         return held_teacher(config.teacher, config.data)

@@ -9,9 +9,6 @@ from cktf.models import ModelConfig
 from cktf.trainer.config import TrialConfig
 from cktf.trial.weights import content_digest
 
-TEACHER = "teacher.checkpoint"
-WEIGHTS = {"student": "student.weights", "teacher": "teacher.weights"}
-
 _HASHES = {"root": "content", "checkpoint": "sha256", "weights": "weights_sha256"}
 """Setting that names an input to the one that is its hash."""
 
@@ -42,12 +39,13 @@ def contents_of(config: TrialConfig) -> tuple[InputContent, ...]:
     found = [
         InputContent(key, data.root or "", data.content or "", data.name) for key, data in named if data and data.is_own
     ]
-    if config.teacher and config.teacher.checkpoint is not None:
-        found.append(InputContent(TEACHER, config.teacher.checkpoint, config.teacher.sha256 or ""))
-    for role, key in WEIGHTS.items():
-        network: ModelConfig | None = getattr(config, role)
-        if network and network.weights_file is not None:
-            found.append(InputContent(key, network.weights_file, network.weights_sha256 or ""))
+    for key, teacher in config.teachers_by_key.items():
+        if teacher.checkpoint is not None:
+            found.append(InputContent(f"{key}.checkpoint", teacher.checkpoint, teacher.sha256 or ""))
+    networks: dict[str, ModelConfig] = {"student": config.student, **config.teachers_by_key}
+    for key, network in networks.items():
+        if network.weights_file is not None:
+            found.append(InputContent(f"{key}.weights", network.weights_file, network.weights_sha256 or ""))
     return tuple(found)
 
 
@@ -59,9 +57,13 @@ def with_contents(config: TrialConfig) -> TrialConfig:
     changes: dict[str, dict[str, str | None]] = {}
     for each in contents_of(config):
         if not each.digest:
-            part, _, key = each.key.partition(".")
+            part, _, key = each.key.rpartition(".")
             changes.setdefault(part, {})[_HASHES[key]] = each.here() or None
-    changed = {part: getattr(config, part).model_copy(update=values) for part, values in changes.items()}
+    parts = {**dict(config), **config.teachers_by_key}
+    changed: dict[str, Any] = {part: parts[part].model_copy(update=values) for part, values in changes.items()}
+    if config.teachers:
+        named = config.teachers.items()
+        changed["teachers"] = {name: changed.pop(f"teachers.{name}", teacher) for name, teacher in named}
     return config.model_copy(update=changed)
 
 

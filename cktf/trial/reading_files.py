@@ -114,11 +114,13 @@ class ReadingFiles:
 
 def identity_of(network: nn.Module, loader: TrainLoader, config: TrialConfig) -> dict[str, Any]:
     """Return everything that determines a teacher's outputs except the batches: network, images, code and machine."""
-    assert config.teacher is not None
     dataset = loader.dataset
     device = dataset.device
     return {
-        "network": config.teacher.model_dump(mode="json", include=set(ModelConfig.model_fields)),
+        "networks": [
+            teacher.model_dump(mode="json", include=set(ModelConfig.model_fields))
+            for teacher in config.read_teachers.values()
+        ],
         "weights": _digest(network.state_dict().items()),
         "images": _images_digest(dataset.train_images),
         "side": dataset.shown_side,

@@ -68,12 +68,16 @@ def run_trial(
     dataset = held_dataset(config.data, device)
     teacher = None
     if config.runs_teacher(is_measured=options.reads_teacher):
-        assert config.teacher is not None
-        is_scored = options.teacher_is_scored or config.teacher.accept_any or config.teacher.classes is not None
-        if config.teacher.checkpoint is not None and not is_scored:
-            score_teacher(config, device)
+        first, *others = config.read_teachers.values()
+        for each in (first, *others):
+            is_scored = options.teacher_is_scored or each.accept_any or each.classes is not None
+            if each.checkpoint is not None and not is_scored:
+                score_teacher(config.with_teacher(each), device)
         teacher = load_teacher(
-            config.teacher, config.teacher_data, device, run, shown=dataset.constants, is_compiled=config.compile
+            *(first, config.teacher_data, device, run),
+            shown=dataset.constants,
+            is_compiled=config.compile,
+            others=tuple(others),
         )
     training = train(
         config,

@@ -7,8 +7,10 @@ outside of one, a trial trains the teacher that it needs and does not find.
 
 import math
 import time
+from collections.abc import Iterable
 from copy import deepcopy
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,11 +54,13 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
 
 
 def teacher_id(config: TrialConfig) -> str:
-    """Return the identity of a trial's teacher; empty if it has none.
+    """Return the identity of a trial's teacher, of several their identities joined by commas; empty if it has none.
 
     A trained teacher is identified by the trial that trains it; one from a file by the file's content, its network and
     its data set.
     """
+    if config.teachers:
+        return ",".join(teacher_id(config.with_teacher(each)) for each in config.read_teachers.values())
     teacher, data = config.teacher, config.teacher_data
     if teacher is None:
         return ""
@@ -80,6 +84,7 @@ def load_teacher(
     *,
     shown: Constants | None = None,
     is_compiled: bool = False,
+    others: tuple[TeacherConfig, ...] = (),
 ) -> nn.Module:
     """Return the frozen teacher in eval mode, trained first if it is not cached; the last one stays loaded.
 
@@ -91,11 +96,15 @@ def load_teacher(
             from there, so that all trials of a run have the same teacher, on whatever machine.
         shown: Constants with which its images will be normalised, replaced by its own; None: those of ``data``.
         is_compiled: Whether its forward is compiled: here, for a trial that wants it uncompiled needs another network.
+        others: Further teachers; what is returned is then the `MeanOfLogits` of all.
 
     Raises:
         TrainingFailed: If the teacher's training fails.
         InputError: If a checkpoint file does not hold the weights of the named network.
     """
+    if others:
+        each = partial(load_teacher, shown=shown, is_compiled=is_compiled)
+        return MeanOfLogits([each(one, data, device, run) for one in (teacher, *others)]).eval()
     dataset = held_dataset(data, CPU)  # only for the image shape, classes and constants
     # The first weights of a teacher that is trained are read where it is trained, which need not be here.
     network = build_teacher(teacher.model_copy(update={"weights": None, "weights_sha256": None}), dataset)
@@ -132,6 +141,20 @@ def with_own_input(network: nn.Module, shown: Constants, own: Constants) -> nn.M
     return network if shown == own else _OwnInput(network, shown, own)
 
 
+class MeanOfLogits(nn.Module):
+    """Networks of the same classes as one: logits (batch, classes), float32, the mean of theirs, and no features."""
+
+    def __init__(self, networks: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, images: Tensor) -> Activations:
+        """Return the mean of the logits, of which nothing else is known."""
+        logits = torch.stack([network(images).logits.float() for network in self.networks]).mean(0)
+        nothing: Any = None
+        return Activations(logits, penultimate=nothing, stem=nothing, stages=(), preactivations=())
+
+
 def own_constants(teacher: TeacherConfig, dataset: Dataset) -> Constants:
     """Return the constants of a teacher's settings, else those of the data set that it was trained on."""
     if teacher.mean is not None and teacher.std is not None:
@@ -165,9 +188,9 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
 
 
 @forgets_with_plugins
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
-    """Return `build_teacher`; the last one stays loaded, because most arms of a study share it."""
+    """Return `build_teacher`; the last few stay loaded, because most arms of a study share them."""
     return build_teacher(teacher, held_dataset(data, CPU))
 
 

@@ -193,3 +193,46 @@ def test_a_search_tells_optuna_the_mean_over_seeds_and_teachers_also_after_a_res
     assert restarted._search is not None
     told = {trial.value for trial in restarted._search._suggestions.trials()}
     assert told == {arm.score for arm in ranking}
+
+
+SEVERAL = {
+    **TAUGHT,
+    **{"teacher": None, "teachers": {"a": {"model": "resnet8", "epochs": 2}, "b": {"model": "resnet5", "epochs": 1}}},
+}
+
+
+def test_all_teachers_of_a_mean_come_first_and_one_that_fails_fails_its_students(
+    make_spec: MakeSpec, rows: list[Row]
+) -> None:
+    spec = make_spec(SEVERAL, ablate={"teachers.a.epoch": [1], "objective.kd.weight": [0.0]}, seeds=2)
+    planner = ledger(spec, rows)
+    first, second, third = teachers(rows)
+    assert [row.arm for row in (first, second, third)] == [
+        "resnet8 on digits",
+        "resnet5 on digits",
+        "resnet8 on digits",
+    ]
+    baseline, other, off = planned(rows)[:3]
+    assert baseline.teacher_id == off.teacher_id == f"{first.trial_id},{second.trial_id}"
+    assert other.teacher_id == f"{third.trial_id},{second.trial_id}"
+    assert [planner.next_trial() for _ in range(4)] == [first, second, third, off]
+    planner.on_end(first.trial_id, Status.COMPLETE)
+    planner.on_error(third.trial_id, "no longer finite")
+    failed = [row for row in rows if isinstance(row, EndRow) and row.status == Status.FAILED]
+    assert {row.trial_id for row in failed} == {third.trial_id, other.trial_id, planned(rows)[4].trial_id}
+    planner.on_end(second.trial_id, Status.COMPLETE)
+    assert planner.next_trial() == baseline
+    again = ledger(spec, rows, retry_failed=True)
+    assert again.next_trial() == third
+
+
+def test_each_trial_waits_for_the_teacher_that_is_drawn_for_it(make_spec: MakeSpec, rows: list[Row]) -> None:
+    planner = ledger(make_spec(SEVERAL | {"teachers_as": "drawn"}, seeds=6), rows)
+    by_id = {row.trial_id: row for row in teachers(rows)}
+    found = [by_id[row.teacher_id].arm for row in planned(rows)]
+    assert found[::2] == found[1::2], "both arms have the same one at each seed"
+    assert {*found} == {"resnet8 on digits", "resnet5 on digits"}
+    first, second = planner.next_trial(), planner.next_trial()
+    assert [first, second] == teachers(rows)
+    planner.on_end(second.trial_id, Status.COMPLETE)
+    assert planner.next_trial() == next(row for row in planned(rows) if row.teacher_id == second.trial_id)

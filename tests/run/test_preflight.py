@@ -9,7 +9,8 @@ from PIL import Image
 from cktf.errors import NotRunnable
 from cktf.run import preflight as runnable
 from cktf.run.preflight import MAX_ARMS_BUILT, remarks_on_data, require_runnable
-from cktf.study.designs import every_arm
+from cktf.study.designs import every_arm, smoke_study
+from cktf.study.problems import StudyError
 from tests.kinds import MakeSpec
 
 KD = {"objective": {"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}}
@@ -64,6 +65,30 @@ def test_the_edges_of_a_search_are_tried_where_no_condition_stands_before_them(
         require_runnable(make_spec(search={"augmentation.crop": domain}))
     sides = {"data.side": {"choice": [8, 64]}, "augmentation.crop": {**domain, "when": {"data.side": 64}}}
     require_runnable(make_spec(search=sides))
+
+
+def test_each_of_several_teachers_can_be_changed_added_left_out_and_is_looked_at(make_spec: MakeSpec) -> None:
+    two = {"a": {"model": "resnet8", "epochs": 4}, "b": {"model": "resnet5", "epochs": 1}}
+    several = {**KD, "teacher": None, "teachers": two}
+    spec = make_spec(several, ablate={"teachers.a.epoch": [2], "teachers_as": ["drawn"]})
+    assert [arm.name for arm in every_arm(spec)] == ["baseline", "epoch=2", "teachers_as=drawn"]
+    arms = {
+        "one": {"teachers": None, "teacher": two["a"]},
+        "other": {"teachers": {"b": None, "c": {"model": "resnet8", "epochs": 1}}},
+        "wrong": {
+            "teachers": {"b": {"model": "resnet5", "checkpoint": "no.pth", "epochs": 240}},
+            "teachers_as": "drawn",
+        },
+    }
+    spec = make_spec(several, compare=arms)
+    _, one, other, _ = every_arm(spec)
+    assert [[*arm.config.teachers_by_key] for arm in (one, other)] == [["teacher"], ["teachers.a", "teachers.c"]]
+    with pytest.raises(NotRunnable, match=r"arm wrong: teachers\.b: teacher\.checkpoint: .*no\.pth"):
+        require_runnable(spec)
+    assert [arm.config.teachers for arm in every_arm(smoke_study(spec))][3] is not None
+    require_runnable(smoke_study(spec))
+    with pytest.raises(StudyError, match=r"ablate\.teachers\.a\.epoch\[0\]: .*must be 4 or less"):
+        make_spec(several, ablate={"teachers.a.epoch": [9]})
 
 
 def test_a_teacher_that_a_student_is_measured_against_is_missed(make_spec: MakeSpec) -> None:

@@ -55,6 +55,13 @@ def test_it_is_part_of_the_study_and_small_in_a_smoke_run() -> None:
         ({"ablate": {"teacher.seed": [1]}}, "ablate.teacher.seed: cannot be set beside 'teacher_seeds:'"),
         ({"search": {"teacher.seed": {"int": [0, 3]}}}, "search.teacher.seed: cannot be set beside 'teacher_seeds:'"),
         (
+            {
+                "compare": {"two": {"teacher": None, "teachers": {"a": TEACHER, "b": TEACHER | {"seed": 1}}}},
+                "ablate": None,
+            },
+            "teacher_seeds: is of one teacher, and arm two has 'teachers:'; set each one's seed there",
+        ),
+        (
             {"teacher": {"model": "resnet8", "checkpoint": "x.pth"}},
             "teacher_seeds: no arm has a teacher",
         ),

@@ -11,7 +11,7 @@ import numpy as np
 from analysis import load
 from analysis.foreign import read
 from analysis.report.methods import methods_text
-from analysis.report.reading import scope_text
+from analysis.report.reading import held_for_text, scope_text
 from cktf.foreign_options import Options
 
 
@@ -36,6 +36,23 @@ def test_teachers_and_images_are_counted_where_they_are_known(ablation: Path) ->
     seeds = np.arange(len(one.trials)) % 3
     three = with_trials(ablation, **{"config.teacher.model": "resnet20", "config.teacher.seed": seeds})
     assert "taught by 3 teachers, scored" in scope_text(three)
+
+
+def test_several_teachers_of_a_trial_are_counted_and_named_with_those_of_others(ablation: Path) -> None:
+    is_alone = load(ablation).trials["arm"].eq("baseline")
+    columns = {
+        "config.teacher.model": np.where(is_alone, "resnet20", None),
+        "config.teachers.a.model": np.where(is_alone, None, "resnet8"),
+        "config.teachers.a.seed": np.where(is_alone, np.nan, 3.0),
+        "config.teachers.b.model": np.where(is_alone, None, "resnet20"),
+        "config.teachers.b.checkpoint": np.where(is_alone, None, "good.pth"),
+    }
+    several = with_trials(ablation, **columns)
+    assert "taught by 3 teachers, scored" in scope_text(several)
+    assert held_for_text(several).startswith("The verdicts hold for these teachers: resnet20")
+    for words in ("resnet8, seed 3", "resnet20 of good.pth"):
+        assert words in held_for_text(several)
+    assert held_for_text(load(ablation)) == ""
 
 
 def test_ledgers_that_do_not_say_how_many_images_there_were_are_read(

@@ -147,3 +147,12 @@ def test_what_today_s_recipe_adds_is_told(recipe: Callable[..., str]) -> None:
     assert "in batches of 64 (AdamW, learning rate 0.001, weight decay 0.05, linear schedule) and is frozen" in text
     plain = {"augmentation": {"mixup": 0.0, "cutmix": 0.0}, "teacher_view": "same", "ema": None, "judge": "student"}
     assert "Its recipe" not in recipe(CONFIG | plain)
+
+
+@pytest.mark.parametrize(("use", "words"), [("mean", "the mean of their logits"), ("drawn", "one of them, drawn for")])
+def test_several_teachers_are_all_told(recipe: Callable[..., str], use: str, words: str) -> None:
+    file = {"model": "resnet56", "checkpoint": "good.pth"}
+    told = recipe(CONFIG | {"teacher": None, "teachers": {"a": TEACHER, "b": file}, "teachers_as": use})
+    assert f"The teacher a, resnet20, was trained for 30 epochs in batches of 64 ({SGD}) and is frozen." in told
+    assert "The teacher b, resnet56, was read from a file and is frozen." in told
+    assert f"Where teachers are several, a student learns from {words}" in told
