@@ -131,8 +131,7 @@ def extend(
 
     Args:
         run_dir: The run directory.
-        study: A larger study, which contains that of the run: it may have more arms, levels, contexts, seeds and
-            contrasts. Of a smoke run, its small version is taken. None: the study of the run, with what follows.
+        study: A larger study, which contains that of the run; of a smoke run, its small version is taken.
         trials: More arms of a search.
         seeds: More seeds for every arm of a design, or of a search's confirm stage.
         address: As for `launch`.

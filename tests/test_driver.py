@@ -105,6 +105,10 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec: MakeSpec, ru
     assert resume(run_dir, console=console).complete == 6
     with pytest.raises(StudyDiffers, match=r"differs in: seeds; .* or 'cktf extend"):
         launch(spec, run_dir, console=console)
+    larger = make_spec(ablate={"optimizer.momentum": [0.0, 0.5]}, seeds=3, delta=0.5)
+    assert extend(run_dir, study=larger, console=console).complete == 9
+    ended = [row.trial_id for row in rows_of(run_dir, EndRow)]
+    assert len(ended) == len({*ended}) == 9, "nothing is trained again"
 
 
 @on_ray

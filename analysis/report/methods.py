@@ -147,8 +147,8 @@ def planned_text(results: Results) -> str:
         return f"{afterthought}{against}".rstrip()
     if not (pairs or study.alternative != Alternative.TWO_SIDED or study.family != Family.STUDY):
         return ""
-    when = "This was fixed in the study file before its first result"
-    when += ", but for what was added later." if grown_text(results) else "."
+    later = ", but for what was added later" if grown_text(results) else ""
+    when = f"This was fixed in the study file before its first result{later}."
     if results.facts.foreign:
         when = "Whether this was fixed before the results were seen is not known here."
     return f"{named} {when}".lstrip()
@@ -157,12 +157,9 @@ def planned_text(results: Results) -> str:
 def grown_text(results: Results) -> str:
     """Return what was added to the study when, and in which family it is; nothing of one that has not grown."""
     said = {(launch.run, launch.added): launch for launch in results.facts.launches if launch.added}  # once, if killed
-    if not said:
-        return ""
-    of_run = " in {}" if len({launch.run for launch in results.facts.launches}) > 1 else ""
-    parts = [f"{_when(each)}{of_run.format(each.run)}: {each.added}" for each in said.values()]
+    parts = "; ".join(f"{_when(each)}: {each.added}" for each in said.values())
     family = "" if results.effects.empty else " Families of comparisons are those of the study as it is now."
-    return f"Added after the launch, when results may have been seen: {'; '.join(parts)}.{family}"
+    return f"Added after the launch, when results may have been seen: {parts}.{family}" if parts else ""
 
 
 def _when(launch: StudyRow) -> str:

@@ -201,19 +201,13 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
 
 
 def decided_by(spec: StudySpec, stored: StudySpec, *, with_question: bool = False) -> list[dict[str, Any]]:
-    """Return the values of two studies' keys that affect results, and of the measures that both have.
-
-    Args:
-        spec: One study.
-        stored: The other.
-        with_question: Whether what is asked of the results is among them.
-    """
+    """Return what decides the results of both, of measures those that both have; on request what is asked of them."""
     both = spec.measures.keys() & stored.measures.keys()
-    asked = ASKED - {"expect_sd"} if with_question else set()
+    question = ASKED - {"expect_sd", "contrasts"} if with_question else set()
     return [
         {
             **_what_decides(study),
-            **{key: getattr(study, key) for key in sorted(asked)},
+            **study.model_dump(mode="json", include=question),
             "measures": {name: each for name, each in study.built_measures.items() if name in both},
         }
         for study in (spec, stored)
