@@ -7,7 +7,7 @@ From a notebook::
     study = cktf.load_study("study.yaml")    # or cktf.Study(baseline={...}, ablate={...}, seeds=5)
     for epoch in cktf.train(study.arm("baseline"), seed=3):
         print(epoch.epoch, epoch.validation_accuracy)
-    cktf.launch(study, "runs/x")             # cktf.resume("runs/x"); cktf.extend("runs/x", seeds=5)
+    cktf.launch(study, "runs/x")             # cktf.resume("runs/x"); cktf.extend("runs/x", study=larger)
     results = cktf.load("runs/x")            # as analysis.load
     results.effects                          # every arm against the baseline
 

@@ -26,12 +26,14 @@ from cktf.run.directory import (
     stored_study,
     write_what_was_asked,
 )
+from cktf.run.growth import added_in_words, names_of_old_arms, require_grown
 from cktf.run.kept_files import ERROR, TrialFiles
 from cktf.run.ledger import Ledger, read_ledger, using
 from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
 from cktf.storage import Storage, below
+from cktf.study.designs import smoke_study
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.sections import MOST_SEEDS
@@ -122,26 +124,34 @@ def resume(
 def extend(
     run_dir: str | os.PathLike[str],
     *,
+    study: StudySpec | None = None,
     trials: int = 0,
     seeds: int = 0,
     address: str | None = None,
     console: Console | None = None,
 ) -> Summary:
-    """Add trials or seeds to a run, and run them; existing results stay.
+    """Add to a run, and run what was added; existing results stay.
 
     Args:
         run_dir: The run directory.
+        study: A larger study, which contains that of the run; of a smoke run, its small version is taken.
         trials: More arms of a search.
         seeds: More seeds for every arm of a design, or of a search's confirm stage.
         address: As for `launch`.
         console: As for `launch`.
 
     Raises:
-        UserError: As `resume`; `NotExtensible` if the study has no such thing to extend.
+        UserError: As `resume`; `NotExtensible` if the study has no such thing to extend, or does not contain the run's.
     """
     run = Storage(run_dir)
     stored = require_study(run)
-    spec = extended(stored, trials=trials, seeds=seeds)
+    if study is None:
+        spec = extended(stored, trials=trials, seeds=seeds)
+    elif trials or seeds:
+        raise NotExtensible("--study: has all that the study shall have, so --trials and --seeds go without it")
+    else:
+        spec = smoke_study(study) if stored.smoke else study
+        require_grown(spec, stored, run)
     return _carry_out(spec, run, stored, address=address, console=console)
 
 
@@ -155,7 +165,7 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
         if not isinstance(number, int) or number < 0:
             raise NotExtensible(f"{option}: must be a whole number, 0 or more; got {shown(number)}")
     if not trials and not seeds:
-        raise NotExtensible("nothing to add: use --trials or --seeds, and a number")
+        raise NotExtensible("nothing to add: use --trials or --seeds and a number, or --study and a larger study")
     if (trials and spec.search is None) or (seeds and spec.search is not None and spec.confirm is None):
         raise NotExtensible("--trials are added to a search, and --seeds to a design, or a search with 'confirm:'")
     if seeds and spec.race is not None:
@@ -199,7 +209,7 @@ def _carry_out(
     with ledger:
         if stored_study(run) != stored:  # another driver could write until this one had the lock
             raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
-        planner = _planner(spec, run, ledger, retry_failed=retry_failed)
+        planner = _planner(spec, run, ledger, stored, retry_failed=retry_failed)
         planner.on_teachers(teachers)
         files = TrialFiles(run, planner.state, spec)
         is_interrupted = False
@@ -226,15 +236,18 @@ def _carry_out(
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
 
 
-def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
+def _planner(
+    spec: StudySpec, run: Storage, ledger: Ledger, stored: StudySpec | None = None, *, retry_failed: bool
+) -> Planner:
     """Write study, provenance and study row; return a planner that has applied the rows before that."""
     rows = list(read_ledger(run))
     require_unedited(run, rows)
     require_same_code(spec.plugins, rows, run)
     require_same_contents(rows, run)
     require_known_contents(spec)
+    added = added_in_words(stored, spec) if stored not in (None, spec) else ""
     with using(run), ledger.planning():
-        write_what_was_asked(spec, run, ledger)
+        write_what_was_asked(spec, run, ledger, added=added, renamed=names_of_old_arms(spec, rows))
         return Planner(
             spec, using(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
         )

@@ -110,6 +110,9 @@ class StudyRow(Row):
         plugins: Plug-in name to the version of its code (see `cktf.plugins.Plugin`).
         asked: Key of the study to the SHA-256 of its value, if results depend on it, and ``study.yaml`` to that of the
             file; empty in older ledgers.
+        added: What was added to the study before this launch, in words; empty where nothing was.
+        renamed: Arm (its id) to its name and other names (``arm``, ``aliases``), where these are no longer those of its
+            planned rows, because the study has grown.
         machine: Description of the driver's machine.
         command: The command line.
         time: Seconds since the epoch (UTC).
@@ -149,6 +152,8 @@ class StudyRow(Row):
     versions: dict[str, str] = field(default_factory=dict)
     plugins: dict[str, str] = field(default_factory=dict)
     asked: dict[str, str] = field(default_factory=dict)
+    added: str = ""
+    renamed: dict[str, dict[str, Any]] = field(default_factory=dict)
     machine: str = ""
     command: str = ""
     time: float = 0.0

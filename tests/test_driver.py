@@ -103,8 +103,12 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec: MakeSpec, ru
     assert more.complete == 6
     assert len(rows_of(run_dir, PlannedRow)) == 6
     assert resume(run_dir, console=console).complete == 6
-    with pytest.raises(StudyDiffers, match=r"differs in: seeds; use 'cktf extend"):
+    with pytest.raises(StudyDiffers, match=r"differs in: seeds; .* or 'cktf extend"):
         launch(spec, run_dir, console=console)
+    larger = make_spec(ablate={"optimizer.momentum": [0.0, 0.5]}, seeds=3, delta=0.5)
+    assert extend(run_dir, study=larger, console=console).complete == 9
+    ended = [row.trial_id for row in rows_of(run_dir, EndRow)]
+    assert len(ended) == len({*ended}) == 9, "nothing is trained again"
 
 
 @on_ray
@@ -275,7 +279,7 @@ def test_only_what_a_study_has_can_be_extended(make_spec: MakeSpec, make_search:
         extended(make_spec(), trials=1)
     with pytest.raises(NotExtensible, match="--seeds to a design, or a search with 'confirm:'"):
         extended(make_search(), seeds=1)
-    with pytest.raises(NotExtensible, match="use --trials or --seeds"):
+    with pytest.raises(NotExtensible, match="use --trials or --seeds and a number, or --study"):
         extended(make_spec())
 
 

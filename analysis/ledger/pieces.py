@@ -7,7 +7,7 @@ machine. Where one of them cannot be read, the ledger is read once more from its
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from itertools import count
 from typing import NamedTuple
@@ -123,6 +123,10 @@ class Ledger:
                     ledger.teachers[row.teacher_id] = row
                 case EndRow() as row:
                     ledger.ends[row.trial_id] = (row, len(ledger.launches) - 1)
+        renamed = ledger.launches[-1].renamed if ledger.launches else {}
+        for trial_id, row in ledger.planned.items() if renamed else ():
+            if row.stage == Stage.DESIGN and row.arm_id in renamed:
+                ledger.planned[trial_id] = replace(row, **renamed[row.arm_id])
         return ledger
 
     def refuse_early(self, epochs: pa.Table) -> None:

@@ -31,7 +31,7 @@ from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.over_teachers import TEACHER_SEED, are_crossed
 from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.wording import counted, quantity
-from cktf.rows import SCHEMA_VERSION, Alternative, Family, Stage, Status
+from cktf.rows import SCHEMA_VERSION, Alternative, Family, Stage, Status, StudyRow
 from cktf.verdicts import LEVEL, Verdict
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def methods_text(results: Results) -> str:
             "reported": quantity(study.report_metric),
             "several_contexts": len(results.contexts) > 1,
             "planned": planned_text(results),
+            "grown": grown_text(results),
             "other": "the baseline" if effects["against_baseline"].all() else "the arm that it is compared with",
             "family": family_text(results),
             "is_one_sided": study.alternative != Alternative.TWO_SIDED,
@@ -147,10 +148,23 @@ def planned_text(results: Results) -> str:
         return f"{afterthought}{against}".rstrip()
     if not (pairs or study.alternative != Alternative.TWO_SIDED or study.family != Family.STUDY):
         return ""
-    when = "This was fixed in the study file before its first result."
+    later = ", but for what was added later" if grown_text(results) else ""
+    when = f"This was fixed in the study file before its first result{later}."
     if results.facts.foreign:
         when = "Whether this was fixed before the results were seen is not known here."
     return f"{named} {when}".lstrip()
+
+
+def grown_text(results: Results) -> str:
+    """Return what was added to the study when, and in which family it is; nothing of one that has not grown."""
+    said = {(launch.run, launch.added): launch for launch in results.facts.launches if launch.added}  # once, if killed
+    parts = "; ".join(f"{_when(each)}: {each.added}" for each in said.values())
+    family = "" if results.effects.empty else " Families of comparisons are those of the study as it is now."
+    return f"Added after the launch, when results may have been seen: {parts}.{family}" if parts else ""
+
+
+def _when(launch: StudyRow) -> str:
+    return datetime.fromtimestamp(launch.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _arms_and_seeds(trials: "pd.DataFrame") -> str:
@@ -330,10 +344,9 @@ def provenance_rows(results: Results) -> list[list[str]]:
 
     rows = [["study", study.study], ["run", study.run]]
     for number, launch in enumerate(facts.launches, 1):
-        started = datetime.fromtimestamp(launch.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
         commit = launch.git_commit or "outside a checkout"
         of_run = f", of {launch.run}" if len(last_launches) > 1 else ""
-        rows.append([f"launch {number}{of_run}", f"{started}, commit {commit}"])
+        rows.append([f"launch {number}{of_run}", f"{_when(launch)}, commit {commit}"])
     versions = (
         ", ".join(f"{name} {version}" for name, version in sorted(launch.versions.items()))
         for launch in last_launches.values()

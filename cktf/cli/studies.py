@@ -31,6 +31,17 @@ def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpe
     return smoke_study(spec) if smoke else spec
 
 
+def _to_be_run(study: Path, overrides: list[str] | None, *, smoke: bool = False) -> "StudySpec":
+    """Return a study, and warn of what its user may not expect."""
+    from cktf.run.preflight import remarks_on_data
+    from cktf.study import in_words
+    from cktf.study.designs import plan_arms
+
+    spec = _load(study, overrides, smoke=smoke)
+    warn([*in_words.alike_in_words(spec, plan_arms(spec)), *remarks_on_data(spec)])
+    return spec
+
+
 def validate(
     study: StudyFile,
     overrides: Overrides = None,
@@ -150,12 +161,8 @@ def launch(
 ) -> None:
     """Run a study's trials on Ray; launched again with the same run directory, it continues."""
     from cktf import driver
-    from cktf.run.preflight import remarks_on_data
-    from cktf.study import in_words
-    from cktf.study.designs import plan_arms
 
-    spec = _load(study, overrides, smoke=smoke)
-    warn([*in_words.alike_in_words(spec, plan_arms(spec)), *remarks_on_data(spec)])
+    spec = _to_be_run(study, overrides, smoke=smoke)
     place = f"runs/{spec.name}-smoke" if smoke else f"runs/{spec.name}"
     _finish(driver.launch(spec, place if run_dir is None else run_dir, address=address))
 
@@ -173,16 +180,24 @@ def resume(
 
 def extend(
     run: RunDirectory,
+    study: Annotated[
+        Path | None,
+        typer.Option("--study", metavar="FILE", help="A larger study: more arms, levels, contexts, seeds, contrasts."),
+    ] = None,
     trials: Annotated[int, typer.Option(min=0, help="More trials of a search.")] = 0,
     seeds: Annotated[
         int, typer.Option(min=0, help="More seeds for every arm of a design, or of a search's confirm stage.")
     ] = 0,
+    overrides: Overrides = None,
     address: Address = None,
 ) -> None:
-    """Add trials or seeds to a run; its results stay."""
+    """Add arms, levels, contexts, seeds or trials to a run; its results stay, and nothing is trained again."""
     from cktf import driver
 
-    _finish(driver.extend(run, trials=trials, seeds=seeds, address=address))
+    if overrides and study is None:
+        raise InputError("--set: replaces values of the file of --study, and there is none")
+    spec = None if study is None else _to_be_run(study, overrides)
+    _finish(driver.extend(run, study=spec, trials=trials, seeds=seeds, address=address))
 
 
 def measure(

@@ -53,8 +53,8 @@ The ledger has what every launch asks, and the report says if that was changed w
 """
 
 
-def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
-    """Write the study and its provenance, as files and as a row of the ledger."""
+def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger, **grown: Any) -> None:
+    """Write the study and its provenance, as files and as a row of the ledger, which has ``grown`` too."""
     here = provenance()
     baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
     reference = spec.reference
@@ -101,6 +101,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             reference_teachers=reference.teachers() if reference else {},
             time=time.time(),
             **here,
+            **grown,
         )
     )
     if is_later:  # the row before the files: of a killed driver there are those of a launch that the ledger knows
@@ -133,7 +134,8 @@ def require_unedited(run: Storage, rows: Iterable[Row]) -> None:
     if differing := [key for key in found if found[key] != before.get(key, found[key])]:
         raise StudyDiffers(
             f"{run.full(STUDY)}: was changed since the last launch, in: {', '.join(differing)}; put back what it said, "
-            f"use 'cktf extend {run.root}' to add to the study, or launch the changed one with another --run-dir"
+            f"use 'cktf extend {run.root} --study FILE' to add to the study, or launch the changed one with another "
+            "--run-dir"
         )
 
 
@@ -189,19 +191,27 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
     Raises:
         StudyDiffers: If a key outside `HOW_ONLY` differs.
     """
-    both = spec.measures.keys() & stored.measures.keys()
-    asked, before = (
-        {
-            **_what_decides(study),
-            "measures": {name: each for name, each in study.built_measures.items() if name in both},
-        }
-        for study in (spec, stored)
-    )
+    asked, before = decided_by(spec, stored)
     if differing := [key for key in asked if asked[key] != before[key]]:
         raise StudyDiffers(
             f"{run.root}: holds a run of a study that differs in: {', '.join(differing)}; choose another --run-dir, "
-            f"use 'cktf resume {run.root}' to go on with what it holds, or 'cktf extend' to add trials or seeds to it"
+            f"use 'cktf resume {run.root}' to go on with what it holds, or 'cktf extend {run.root} --study FILE' to "
+            "add arms, levels, contexts or seeds to it"
         )
+
+
+def decided_by(spec: StudySpec, stored: StudySpec, *, with_question: bool = False) -> list[dict[str, Any]]:
+    """Return what decides the results of both, of measures those that both have; on request what is asked of them."""
+    both = spec.measures.keys() & stored.measures.keys()
+    question = ASKED - {"expect_sd", "contrasts"} if with_question else set()
+    return [
+        {
+            **_what_decides(study),
+            **study.model_dump(mode="json", include=question),
+            "measures": {name: each for name, each in study.built_measures.items() if name in both},
+        }
+        for study in (spec, stored)
+    ]
 
 
 def require_same_contents(rows: Iterable[Row], run: Storage) -> None:

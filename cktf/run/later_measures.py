@@ -70,6 +70,7 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
             measures={**launches[-1].measures, **directions(measures)},
             measure_settings={**launches[-1].measure_settings, **settings_of(measures)},
             plugins={**launches[-1].plugins, **{plugin.name: plugin.version for plugin in extra}},
+            added="",
             time=time.time(),
             **provenance(),
         )

@@ -118,10 +118,10 @@ def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = (
     """Return arms without those that train like an earlier one of their context, which gets them as aliases.
 
     Trained separately, one result would count several times. A context's baseline comes before its other arms. Those
-    whose ids are in ``apart`` are not merged, because a run already has trials of them.
+    whose ids are in ``apart`` come first and are not merged, because a run already has trials of them.
     """
     merged: dict[tuple[str, str], Arm] = {}
-    for arm in arms:
+    for arm in sorted(arms, key=lambda arm: arm.arm_id not in apart):
         key = (arm.context, acting(arm.config, is_measured=spec.reads_teacher).arm_id)
         first = merged.setdefault(key, arm)
         if arm.name in first.names:

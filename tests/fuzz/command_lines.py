@@ -98,7 +98,7 @@ OPTIONS: dict[str, tuple[tuple[str, Sequence[str] | None], ...]] = {
         ("--context", ODD_TEXTS),
     ),
     "resume": (("--retry-failed", None),),
-    "extend": (("--trials", NUMBERS), ("--seeds", NUMBERS)),
+    "extend": (("--study", PLACES), ("--trials", NUMBERS), ("--seeds", NUMBERS)),
     "status": (),
     "report": (
         *(
