@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cktf.cli.app import app
+from cktf.cli.terminal import err, out
 
 STUDY = """\
 # Does a wrong learning rate hurt?
@@ -39,6 +40,7 @@ def study(tmp_path: Path) -> Path:
 
 def cktf(*arguments: Any, cwd: Path) -> tuple[int, str, str]:
     """Run the command in this process and this folder; return exit code, standard output and standard error."""
+    out.width = err.width = 200  # whatever the terminal had where they were made
     with chdir(cwd):
         done = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*map(str, arguments)])
     if done.exception and not isinstance(done.exception, SystemExit):

@@ -233,7 +233,7 @@ def rewritten(lines: list[str], way: str) -> str:
             json.dumps({k: float(v) if type(v) is int else v for k, v in row.items()}) + "\n" for row in rows
         )
     assert way == "unknown keys"
-    return "".join(json.dumps(row | {"added": {"by": [some.random()]}}) + "\n" for row in rows)
+    return "".join(json.dumps(row | {"another": {"by": [some.random()]}}) + "\n" for row in rows)
 
 
 WAYS = (
