@@ -1,8 +1,8 @@
 """Lines of a ledger -> its epochs as columns, and the other rows as the lines that they are.
 
 Nearly all lines are epochs, so these are parsed in compiled code, by Arrow's reader of JSON. It takes no row that
-`cktf.rows.parse_row` would refuse: what it cannot read as numbers and texts of the expected types is read by the
-latter, line by line.
+`cktf.ledger_lines.parse_row` would refuse: what it cannot read as numbers and texts of the expected types is read by
+the latter, line by line.
 """
 
 import math
