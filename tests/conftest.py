@@ -37,7 +37,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trial.run import run_trial
 from cktf.trial.trained_teachers import train_teacher, trained_row
-from tests.buckets import Proxy, served
+from tests.buckets import KEYS, Proxy, served
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 
 if not torch.cuda.is_available():
@@ -177,6 +177,7 @@ def ray_on_this_machine() -> Iterator[None]:
     prepare(is_local=True)
     from cktf.cluster.nodes import connected
 
+    os.environ.update(KEYS)  # its workers have the surroundings that it was started in
     with connected(None):
         yield
 
