@@ -203,7 +203,7 @@ class PlannedRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRow(Row):
-    """The accuracy of a teacher on a validation split of the data set that it was trained on.
+    """How well a teacher does: its scores on a validation split of its own data set, and where it came from.
 
     Attributes:
         teacher_id: Its identity, as in `PlannedRow`.

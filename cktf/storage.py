@@ -283,7 +283,7 @@ class Storage:
             list(threads.map(lambda name: self._try(name, remove), names))
 
     def set_aside(self, name: str, why: str) -> None:
-        """Rename a damaged file, to its name and `DAMAGED`, and log that."""
+        """Rename a damaged file so that it ends in `DAMAGED`, and log a warning."""
 
         def move(path: str) -> None:
             with suppress(FileNotFoundError):  # another worker was first

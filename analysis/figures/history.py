@@ -60,7 +60,7 @@ def record(results: StudyTables) -> History | None:
 
 
 def chart(history: History) -> Chart:
-    """Return the drawing."""
+    """Return the scores of all trials in their order, with the best so far and the confirmed arms."""
     x = alt.X("number:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False, tickCount=8))
     base = alt.Chart(data(history.rows)).encode(x=x)
     point = base.mark_point(size=45, strokeWidth=1.5, opacity=0.9).encode(

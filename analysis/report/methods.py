@@ -1,4 +1,4 @@
-"""The methods paragraph and the provenance of a report, generated from the facts of its run."""
+"""The methods paragraph of a report, and the table of versions and machines, both written from its run."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

@@ -74,7 +74,7 @@ class Table:
         return " ".join(text for text in (self.remark, bold, NOT_TOLD if self.daggered else "") if text)
 
     def parts(self, number: int, column: int) -> tuple[str, str]:
-        """Return a cell's mean, with its dagger if any, and the reference in parentheses behind it."""
+        """Return the two parts of a cell: its mean with a dagger, if it has one; the published value in parentheses."""
         measured, parenthesis, published = self.rows[number][column].partition(" (")
         dagger = DAGGER if (number, column) in self.daggered else ""
         return measured + dagger, parenthesis + published

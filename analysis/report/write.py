@@ -60,7 +60,7 @@ POSSIBLE = frozenset(
 
 @dataclass(frozen=True)
 class ReportPaths:
-    """Where a report lies.
+    """The files of a written report.
 
     Attributes:
         html: The page: one file that needs no network.

@@ -61,7 +61,7 @@ class Unknown:
 
 
 class Moment:
-    """The state of a training at one moment: copies of tensors, modules' attributes, PyTorch's global streams."""
+    """A copy of a training's state, to which it can be brought back: tensors, modules' attributes, random states."""
 
     def __init__(self, state: dict[str, list[Tensor]], modules: Sequence[nn.Module], device: torch.device) -> None:
         self.state, self.modules, self.device = state, modules, device

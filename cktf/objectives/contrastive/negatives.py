@@ -148,10 +148,10 @@ class EveryNegative(FromMemory):
 
 
 class SharedNegatives(FromMemory):
-    """K samples a batch, uniform, without replacement where there are K; an anchor's own class does not count.
+    """K samples, drawn once for the whole batch; each anchor leaves out those of its own class.
 
-    The products of a batch are so with K rows of the bank instead of all. The draw depends on (seed, step) alone, so
-    that all pairs and all data-parallel workers share it.
+    They are uniform, and drawn without replacement where there are K. Only K rows of the bank are then multiplied. The
+    draw depends on (seed, step) alone, so that all pairs and all data-parallel workers share it.
     """
 
     def __init__(self, labels: Tensor, count: int, seed: int) -> None:

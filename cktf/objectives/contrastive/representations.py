@@ -146,7 +146,8 @@ class Representations:
             return row, row
         # Measured on tensors without data.
         of_student, of_teacher = (torch.empty(2, *size, device="meta") for size in sizes)
-        batch = Batch(nobody := torch.empty(2, device="meta"), nobody, nobody, step=0)
+        nobody = torch.empty(2, device="meta")
+        batch = Batch(nobody, nobody, nobody, step=0)
         of_student = self._of_student(pair, of_student, of_teacher.shape[1], batch)
         return of_student.shape[1:], self._seen(of_teacher, self.windows[1], batch).shape[1:]
 
