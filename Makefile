@@ -24,26 +24,27 @@ quickstart: $(VENV)/requirements.lock
 	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN) || [ $$? -eq 1 ] # 1: some trials failed; the report says which
 	$(BIN)/cktf report $(RUN)
 
-# Two tests at a time, but for those that start Ray, which takes all cores.
+# Two files of tests at a time, the slow ones first, but for tests that start Ray, which takes all cores.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray"
+	$(PYTEST) $(TWO) -m "not ray"
 	$(PYTEST) -m "ray and not faults"
 
-# Studies of which processes are killed or stopped: some minutes.
+# Studies of which processes and machines are killed or stopped: some minutes.
 faults: $(VENV)/requirements.lock
 	$(PYTEST) -m faults tests/faults
 
 test-quick: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray and not slow"
+	$(PYTEST) $(TWO) -m "not ray and not slow"
 
 # What only a GPU runs: on any machine that has one.
 test-gpu: $(VENV)/requirements.lock
 	$(PYTEST) -m gpu
 
 coverage: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray" --cov --cov-report=
+	$(PYTEST) $(TWO) -m "not ray" --cov --cov-report=
 	$(PYTEST) -m "ray and not faults" --cov --cov-append --cov-report=term:skip-covered
 
 # Thousands of generated inputs of every kind: make fuzz CASES=7000 SEED=1 KIND="--kind studies"

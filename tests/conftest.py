@@ -292,15 +292,13 @@ SLOW = (
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark a test that starts Ray, and one that is slow; say which tests one process runs, one after the other."""
+    """Mark a test that starts Ray, and one that is slow."""
     if NEEDS_RAY & {*getattr(item, "fixturenames", ())}:
         item.add_marker(pytest.mark.ray)
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         item.add_marker(pytest.mark.skip(reason="needs CUDA"))
     if item.nodeid.startswith(SLOW):
         item.add_marker(pytest.mark.slow)
-    file = item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group("ray" if item.get_closest_marker("ray") else file))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
