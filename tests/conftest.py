@@ -39,6 +39,7 @@ from cktf.trial.run import run_trial
 from cktf.trial.trained_teachers import train_teacher, trained_row
 from tests.buckets import KEYS, Proxy, served
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
+from tests.two_workers import TwoWorkers
 
 if not torch.cuda.is_available():
     # Before anything imports Triton, whose own functions are made for its interpreter when they are imported, or never.
@@ -263,6 +264,14 @@ def raylets(folder: Path) -> Iterator[int]:
         with suppress(OSError):
             if Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"):
                 yield process
+
+
+@pytest.fixture(scope="session")
+def run_in_two_workers(session_cache: Path) -> Iterator[TwoWorkers]:  # noqa: ARG001  # it is set when they start
+    """Two processes for all tests of this session that need data-parallel workers."""
+    workers = TwoWorkers()
+    yield workers
+    workers.end()
 
 
 @pytest.fixture

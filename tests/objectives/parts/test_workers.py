@@ -1,16 +1,14 @@
-"""Data-parallel workers of one batch. This file is also the program that each worker runs."""
+"""Data-parallel workers of one batch."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from cktf.batch import Batch
 from cktf.objectives.contrastive.banks import EmbeddingQueue, MemoryBank
 from cktf.objectives.parts.workers import gather_batch
+from tests.two_workers import TwoWorkers
 
 INDEX = torch.tensor([5, 1, 8, 3, 0])
 EMBEDDINGS = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), dim=1)
@@ -34,17 +32,15 @@ def updated(shard: slice) -> dict[str, Tensor]:
     }
 
 
-def test_two_workers_with_unequal_shards_keep_the_bank_and_the_queue_that_one_would(tmp_path: Path) -> None:
-    workers = [subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+def work(rank: int, folder: Path) -> None:
+    torch.save(updated(SHARDS[rank]), folder / f"worker{rank}.pt")
+
+
+def test_two_workers_with_unequal_shards_keep_the_bank_and_the_queue_that_one_would(
+    run_in_two_workers: TwoWorkers, tmp_path: Path
+) -> None:
+    run_in_two_workers(work, tmp_path)
     expected = updated(slice(0, 5))
     for rank in range(len(SHARDS)):
         for name, value in torch.load(tmp_path / f"worker{rank}.pt").items():
             assert torch.equal(value, expected[name])
-
-
-if __name__ == "__main__":
-    rank, folder = int(sys.argv[1]), sys.argv[2]
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(SHARDS))
-    torch.save(updated(SHARDS[rank]), f"{folder}/worker{rank}.pt")
-    dist.destroy_process_group()
