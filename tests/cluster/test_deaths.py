@@ -63,7 +63,7 @@ def lose_rows(run: Storage, running: list[str]) -> dict[tuple[str, int], float]:
         (trial, epoch) to the time it took, by which one sees whether it was trained again or only told again.
     """
     (name,) = run.child("ledger").names()
-    lines = run.child("ledger").read(name).splitlines(keepends=True)
+    lines = (run.child("ledger").read(name) or b"").splitlines(keepends=True)
     kept = [line for line in lines if not (b'"kind":"epoch"' in line and any(key.encode() in line for key in running))]
     run.write(f"ledger/{name}", b"".join(kept))
     known = {}

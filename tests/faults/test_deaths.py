@@ -28,12 +28,12 @@ def test_teachers_are_seen_before_the_first_student_and_go_on_when_their_driver_
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
     taught = {"teacher": {"model": "resnet8", "epochs": 12}, "objective": {"cross_entropy": {}, "kd": {}}}
     spec = make_spec(taught, ablate={"teacher.model": ["resnet14"]}, seeds=2, checkpoint_seconds=0)
-    run, console = Storage(tmp_path / "run"), Console(file=io.StringIO(), width=200)
+    run, said = Storage(tmp_path / "run"), io.StringIO()
     slots: list[int] = []
     driver = start_driver(spec, tmp_path)
     try:
         wait_until(lambda: len(rows_of(run.root, EpochRow)) >= 4, "a teacher was in training", driver)
-        console.print(status(run.root))
+        Console(file=said, width=200).print(status(run.root))
         slots = processes_below(driver.pid, b"ray::Slot")
     finally:
         kill_driver(driver, processes_below, slots)
@@ -43,7 +43,7 @@ def test_teachers_are_seen_before_the_first_student_and_go_on_when_their_driver_
     assert len(planned) == 6
     begun = rows_of(run.root, EpochRow)
     assert {row.trial_id for row in begun} <= {*teachers}
-    assert "teacher resnet8 on digits, seed 0, running, epoch" in console.file.getvalue()
+    assert "teacher resnet8 on digits, seed 0, running, epoch" in said.getvalue()
 
     summary = resume(run.root, console=Console(file=io.StringIO()))
     assert (summary.complete, summary.failed) == (4, 0)

@@ -148,7 +148,10 @@ class SharedTeacher(nn.Module):
         fill_network(self.network, "teacher", gain)
         self.network.requires_grad_(False).eval()
         self.stages = len(self.network(torch.zeros(1, 3, side, side)).stages)
-        values = {"teacher": [*self.network.parameters()], "teacher_statistics": statistics_of(self.network)}
+        values: dict[str, list[Tensor]] = {
+            "teacher": [*self.network.parameters()],
+            "teacher_statistics": statistics_of(self.network),
+        }
         self.told = {group: norm_and_dot(flat(tensors)) for group, tensors in values.items()}
         self.seen: dict[int, Activations] = {}
         self.step = 0
@@ -209,7 +212,7 @@ def start_of(case: dict[str, Any], precision: torch.dtype) -> Start:
     student.to(precision)
     start = Start(phase, teacher, objective, *contrasts_of(objective, teacher.stages))
     fill_heads(start, student, case)
-    groups = {
+    groups: dict[str, list[Tensor]] = {
         "student": list(student.parameters()),
         "statistics": statistics_of(student),
         "images": [images_of(samples_of_step(0), side, settings["images_salt"])],
