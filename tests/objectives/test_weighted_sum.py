@@ -69,23 +69,17 @@ def test_adding_an_objective_does_not_shift_the_numbers_of_another(
 def test_parts_of_any_method_are_initialised_by_the_seed_alone(
     given: BuildContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Unseeded(Objective):
-        needs_teacher = False
-
-        def __init__(self, config: ObjectiveSettings, context: BuildContext) -> None:
-            super().__init__()
+    class Unseeded(KD):
+        def __init__(self, config: KD.Config, context: BuildContext) -> None:
+            super().__init__(config, context)
             self.head = torch.nn.Linear(3, 3)
-            self.term_weights = {"nothing": 1.0}
-
-        def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-            return {"nothing": self.head.weight.sum()}
 
     monkeypatch.setitem(OBJECTIVES, "unseeded", Unseeded)
 
     def head(context: BuildContext, **others: object) -> Tensor:
         torch.rand(1)  # the global stream is somewhere else each time
         settings = ObjectivesConfig()
-        vars(settings).update(others, unseeded=ObjectiveSettings())
+        vars(settings).update(others, unseeded=KD.Config())
         before = torch.get_rng_state()
         method = WeightedSum(settings, context).objectives["unseeded"]
         assert torch.equal(torch.get_rng_state(), before)
