@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rich.console import Console
 from cktf.cluster.environment import prepare
 from cktf.data import DATASETS
 from cktf.data.augmentation.config import AUGMENTATIONS, AugmentationConfig
+from cktf.errors import ClusterNotFound
 from cktf.measures.registry import MEASURES
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, ObjectivesConfig
@@ -179,7 +180,14 @@ def ray_on_this_machine() -> Iterator[None]:
     from cktf.cluster.nodes import connected
 
     os.environ.update(KEYS)  # its workers have the surroundings that it was started in
-    with connected(None):
+    with ExitStack() as stack:
+        for is_last in (False, False, True):  # Ray waits 30 seconds for itself, which a busy machine may exceed
+            try:
+                stack.enter_context(connected(None))
+                break
+            except ClusterNotFound:
+                if is_last:
+                    raise
         yield
 
 
