@@ -20,6 +20,9 @@ from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
 WRONG_INPUT = 2
 FAULT = 70
 
+OF_TRAINING = {"cmaes", "optuna", "PIL", "ray", "safetensors", "sklearn", "sqlalchemy", "torch", "torchvision"}
+"""Modules that are installed with the extra ``train``."""
+
 app = typer.Typer(
     name="cktf",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -61,6 +64,9 @@ class _Command(TyperCommand):
         except (typer.Exit, BrokenPipeError):
             raise
         except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_TRAINING:
+                warn([f"cktf {ctx.info_name} needs the training half: pip install 'cktf[train]'"], style="red")
+                raise typer.Exit(WRONG_INPUT) from None
             warn([fault(error)], style="red")
             raise typer.Exit(FAULT) from None
 
