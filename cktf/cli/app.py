@@ -74,7 +74,7 @@ class _Command(TyperCommand):
 for _each in (
     *(studies.examples, studies.init, studies.validate, studies.new, studies.launch, studies.resume, studies.extend),
     *(studies.measure, runs.list_runs, runs.status, runs.show, runs.diff, studies.explain, studies.schema),
-    *(results.report, results.plot, studies.train, studies.convert_teacher, networks.layers),
+    *(results.report, results.compare, results.plot, studies.train, studies.convert_teacher, networks.layers),
 ):
     app.command(_each.__name__.removesuffix("_runs").replace("_", "-"), cls=_Command)(_each)
 

@@ -95,21 +95,21 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
         (
             "method,run,acc\nnone,0,1\nkd,x,1\n",
             {},
-            "column 'run': a seed is a whole number of at most 64 bits; row 2 has 'x'",
+            "column 'run': a seed is a whole number of at most 64 bits; line 3 has 'x'",
         ),
         (
             "method,run,acc\nnone,0,1\nkd,9223372036854775808,1\n",
             {},
-            "a seed is a whole number of at most 64 bits; row 2 has '922",
+            "a seed is a whole number of at most 64 bits; line 3 has '922",
         ),
         ("method,run,acc,acc\nnone,0,1,2\n", {}, "2 columns are called 'acc' (--metric); rename all but one"),
-        ("method,run,acc\nnone,0,1,2\n", {}, "row 1 has 4 cells under 3 columns (method, run, acc)"),
-        ("method,run,acc\nnone,0,1\nkd,0\n", {}, "row 2 has 2 cells under 3 columns"),
+        ("method,run,acc\nnone,0,1,2\n", {}, "line 2 has 4 cells under 3 columns (method, run, acc)"),
+        ("method,run,acc\nnone,0,1\nkd,0\n", {}, "line 3 has 2 cells under 3 columns"),
         *(
             (
                 f"method,run,acc\nnone,0,1\nkd,0,{cell}\n",
                 {},
-                f"column 'acc' holds numbers, or nothing where a trial failed; row 2 has '{cell}'",
+                f"column 'acc' holds numbers, or nothing where a trial failed; line 3 has '{cell}'",
             )
             for cell in ("1_070.0", "0x1F", "٣", "7e1_0", "1e", "70 %", "--1", "1.2.3")
         ),
@@ -117,7 +117,7 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
             (
                 f"method,run,acc\nnone,0,1\nkd,{cell},1\n",
                 {},
-                f"a seed is a whole number of at most 64 bits; row 2 has '{cell}'",
+                f"a seed is a whole number of at most 64 bits; line 3 has '{cell}'",
             )
             for cell in ("1_0", "0.5", "٣", "0x1", "inf", "1e3")
         ),
@@ -126,14 +126,14 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
         (
             "method,run,acc\nnone,0,1\nkd,0,good\n",
             {},
-            "column 'acc' holds numbers, or nothing where a trial failed; row 2 has 'good'",
+            "column 'acc' holds numbers, or nothing where a trial failed; line 3 has 'good'",
         ),
         (
             "method,run,acc\nkd,0,1\nat,0,1\n",
             {},
             "no arm is called 'none', which is to be the baseline; there are: kd, at",
         ),
-        ("method,run,acc\nnone,0,1\n,0,1\n", {}, "column 'method' is empty in row 2"),
+        ("method,run,acc\nnone,0,1\n,0,1\n", {}, "column 'method' is empty in line 3"),
         ("method,run,acc\nnone,0,1\nnone,0,2\n", {}, "arm 'none' has several rows at seed 0"),
     ],
 )
