@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import warnings
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -70,15 +71,16 @@ def _stored(place: str, name: str | None) -> Table:
     _require_store(place)
     # MLflow else refuses its own files, and tells its maker that it was used.
     os.environ |= {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with of_extra("trackers"):
+    with of_extra("trackers"), warnings.catch_warnings(action="ignore"):  # of what its libraries are about to drop
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
-    try:
-        client = MlflowClient(tracking_uri=place)
-        experiments = {each.name: each.experiment_id for each in client.search_experiments()}
-        found = {each: client.search_runs([of], max_results=50_000) for each, of in experiments.items()}
-    except MlflowException as error:
-        raise InputError(f"{place}: no MLflow store that can be read: {error}") from None
+
+        try:
+            client = MlflowClient(tracking_uri=place)
+            experiments = {each.name: each.experiment_id for each in client.search_experiments()}
+            found = {each: client.search_runs([of], max_results=50_000) for each, of in experiments.items()}
+        except MlflowException as error:
+            raise InputError(f"{place}: no MLflow store that can be read: {error}") from None
     if name is None and len(held := [each for each, runs in found.items() if runs]) == 1:
         (name,) = held
     if name not in found:

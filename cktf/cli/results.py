@@ -123,7 +123,10 @@ def compare(
     require_own_analysis()
     from analysis.loading import results_of
 
-    _print_answers(results_of(runs, kind, options, against))
+    results = results_of(runs, kind, options, against)
+    _print_answers(results)
+    if results.facts.foreign:
+        warn(results.facts.foreign.cannot_be_vouched_for)
 
 
 def _print_answers(results: "Results") -> None:

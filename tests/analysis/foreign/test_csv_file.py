@@ -317,3 +317,29 @@ def test_a_comma_in_a_name_parts_no_arms(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n".join(["arm,seed,acc", *rows]))
     found = read_csv(tmp_path / "a.csv", metric="acc", contrasts=["a=1, b=2, c"]).effects
     assert found[["arm", "against"]].to_numpy().tolist() == [["a=1, b=2", "c"]]
+
+
+def test_the_only_numbers_are_the_metric(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("arm,seed,acc,note,status\nbaseline,0,1,x,ok\nkd,0,2,y,ok\n")
+    assert read_csv(tmp_path / "a.csv").facts.study.metric == "metric.acc"
+    (tmp_path / "a.csv").write_text("arm,seed,acc,f1\nbaseline,0,1,3\nkd,0,2,4\n")
+    with pytest.raises(ValueError, match="--metric says which of its numbers is compared; there are: acc, f1"):
+        read_csv(tmp_path / "a.csv")
+
+
+def test_the_last_epoch_scores_a_trial_or_the_best_one(tmp_path: Path) -> None:
+    rows = [(arm, seed, epoch) for arm in ("baseline", "kd") for seed in (0, 1) for epoch in (10, 9, 8)]
+    lines = [f"{arm},{seed},{epoch},{50 + len(arm) + seed + epoch * (19 - 2 * epoch)}" for arm, seed, epoch in rows]
+    lines[-1] = "kd,1,8,"
+    results = read_back(tmp_path, ["arm,seed,epoch,acc", *lines], step="epoch")
+    assert results.trials["metric.acc"].tolist() == [48, 49, 42, 43]
+    assert results.epochs["epoch"].tolist() == [8, 9, 10] * 3 + [9, 10]
+    best = read_back(tmp_path, ["arm,seed,epoch,acc", *lines], step="epoch", best=True)
+    assert best.trials["metric.acc"].tolist() == [82, 83, 76, 62]
+    assert "A trial is scored by its best value on the way" in caveats(best)
+    with pytest.raises(ValueError, match="'kd', '0' has two rows of step 10: line 8 and line 14"):
+        read_back(tmp_path, ["arm,seed,epoch,acc", *lines, "kd,0,10,3"], step="epoch")
+    with pytest.raises(ValueError, match=r"column 'epoch': a step is a whole number; line 14 has '1\.5'"):
+        read_back(tmp_path, ["arm,seed,epoch,acc", *lines, "kd,0,1.5,3"], step="epoch")
+    with pytest.raises(ValueError, match=r"arm 'baseline' has several rows at seed 0 \(line 2, line 3\)"):
+        read_back(tmp_path, ["arm,seed,epoch,acc", *lines])
