@@ -35,8 +35,8 @@ MARK = "*"
 """Behind a published value that the measured mean is told from."""
 
 TOLD = (
-    f"{MARK} The measured mean is told from the reference: its 95% interval leaves the value out, or Welch's of their "
-    "difference 0 where the reference has a standard deviation. Other splits and recipes do that, too."
+    f"{MARK} Told from the measured mean: its 95% interval leaves this value out or, of one with a standard deviation, "
+    "Welch's interval of the difference leaves out 0."
 )
 
 UNTESTED = "No comparison could be tested, so none is decided; the table says why"
@@ -136,7 +136,7 @@ def published_text(results: Results, arm: "pd.Series[Any]") -> tuple[str, str]:
     )
     ends = f"{signed_text(low, decimals)}, {signed_text(high, decimals)}"
     note = f"minus the reference: {signed_text(arm['mean'] - value, decimals)} [{ends}]" if spread else ""
-    return text + MARK * (low > 0 or high < 0), note
+    return text + (MARK if low > 0 or high < 0 else ""), note
 
 
 def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cells, Cells]:

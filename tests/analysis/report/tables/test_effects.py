@@ -79,8 +79,8 @@ def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writ
     assert [row[3] for row in digits.rows[1:]] == ["70.00 ± 0.50, n = 5*", "91.50", "12.00*"]
     by = arms.at["baseline", "mean"] - 70
     assert digits.rows[1][-1].startswith(f"minus the reference: +{by:.2f} [+")
-    assert "* The measured mean is told from the reference" in digits.remark
-    assert "* The measured mean is told from the reference" in across.remark
+    assert "* Told from the measured mean" in digits.remark
+    assert "* Told from the measured mean" in across.remark
     assert across.rows[2][1].endswith("(70.00 ± 0.50, n = 5*)")
 
 
