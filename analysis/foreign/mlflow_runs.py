@@ -71,7 +71,10 @@ def _stored(place: str, name: str | None) -> Table:
     _require_store(place)
     # MLflow else refuses its own files, and tells its maker that it was used.
     os.environ |= {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with of_extra("trackers"), warnings.catch_warnings(action="ignore"):  # of what its libraries are about to drop
+    with (
+        of_extra("trackers", place),
+        warnings.catch_warnings(action="ignore"),
+    ):  # of what its libraries are about to drop
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 

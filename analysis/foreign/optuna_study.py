@@ -197,7 +197,7 @@ def stored_study(storage: str, name: str | None) -> "optuna.Study":
     Raises:
         InputError: If there is no such storage or study.
     """
-    with of_extra("train"):
+    with of_extra("train", storage):
         import optuna
         from optuna.storages.journal import JournalFileBackend
 

@@ -100,7 +100,7 @@ def _trial(values: dict[int, tuple[float, float]]) -> ForeignTrial:
 
 def _read(path: Path) -> _Run:
     """Return what the event files of a folder hold; a step that was written again has its later value."""
-    with of_extra("trackers"):
+    with of_extra("trackers", str(path)):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
         from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
         from tensorboard.util.tensor_util import make_ndarray

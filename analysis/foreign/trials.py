@@ -216,8 +216,8 @@ def in_words(params: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def of_extra(extra: str) -> Iterator[None]:
-    """Let the import of a package that is not installed name the extra that installs it.
+def of_extra(extra: str, what: str) -> Iterator[None]:
+    """Let the import of a package that is not installed, but needed for these results, name the extra with it.
 
     Raises:
         InputError: In place of a ModuleNotFoundError.
@@ -225,4 +225,4 @@ def of_extra(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise InputError(f"these results need {error.name}: pip install 'cktf[{extra}]'") from None
+        raise InputError(f"{what}: these results need {error.name}: pip install 'cktf[{extra}]'") from None
