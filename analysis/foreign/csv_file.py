@@ -113,9 +113,11 @@ def results_in_table(
         what=what,
         origin=origin,
         name=what.rpartition("/")[2].removesuffix(".csv"),
-        columns=table.head,
-        rows=[[columns[name][rows[-1]] for name in table.head] for rows in groups],
-        places=[table.places[rows[-1]] for rows in groups],
+        table=Table(
+            table.head,
+            [[columns[name][rows[-1]] for name in table.head] for rows in groups],
+            [table.places[rows[-1]] for rows in groups],
+        ),
         trials=trials,
         caveats=[*caveats, *unread],
     )
@@ -127,7 +129,8 @@ def _only_metric(what: str, table: Table, named: Mapping[str, str]) -> str:
     found = []
     for name, texts in zip(table.head, zip(*table.rows, strict=True), strict=True):
         numbers = [cells.number(text) for text in texts]
-        if name not in named.values() and None not in numbers and not all(map(math.isnan, filter(None, numbers))):
+        has_any = any(math.isfinite(number) for number in numbers if number is not None)
+        if name not in named.values() and None not in numbers and has_any:
             found.append(name)
     if len(found) != 1:
         raise InputError(f"{what}: --metric says which of its numbers is compared; there are: {listed(found)}")

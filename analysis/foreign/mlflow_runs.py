@@ -10,12 +10,11 @@ from typing import Any
 
 from analysis.arguments import listed
 from analysis.foreign.csv_file import results_in_table
-from analysis.foreign.table_file import Table, read_table
+from analysis.foreign.named_arms import with_names
+from analysis.foreign.table_file import Table, read_table, table_of
 from analysis.foreign.trials import of_extra
-from analysis.foreign.wandb_file import with_names
 from analysis.results import Results
 from cktf.errors import InputError
-from cktf.names import tidy_name
 
 PARTS = ("params.", "metrics.", "tags.")
 """Before the names of a run's params, metrics and tags in a table of `mlflow.search_runs`; they may be left out."""
@@ -92,11 +91,9 @@ def _stored(place: str, name: str | None) -> Table:
     for run in found[name]:
         record = {"run_id": run.info.run_id, "status": run.info.status}
         for part, of_run in zip(PARTS, (run.data.params, run.data.metrics, run.data.tags), strict=True):
-            record |= {f"{part}{key}": str(value) for key, value in of_run.items()}
+            record |= {f"{part}{key}": value for key, value in of_run.items()}
         records.append(record)
-    head = [*dict.fromkeys(key for record in records for key in record)]
-    rows = [[tidy_name(record.get(key, "")) for key in head] for record in records]
-    return Table([*map(tidy_name, head)], rows, [f"run {record['run_id']}" for record in records])
+    return table_of(records, [f"run {record['run_id']}" for record in records])
 
 
 def _require_store(place: str) -> None:

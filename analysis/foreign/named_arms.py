@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.arguments import check_delta, check_question, listed
 from analysis.facts import Foreign
+from analysis.foreign.table_file import Table
 from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
 from analysis.results import Results
 from analysis.statistics import cells
@@ -42,9 +43,7 @@ class Found:
         what: The file, folder or storage, as messages call it.
         origin: The same with its kind, in words.
         name: What the trials are called together.
-        columns: Names of the texts.
-        rows: (trials, columns) the texts.
-        places: What messages call each trial: ``line 3``.
+        table: The texts, a row for each trial.
         trials: What is known of each; its arm and seed are not.
         caveats: Sentences on how they were read.
     """
@@ -52,9 +51,7 @@ class Found:
     what: str
     origin: str
     name: str
-    columns: list[str]
-    rows: list[list[str]]
-    places: Sequence[str]
+    table: Table
     trials: Sequence[ForeignTrial]
     caveats: Sequence[str] = ()
 
@@ -101,12 +98,12 @@ def compared(
         InputError: If a column or the baseline is missing, a cell is empty or no whole number, an arm has two trials at
             one seed, or delta is not above 0.
     """
-    what = found.what
+    what, places = found.what, found.table.places
     check_delta(delta, "--delta")
     asked = {"arm": arm, "seed": seed, "context": context}
     called = {option: tidy_name(column) for option, column in asked.items() if column is not None}
-    require_columns(what, found.columns, called)
-    table = pd.DataFrame(found.rows, columns=found.columns, dtype=str)
+    require_columns(what, found.table.head, called)
+    table = pd.DataFrame(found.table.rows, columns=found.table.head, dtype=str)
     frame = table[list(called.values())].set_axis(list(called), axis="columns")
     caveats = [*CANNOT_BE_VOUCHED_FOR, *found.caveats]
     names = [option for option in ("arm", "context") if option in called]
@@ -115,16 +112,16 @@ def compared(
     frame[names] = frame[names].map(cells.tidy_level)
     if arm is None:
         frame["arm"] = _params_in_words(found, {*called.values()})
-    _check_seeds(what, called["seed"], frame["seed"].tolist(), found.places)
+    _check_seeds(what, called["seed"], frame["seed"].tolist(), places)
     scored = [*map(partial(_best, maximise=maximise), found.trials)] if best else found.trials
-    caveats += [BEST] * best + _unequal_lengths(scored, found.places)
+    caveats += [BEST] * best + _unequal_lengths(scored, places)
     scores = [np.nan if trial.score is None else trial.score for trial in scored]
     statuses = [str(trial.status) for trial in scored]
     frame = frame.mask(lambda cells: cells == "").assign(metric=scores, status=statuses)
     pairs = [_pair(what, contrast, frame["arm"].dropna().tolist()) for contrast in contrasts]
     check_question(pairs, family, alternative, margin, delta)
     wanted = baseline or (BASELINE if not pairs or [BASELINE] in pairs else None)
-    plain = as_trials(frame, metric="metric", baseline=wanted, what=what, called=called, places=found.places)
+    plain = as_trials(frame, metric="metric", baseline=wanted, what=what, called=called, places=places)
     caveats += scales_in_words(plain, "metric", metric)
     fields = ("arm", "arm_id", "seed", "context", "is_baseline")
     own: list[dict[str, Any]] = [dict(zip(fields, row, strict=True)) for row in plain[[*fields]].to_numpy().tolist()]
@@ -168,29 +165,39 @@ def refuse_questions(what: str, asked: Mapping[str, object]) -> None:
         raise InputError(f"{what}: --{option} is of arms at seeds: --seed names the param that is the seed")
 
 
-def columns_of_names(what: str, pattern: str, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Return the columns that a pattern such as ``{arm}-s{seed}`` finds in the names of runs, and their cells.
+def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> Table:
+    """Return a table with columns of what the names of runs say, in place of others that are called so.
+
+    Args:
+        what: The table, as messages call it.
+        table: One row for each run, or for each of its steps.
+        of_runs: Columns that may hold the names; the first that there is does.
+        names: Where arm, seed and context stand in them: ``{arm}-s{seed}``.
 
     Raises:
-        InputError: If the pattern has no such part, or others, or a name is not of its form.
+        InputError: If there is no such column, the form has no such part, or a name is not of this form.
     """
-    parts = re.split(r"\{(\w*)\}", pattern)
-    columns = parts[1::2]
-    if not columns or len({*columns}) < len(columns) or not {*columns} <= {"arm", "seed", "context", "any"}:
+    column = next((table.head.index(name) for name in of_runs if name in table.head), None)
+    if column is None:
+        raise InputError(f"{what}: --names: no column {' or '.join(of_runs)}; there are: {listed(table.head)}")
+    parts = re.split(r"\{(\w*)\}", names)
+    added = parts[1::2]
+    if not added or len({*added}) < len(added) or not {*added} <= {"arm", "seed", "context", "any"}:
         raise InputError(
-            f"--name {shown(pattern)}: says where arm, seed or context stand in the names of runs, as "
+            f"--names {shown(names)}: says where arm, seed or context stand in the names of runs, as "
             "'{arm}-s{seed}' does; '{any}' is anything else"
         )
     form = "".join(
         re.escape(part) if place % 2 == 0 else f"(?P<{part}>{'-?[0-9]+' if part == 'seed' else '.+?'})"
         for place, part in enumerate(parts)
     )
+    others = [place for place, name in enumerate(table.head) if name not in added]
     rows = []
-    for name in names:
-        if not (match := re.fullmatch(form, name)):
-            raise InputError(f"{what}: the run {shown(name)} is not called as --name {shown(pattern)} says")
-        rows.append([match[column] for column in columns])
-    return columns, rows
+    for row in table.rows:
+        if not (match := re.fullmatch(form, row[column])):
+            raise InputError(f"{what}: the run {shown(row[column])} is not called as --names {shown(names)} says")
+        rows.append([row[place] for place in others] + [match[name] for name in added])
+    return Table([table.head[place] for place in others] + added, rows, table.places)
 
 
 def _params_in_words(found: Found, others: set[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.arguments import listed
 from analysis.facts import Foreign
 from analysis.foreign.named_arms import Found, compared, refuse_questions
+from analysis.foreign.table_file import table_of
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of, of_extra
 from analysis.results import Results
 from analysis.wording import larger_is_better
@@ -102,18 +103,12 @@ def read_optuna(
         ]
     origin = f"the Optuna study {study.study_name} in {without_password(storage)}"
     if {"arm", "seed"} & asked.keys():
-        texts = [
-            {tidy_name(key): tidy_name(str(value)) for key, value in (trial.user_attrs | params).items()}
-            for trial, params in zip(found, levels, strict=True)
-        ]
-        columns = list(dict.fromkeys(name for of_trial in texts for name in of_trial))
+        texts = [trial.user_attrs | params for trial, params in zip(found, levels, strict=True)]
         of_arms = Found(
             what=what,
             origin=origin,
             name=study.study_name,
-            columns=columns,
-            rows=[[of_trial.get(name, "") for name in columns] for of_trial in texts],
-            places=[f"trial {trial.number}" for trial in found],
+            table=table_of(texts, [f"trial {trial.number}" for trial in found]),
             trials=trials,
             caveats=[*OF_ALL, *caveats],
         )

@@ -14,7 +14,7 @@ from pyarrow import fs
 from analysis.arguments import listed
 from analysis.facts import Foreign
 from analysis.foreign.named_arms import Found, compared, refuse_questions
-from analysis.foreign.table_file import parsed_json
+from analysis.foreign.table_file import parsed_json, table_of
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.ledger.columns import flat
 from analysis.results import Results
@@ -136,9 +136,7 @@ def read_ray_tune(
             what=place,
             origin=origin,
             name=name,
-            columns=[*keys],
-            rows=[[tidy_name(str(trial.get(key, ""))) for key in keys] for trial in levels],
-            places=[trial.name for trial in found],
+            table=table_of(levels, [trial.name for trial in found]),
             trials=trials,
             caveats=told,
         )

@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ class Table(NamedTuple):
 
     head: list[str]
     rows: list[list[str]]
-    places: list[str]
+    places: Sequence[str]
 
 
 def read_table(
@@ -155,10 +155,15 @@ def _of_records(place: str, records: list[Any]) -> Table:
         for name, value in record.items():
             if isinstance(value, dict | list):
                 raise InputError(f"{place}: row {number}, {shown(name)}: must be one value; got {shown(value)}")
-    names = list(dict.fromkeys(name for record in records for name in record))
-    if not names:
+    if not any(records):
         raise InputError(f"{place}: no table: it is empty")
+    return table_of(records, [f"row {number}" for number in range(1, len(records) + 1)])
+
+
+def table_of(records: Sequence[Mapping[str, Any]], places: Sequence[str]) -> Table:
+    """Return records, each a mapping of column to value, as a table; what is missing or None is empty."""
+    names = list(dict.fromkeys(name for record in records for name in record))
     rows = [
         ["" if (value := record.get(name)) is None else tidy_name(str(value)) for name in names] for record in records
     ]
-    return Table([tidy_name(name) for name in names], rows, [f"row {number}" for number in range(1, len(rows) + 1)])
+    return Table([tidy_name(name) for name in names], rows, places)

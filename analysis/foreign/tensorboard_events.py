@@ -1,12 +1,12 @@
 """Folders with event files of TensorBoard, one for each run -> a comparison of named arms."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.arguments import listed
-from analysis.foreign.named_arms import Found, columns_of_names, compared
+from analysis.foreign.named_arms import Found, compared, with_names
+from analysis.foreign.table_file import table_of
 from analysis.foreign.trials import ForeignTrial, of_extra
 from analysis.results import Results
 from analysis.wording import larger_is_better
@@ -24,12 +24,8 @@ NO_ENDS = "Event files do not say how a run ended: each run that has a value cou
 """Caveat of all runs."""
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What one folder holds: hyperparameters; tag to its steps, each with time and value."""
-
-    hparams: dict[str, str]
-    values: dict[str, dict[int, tuple[float, float]]]
+_Values = dict[int, tuple[float, float]]
+"""Step to time and value."""
 
 
 def read_tensorboard(
@@ -58,36 +54,31 @@ def read_tensorboard(
     """
     top, what = Path(folder), os.fspath(folder)
     found = {path: _read(path) for path in sorted({file.parent for file in top.rglob(EVENTS) if file.is_file()})}
-    tags = sorted({tag for run in found.values() for tag in run.values})
+    tags = sorted({tag for _, values in found.values() for tag in values})
     if metric is None and len(tags) == 1:
         (metric,) = tags
     if metric not in tags:
         raise InputError(f"{what}: --metric names a scalar of the event files below it; there are: {listed(tags)}")
-    runs = {path: run.hparams for path, run in found.items() if metric in run.values}
-    for path, run in found.items():
-        if run.hparams and path.parent in runs and not runs[path.parent]:
-            runs[path.parent] = run.hparams
+    runs = {path: hparams for path, (hparams, values) in found.items() if metric in values}
+    for path, (hparams, _) in found.items():
+        if hparams and path.parent in runs and not runs[path.parent]:
+            runs[path.parent] = hparams
             runs.pop(path, None)
-    rows = [hparams | {"run": path.relative_to(top).as_posix()} for path, hparams in runs.items()]
-    if names is not None:
-        columns, cells = columns_of_names(what, names, [row["run"] for row in rows])
-        rows = [row | dict(zip(columns, own, strict=True)) for row, own in zip(rows, cells, strict=True)]
-    head = [*dict.fromkeys(key for row in rows for key in row)]
+    places = [path.relative_to(top).as_posix() for path in runs]
+    table = table_of([own | {"run": place} for own, place in zip(runs.values(), places, strict=True)], places)
     maximise = larger_is_better(metric, maximise)
     of_arms = Found(
         what=what,
         origin=f"the event files below {what}",
         name=top.resolve().name,
-        columns=head,
-        rows=[[row.get(key, "") for key in head] for row in rows],
-        places=[row["run"] for row in rows],
-        trials=[_trial(found[path].values[metric]) for path in runs],
+        table=table if names is None else with_names(what, table, ["run"], names),
+        trials=[_trial(found[path][1][metric]) for path in runs],
         caveats=[NO_ENDS],
     )
     return compared(of_arms, metric=metric, maximise=maximise, **asked)
 
 
-def _trial(values: dict[int, tuple[float, float]]) -> ForeignTrial:
+def _trial(values: _Values) -> ForeignTrial:
     steps = sorted(values)
     times = [values[step][0] for step in steps]
     return ForeignTrial(
@@ -98,8 +89,8 @@ def _trial(values: dict[int, tuple[float, float]]) -> ForeignTrial:
     )
 
 
-def _read(path: Path) -> _Run:
-    """Return what the event files of a folder hold; a step that was written again has its later value."""
+def _read(path: Path) -> tuple[dict[str, str], dict[str, _Values]]:
+    """Return the hyperparameters and scalars of a folder; a step that was written again has its later value."""
     with of_extra("trackers", str(path)):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
         from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -119,7 +110,7 @@ def _read(path: Path) -> _Run:
                 }
     except Exception as error:  # a damaged file is found as an error of any kind
         raise InputError(f"{path}: no event files that can be read: {type(error).__name__}: {error}") from None
-    return _Run(hparams, values)
+    return hparams, values
 
 
 def _text(value: Any) -> str:

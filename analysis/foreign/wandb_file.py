@@ -1,12 +1,11 @@
 """A table that Weights & Biases exported, of runs, of a panel or of a run's history -> a comparison of named arms."""
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from analysis.arguments import listed
 from analysis.foreign.csv_file import results_in_table
-from analysis.foreign.named_arms import columns_of_names
+from analysis.foreign.named_arms import with_names
 from analysis.foreign.table_file import Table, read_table
 from analysis.results import Results
 from cktf.errors import InputError
@@ -51,17 +50,6 @@ def read_wandb(
     if names is not None:
         table = with_names(what, table, RUN, names)
     return results_in_table(what, table, origin=f"the W&B export {what}", metric=metric, caveats=caveats, **asked)
-
-
-def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> Table:
-    """Return a table with columns of what the names in one of these say, in place of others that are called so."""
-    place = next((table.head.index(name) for name in of_runs if name in table.head), None)
-    if place is None:
-        raise InputError(f"{what}: --names: no column {' or '.join(of_runs)}; there are: {listed(table.head)}")
-    added, cells = columns_of_names(what, names, [row[place] for row in table.rows])
-    others = [place for place, name in enumerate(table.head) if name not in added]
-    rows = [[row[place] for place in others] + own for row, own in zip(table.rows, cells, strict=True)]
-    return Table([table.head[place] for place in others] + added, rows, table.places)
 
 
 def _points(what: str, table: Table, metric: str | None) -> tuple[Table, str, int]:

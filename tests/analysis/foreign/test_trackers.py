@@ -66,7 +66,7 @@ def test_runs_of_an_mlflow_store_are_compared_by_params_or_names(store: str, tmp
         read_mlflow(store, name="other", metric="val/acc")
     with pytest.raises(InputError, match=r"no column is called 'net' \(--arm\); there are: .*method"):
         read_mlflow(store, metric="val/acc", arm="net")
-    with pytest.raises(InputError, match="the run 'kd-s3' is not called as --name"):
+    with pytest.raises(InputError, match="the run 'kd-s3' is not called as --names"):
         read_mlflow(store, metric="val/acc", names="{arm}/{seed}")
 
 
