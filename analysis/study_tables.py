@@ -18,6 +18,7 @@ from analysis.statistics.measures import measure_effects
 from analysis.statistics.over_contexts import noise_of_contexts, over_contexts
 from analysis.statistics.over_teachers import over_teachers
 from analysis.statistics.per_image import correct
+from analysis.statistics.published import mean_of
 from analysis.statistics.ranks import ranks
 from cktf.looks import Spending
 from cktf.names import BASELINE
@@ -50,7 +51,7 @@ class StudyTables:
         study = self.facts.study
         planned = set(zip(self.trials["context"], self.trials["arm"], strict=True))
         reference = {
-            context: {arm: value for arm, value in of_arms.items() if (context, arm) in planned}
+            context: {arm: mean_of(value) for arm, value in of_arms.items() if (context, arm) in planned}
             for context, of_arms in study.reference_values.items()
         }
         return arms(self.trials, metric=study.report_metric, reference=reference)

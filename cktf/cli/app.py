@@ -20,6 +20,9 @@ from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
 WRONG_INPUT = 2
 FAULT = 70
 
+OF_TRAINING = {"cmaes", "optuna", "PIL", "ray", "safetensors", "sklearn", "sqlalchemy", "torch", "torchvision"}
+"""Modules that are installed with the extra ``train``."""
+
 app = typer.Typer(
     name="cktf",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -61,6 +64,9 @@ class _Command(TyperCommand):
         except (typer.Exit, BrokenPipeError):
             raise
         except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_TRAINING:
+                warn([f"cktf {ctx.info_name} needs the training half: pip install 'cktf[train]'"], style="red")
+                raise typer.Exit(WRONG_INPUT) from None
             warn([fault(error)], style="red")
             raise typer.Exit(FAULT) from None
 
@@ -68,7 +74,7 @@ class _Command(TyperCommand):
 for _each in (
     *(studies.examples, studies.init, studies.validate, studies.new, studies.launch, studies.resume, studies.extend),
     *(studies.measure, runs.list_runs, runs.status, runs.show, runs.diff, studies.explain, studies.schema),
-    *(results.report, results.plot, studies.train, studies.convert_teacher, networks.layers),
+    *(results.report, results.compare, results.plot, studies.train, studies.convert_teacher, networks.layers),
 ):
     app.command(_each.__name__.removesuffix("_runs").replace("_", "-"), cls=_Command)(_each)
 
