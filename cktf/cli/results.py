@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cktf.cli.arguments import Address, RunDirectory
-from cktf.cli.terminal import answer_table, out, say, table_of, warn
+from cktf.cli.terminal import out, print_answers, say, table_of, warn
 from cktf.errors import UserError
 from cktf.foreign_options import AGAINST, TAKES, Options
 from cktf.own_analysis import require_own_analysis
@@ -96,9 +96,7 @@ def report(
         raise UserError("--engine ray: it reads the ledger of one run, without --from and --against")
     with _ledger_reader(engine, address) as reader:
         paths = report_on(runs, out_dir, kind, options, reader, against)
-    for answer in main_tables(paths.results):
-        rows, notes = answer.narrow()
-        out.print(answer_table(answer.title, rows, [*notes, answer.remark]))
+    print_answers(main_tables(paths.results))
     warn((f"{part} {reason}" for part, reason in paths.unmade.items()), style="red")
     say(paths.files)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cktf.data import load_dataset
-from cktf.errors import InputError, few, naming, shown
+from cktf.errors import InputError, few, naming
 from cktf.names import arm_label
 from cktf.plan.state import TrialState
 from cktf.rows import Stage
@@ -62,8 +62,8 @@ def load_student(
             rows = [each.planned for key, each in state.trials.items() if key in ids]
             there = few([f"{arm_label(each.arm, each.context)} seed {each.seed}" for each in rows]) or "none"
             raise InputError(
-                f"{run.root}: the student of {arm_label(row.arm, row.context)}, seed {row.seed}, is not stored; 'keep:' "
-                f"in its study says which are, and these are: {there}"
+                f"{run.root}: the student of {arm_label(row.arm, row.context)}, seed {row.seed}, is not stored; "
+                f"'keep:' in its study says which are, and these are: {there}"
             )
     return _student(content, own.full(name), found)
 

@@ -103,12 +103,17 @@ def test_a_plug_in_s_network_comes_with_its_run_and_is_missed_without(
     train_without_ray: Callable[..., Any], tmp_path: Path
 ) -> None:
     (tmp_path / "nets.py").write_text(NETWORK)
-    baseline = {"data": {"name": "digits"}, "objective": {"cross_entropy": {}}, "epochs": 1, "student": {"model": "mine"}}
+    baseline = {
+        "data": {"name": "digits"},
+        "objective": {"cross_entropy": {}},
+        "epochs": 1,
+        "student": {"model": "mine"},
+    }
     study = Study(baseline=baseline, ablate={"optimizer.momentum": [0]}, seeds=1, plugins=[str(tmp_path / "nets.py")])
     train_without_ray(study, Storage(tmp_path / "run"))
     models.MODELS.pop("mine")
     path = next((tmp_path / "run").glob("trials/*/student.safetensors"))
-    with pytest.raises(InputError, match="unknown model 'mine'.*name the run instead of a file"):
+    with pytest.raises(InputError, match=r"unknown model 'mine'.*name the run instead of a file"):
         cktf.load_student(path)
     said = export_student(str(tmp_path / "run"), "torch", str(tmp_path / "out.pt"), arm="baseline", seed=0)
     assert "# with the plug-in nets.py" in said

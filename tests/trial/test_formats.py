@@ -45,9 +45,7 @@ def test_torchscript_needs_nothing_of_this_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["resnet5", "torchvision/shufflenet_v2_x0_5", "timm/resnet10t"])
-def test_the_program_that_is_told_loads_a_state_dict_into_the_library_s_own_network(
-    model: str, tmp_path: Path
-) -> None:
+def test_the_program_that_is_told_loads_a_state_dict_into_the_library_s_own_network(model: str, tmp_path: Path) -> None:
     if model.startswith("timm"):
         pytest.importorskip("timm")
     path, own = tmp_path / "x.pt", student(model)
