@@ -57,7 +57,7 @@ class _Command(TyperCommand):
         except KeyboardInterrupt:
             warn(["interrupted"])
             raise typer.Exit(INTERRUPTED) from None
-        except (typer.Exit, BrokenPipeError):
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as error:
             warn([fault(error)], style="red")

@@ -72,7 +72,7 @@ def test_mlflow_reads_runs_settings_and_curves(tmp_path: Path) -> None:
 def test_wandb_reads_its_offline_runs(results: Results, tmp_path: Path) -> None:
     pytest.importorskip("wandb")
 
-    few = analysis.results.Results(trials=results.trials.head(2), epochs=results.epochs, facts=results.facts)
+    few = Results(trials=results.trials.head(2), epochs=results.epochs, facts=results.facts)
     expected = expected_of(results, "validation_accuracy")
     assert export(few, "wandb", str(tmp_path)) == 2
     assert export(few, "wandb", str(tmp_path)) == 0
@@ -106,7 +106,8 @@ def records_in(file: Path) -> Iterator[Any]:
 def test_optuna_reads_a_study(search: Path, tmp_path: Path) -> None:
     import optuna
 
-    results, place = analysis.load(search), str(tmp_path / "optuna.db")
+    found, place = analysis.load(search), str(tmp_path / "optuna.db")
+    results = Results(trials=found.trials.head(6), epochs=found.epochs, facts=found.facts)
     count = export(results, "optuna", place)
     assert export(results, "optuna", place) == 0
     study = optuna.load_study(study_name=results.facts.study.study, storage=f"sqlite:///{place}")
