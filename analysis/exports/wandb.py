@@ -46,7 +46,7 @@ def export(results: Results, place: str) -> int:
         for step in sorted(epochs):
             run.log(epochs[step], step=step)
         run.summary.update(trial.about)
-        run.finish(exit_code=int(trial.status == "failed"), quiet=True)
+        run.finish(exit_code=int(trial.status == "failed"))
         (Path(run.settings.sync_dir) / SIZE).write_text(trial.size)
         count += 1
     return count
