@@ -31,7 +31,6 @@ class Tracked:
         curves: Metric (``validation_loss``, ``term.kd``) to its points, by epoch.
         began: Seconds since 1970.
         ended: Likewise; None while it waits or runs.
-        size: Changes whenever there is more to tell.
     """
 
     trial_id: str

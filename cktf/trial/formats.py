@@ -107,9 +107,10 @@ def _programs(student: Student, path: Path) -> list[str]:
     """Return programs that load a state dict into the library's own network; the first that runs is right."""
     about = student.about
     model, classes, shape = about.config.student.model, about.num_classes, about.image_shape
-    name = model.partition("/")[2]
+    name, shown = model.partition("/")[2], "(images - mean) / std"
     if model.startswith(TORCHVISION_PREFIX):
         size = f", image_size={shape[-1]}" if name.startswith("vit_") else ""
+        shown = f"({shown}).expand(-1, 3, -1, -1)" if shape[0] == 1 else shown
         ways = [f"import torchvision\nnetwork = torchvision.models.get_model({name!r}, num_classes={classes}{size})"]
     elif model.startswith(TIMM_PREFIX):
         begin = f"import timm\nnetwork = timm.create_model({name!r}, num_classes={classes}, in_chans={shape[0]}"
@@ -125,7 +126,7 @@ def _programs(student: Student, path: Path) -> list[str]:
 network.load_state_dict(torch.load({str(path)!r}, weights_only=True))
 network.eval()
 mean, std = (torch.tensor(each)[:, None, None] for each in ({[*about.mean]}, {[*about.std]}))
-logits = network((images - mean) / std){after}  # images: (batch, {", ".join(map(str, shape))}), float32 from 0 to 1"""
+logits = network({shown}){after}  # images: (batch, {", ".join(map(str, shape))}), float32 from 0 to 1"""
         for way in ways
     ]
 
