@@ -166,7 +166,7 @@ def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(
     assert found.loss == pytest.approx(last.test_loss)
     content = (tmp_path / "trials" / config.trial_id / "student.safetensors").read_bytes()
     student, (images, _) = student_of(content, AboutStudent.read(content)), next(evaluation_batches(dataset, "test"))
-    assert torch.allclose(student(dataset.test_images[: len(images)]), network(images).logits, atol=1e-5)
+    assert torch.allclose(student(dataset.test_images[: len(images)]), network.eval()(images).logits, atol=1e-5)
 
 
 def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(
