@@ -10,6 +10,7 @@ From a notebook::
     cktf.launch(study, "runs/x")             # cktf.resume("runs/x"); cktf.extend("runs/x", study=larger)
     results = cktf.load("runs/x")            # as analysis.load
     results.effects                          # every arm against the baseline
+    student = cktf.load_student("runs/x", arm="baseline", seed=3)    # a module: images -> logits
 
 These names are imported where they are first used, so that ``import cktf`` loads nothing.
 """
@@ -19,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.loading import load
     from cktf.driver import extend, launch, resume
+    from cktf.run.students import load_student
     from cktf.study.load import Study, load_study
     from cktf.trial.run import run_trial as train
 
-__all__ = ["Study", "extend", "launch", "load", "load_study", "resume", "train"]
+__all__ = ["Study", "extend", "launch", "load", "load_student", "load_study", "resume", "train"]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -30,6 +32,7 @@ _HOMES = {
     "extend": ("cktf.driver", "extend"),
     "launch": ("cktf.driver", "launch"),
     "load": ("analysis.loading", "load"),
+    "load_student": ("cktf.run.students", "load_student"),
     "load_study": ("cktf.study.load", "load_study"),
     "resume": ("cktf.driver", "resume"),
     "train": ("cktf.trial.run", "run_trial"),

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cktf.cli.arguments import Address, RunDirectory
-from cktf.cli.terminal import answer_table, out, say, table_of, warn
+from cktf.cli.terminal import out, print_answers, say, table_of, warn
 from cktf.errors import UserError
 from cktf.foreign_options import AGAINST, KINDS, Options
 from cktf.own_analysis import require_own_analysis
 
 if TYPE_CHECKING:
     from analysis.ledger.collect import Engine
-    from analysis.results import Results
 
 
 PANEL = "Results that were not measured here"
@@ -98,6 +97,7 @@ def report(
     Runs of one study are united; runs of different studies are contexts, each with its own baseline.
     """
     require_own_analysis()
+    from analysis.report.tables import main_tables
     from analysis.report.write import report_on
 
     if address is not None and engine is not ReportEngine.RAY:
@@ -106,7 +106,7 @@ def report(
         raise UserError("--engine ray: it reads the ledger of one run, without --from and --against")
     with _ledger_reader(engine, address) as reader:
         paths = report_on(runs, out_dir, kind, options, reader, against)
-    _print_answers(paths.results)
+    print_answers(main_tables(paths.results))
     warn((f"{part} {reason}" for part, reason in paths.unmade.items()), style="red")
     say(paths.files)
 
@@ -122,19 +122,12 @@ def compare(
     """Print the verdicts on runs, or on foreign results; nothing is written."""
     require_own_analysis()
     from analysis.loading import results_of
-
-    results = results_of(runs, kind, options, against)
-    _print_answers(results)
-    if results.facts.foreign:
-        warn(results.facts.foreign.cannot_be_vouched_for)
-
-
-def _print_answers(results: "Results") -> None:
     from analysis.report.tables import main_tables
 
-    for answer in main_tables(results):
-        rows, notes = answer.narrow()
-        out.print(answer_table(answer.title, rows, [*notes, answer.remark]))
+    results = results_of(runs, kind, options, against)
+    print_answers(main_tables(results))
+    if results.facts.foreign:
+        warn(results.facts.foreign.cannot_be_vouched_for)
 
 
 @contextmanager

@@ -41,6 +41,7 @@ def find_problems(spec: StudySpec) -> list[Finding]:
         _check_arms,
         _check_teachers,
         _check_contrasts,
+        _check_keep,
         _check_measures,
         _check_reference,
     )
@@ -237,6 +238,18 @@ def _check_contrasts(spec: StudySpec) -> Iterator[Finding]:
         elif len(names) == 2 and all(first is second for first, second in both):
             yield where, f"must be two arms that train differently; got {shown(list(names))}"
         met.add(frozenset(names))
+
+
+def _check_keep(spec: StudySpec) -> Iterator[Finding]:
+    if isinstance(spec.keep, str):
+        return
+    if spec.search is not None:
+        yield ("keep",), "must be best, all or none here, for the arms of a search have no names before it runs"
+        return
+    known = dict.fromkeys(name for arm in plan_arms(spec) for name in arm.names)
+    for index, name in enumerate(spec.keep):
+        if name not in known:
+            yield ("keep", index), _unknown("arm", name, known)
 
 
 def _check_measures(spec: StudySpec) -> Iterator[Finding]:

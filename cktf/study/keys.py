@@ -153,8 +153,9 @@ class StudyKeys(Settings):
     similarity of layers, scores at the banks, gradients of the terms. It changes no result and no trial's identity;
     `{}` takes the defaults. None: nothing is measured."""
 
-    keep: Literal["best", "all", "none"] = "best"
-    """Students whose weights are stored: those of the best arm, all, or none."""
+    keep: Literal["best", "all", "none"] | Annotated[tuple[str, ...], Field(min_length=1)] = "best"
+    """Students whose weights are stored: those of the best arm (by the metric, of each context), all, none, or those of
+    the arms that are listed by their names."""
 
     keep_logits: bool = False
     """Store each student's logits after its last epoch, of the validation split and of the test split, as float32 in

@@ -19,6 +19,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import HealthConfig
 from cktf.trainer.probe import Probe
+from cktf.trainer.stored_student import AboutStudent, student_of
 from cktf.trainer.train import TrainOptions
 from cktf.trial.check import check_trial
 from cktf.trial.run import run_trial
@@ -163,6 +164,9 @@ def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(
     found = evaluate(network, evaluation_batches(dataset, "test"))
     assert found.accuracy == last.test_accuracy
     assert found.loss == pytest.approx(last.test_loss)
+    content = (tmp_path / "trials" / config.trial_id / "student.safetensors").read_bytes()
+    student, (images, _) = student_of(content, AboutStudent.read(content)), next(evaluation_batches(dataset, "test"))
+    assert torch.allclose(student(dataset.test_images[: len(images)]), network.eval()(images).logits, atol=1e-5)
 
 
 def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(
