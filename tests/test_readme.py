@@ -10,8 +10,6 @@ from cktf.study.load import load_study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-STUDIES = (ROOT / "docs" / "studies.md").read_text()
-BLOCKS = [re.search(r"```yaml\n(.*?)```", page, flags=re.DOTALL)[1] for page in (README, STUDIES)]  # type: ignore[index]
 
 
 def test_the_study_of_the_readme_is_the_one_that_quickstart_runs() -> None:
