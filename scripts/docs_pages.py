@@ -75,10 +75,12 @@ def examples() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in keys():
         name, default = key.path.rpartition(".")[2], yaml.safe_load(key.default or "null")
+        if isinstance(default, str) and re.fullmatch(r"\d+e-\d+", default):  # which YAML takes for a text
+            default = float(default)
         value = shown.get(key.path)
         if value is None or isinstance(value, dict):
             value = not default if isinstance(default, bool) else default
-        if value in (None, []) or (value == default and name in EXAMPLES):
+        if value in (None, []):
             value = EXAMPLES.get(name, default)
         if value is not None:
             found[key.path] = value

@@ -10,32 +10,25 @@ from tests.docs.blocks import ROOT
 PAGE = (ROOT / "docs" / "explanation" / "undocumented.md").read_text()
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
-    """Yield every file of the packages, and what is in it."""
-    for package in ("cktf", "analysis"):
-        for file in sorted((ROOT / package).rglob("*.py")):
-            yield file.relative_to(ROOT), ast.parse(file.read_text())
-
-
 def private_names() -> Iterator[tuple[Path, str]]:
     """Yield file and name of what is private and of another's: ``torch._foreach_copy_``, ``x._version``."""
+    files = [file for package in ("cktf", "analysis") for file in sorted((ROOT / package).rglob("*.py"))]
+    nodes = [(file.relative_to(ROOT), node) for file in files for node in ast.walk(ast.parse(file.read_text()))]
     own = {"_asdict", "_replace", "_exit", "_fields"}
-    for _, tree in trees():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                own.add(node.name)
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
-                own.add(node.attr)
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                own.add(node.target.id)
-    for file, tree in trees():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr) and node.attr not in own:
-                yield file, node.attr
-            elif isinstance(node, ast.ImportFrom) and re.match(r"(ray|torch|optuna)\..*\b_", node.module or ""):
-                yield file, re.findall(r"\b_\w+", node.module or "")[0]
-            elif isinstance(node, ast.keyword) and node.arg and node.arg.startswith("_"):
-                yield file, node.arg
+    for _, node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            own.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            own.add(node.attr)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            own.add(node.target.id)
+    for file, node in nodes:
+        if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr) and node.attr not in own:
+            yield file, node.attr
+        elif isinstance(node, ast.ImportFrom) and re.match(r"(ray|torch|optuna)\..*\b_", node.module or ""):
+            yield file, re.findall(r"\b_\w+", node.module or "")[0]
+        elif isinstance(node, ast.keyword) and node.arg and re.match("_[a-z]", node.arg):
+            yield file, node.arg
 
 
 def test_every_private_part_stands_in_the_table_with_its_file() -> None:
