@@ -146,9 +146,10 @@ def commands_page() -> str:
     context = group.make_context("cktf", [], resilient_parsing=True)
     said = "`cktf COMMAND --help` prints the same; [exit codes](../how-to/clusters.md#how-a-driver-ends)."
     lines = ["# Commands", "", said, ""]
-    for name in group.list_commands(context):  # type: ignore[attr-defined]
-        command = group.get_command(context, name)  # type: ignore[attr-defined]
-        usage = re.sub(r"[{[]\w+[]}]", lambda piece: piece[0].upper().strip("{}"), " ".join(command.collect_usage_pieces(context)))
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        pieces = " ".join(command.collect_usage_pieces(context))
+        usage = re.sub(r"[{[]\w+[]}]", lambda piece: piece[0].upper().strip("{}"), pieces)
         lines += [f"## cktf {name}", "", command.help or "", "", f"Usage: `cktf {name} {usage}`", ""]
         rows = []
         for parameter in command.params:
@@ -180,7 +181,7 @@ def tables_page() -> str:
         lines += ["", f"## {title} {{#{name}}}", "", columns.get("", ""), ""]
         rows = []
         for column, text in columns.items():
-            unit, meaning = re.fullmatch(r"(?:\[([^]]+)\] )?(.*)", text).groups()  # type: ignore[union-attr]
+            unit, meaning = re.fullmatch(r"(?:\[([^]]+)\] )?(.*)", text).groups()
             if column:
                 rows.append((f"`{column}`", unit or "", meaning))
         lines.append(table(("column", "unit", "meaning"), *rows))

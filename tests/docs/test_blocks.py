@@ -43,14 +43,14 @@ STANDS_FOR = {
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as a reader may have it: two studies, and the run of one."""
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(ROOT / "tests/analysis/stored_runs/digits_smoke", folder / "runs" / "quickstart")
     study = (ROOT / "search_spaces" / "digits_ablation.yaml").read_text()
     (folder / "study.yaml").write_text(study)
     (folder / "other.yaml").write_text(study.replace("epochs: 16", "epochs: 20"))
-    yield folder
+    return folder
 
 
 def test_every_block_says_what_it_is() -> None:
@@ -112,7 +112,7 @@ def test_every_command_is_one_with_these_options_and_the_cheap_ones_run(desk: Pa
     for block in blocks(""):
         for name, *arguments in commands(block.text):
             context = group.make_context("cktf", [], resilient_parsing=True)
-            command = group.get_command(context, name)  # type: ignore[attr-defined]
+            command = group.get_command(context, name)
             assert command, (block.page, name)
             command.make_context(name, list(filter(None, arguments)))  # raises where an option is unknown
             parsed += 1
@@ -129,7 +129,7 @@ def test_every_command_is_one_with_these_options_and_the_cheap_ones_run(desk: Pa
 
 def test_commands_within_sentences_exist() -> None:
     group = typer.main.get_command(app)
-    known = set(group.list_commands(group.make_context("cktf", [], resilient_parsing=True)))  # type: ignore[attr-defined]
+    known = set(group.list_commands(group.make_context("cktf", [], resilient_parsing=True)))
     for page in PAGES:
         named = set(re.findall(r"`cktf ([a-z][a-z-]+)", page.read_text()))
         assert named <= known, (page, named - known)
@@ -150,5 +150,5 @@ def test_python_runs_in_order(page: str, desk: Path, monkeypatch: pytest.MonkeyP
 def require_names(tree: ast.Module) -> None:
     """Assert that what is named of our two packages is there."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("cktf", "analysis"):
-            assert hasattr(importlib.import_module(node.value.id), node.attr), node.attr
+        if isinstance(node, ast.Attribute) and (module := ast.unparse(node.value)) in ("cktf", "analysis"):
+            assert hasattr(importlib.import_module(module), node.attr), node.attr
