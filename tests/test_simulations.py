@@ -13,7 +13,7 @@ def test_the_numbers_of_the_page_are_of_this_code() -> None:
     changed = [file for file in JUDGED if named.get(file) != digest(ROOT / file)]
     assert not changed, (
         f"{', '.join(changed)}: changed since docs/explanation/simulations.md was written; run "
-        "'python benchmarks/simulations.py', which takes some minutes, and look "
+        "'python benchmarks/simulations.py', which takes some minutes, and look"
         " whether docs/explanation/statistics.md still says what its tables show"
     )
 
