@@ -8,7 +8,7 @@ CASES ?= 1000
 SEED ?= 0
 KIND ?=
 
-.PHONY: quickstart test test-quick test-gpu faults coverage fuzz check bench lock clean
+.PHONY: docs quickstart test test-quick test-gpu faults coverage fuzz check bench lock clean
 .DEFAULT_GOAL := quickstart
 
 # The stamp is a copy of the lock that the environment was made from: an environment with the right lock is used as it is.
@@ -53,6 +53,11 @@ fuzz: $(VENV)/requirements.lock
 
 check: $(VENV)/requirements.lock
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+
+# The documentation as a site, build/site/index.html; a link that leads nowhere is an error.
+docs: $(VENV)/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(VENV)/requirements.lock
 	for claim in benchmarks/*.py; do $(BIN)/python $$claim || exit 1; done

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from cktf.study.load import Study, load_study
     from cktf.trial.run import run_trial as train
 
+    __version__: str
+
 __all__ = ["Study", "extend", "launch", "load", "load_student", "load_study", "resume", "train"]
-__version__ = "0.1.0"
 
 _HOMES = {
     "Study": ("cktf.study.load", "Study"),
@@ -42,11 +43,15 @@ _HOMES = {
 if not TYPE_CHECKING:  # or a type checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:
-        """Return one of `__all__`, and import its module.
+        """Return one of `__all__`, and import its module; or ``__version__``, that of the installed package.
 
         Raises:
             UserError: If another module called ``analysis`` hides the one that `load` is in.
         """
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("cktf")
         if name not in _HOMES:
             raise AttributeError(f"module 'cktf' has no attribute {name!r}")
         from importlib import import_module

@@ -205,7 +205,7 @@ def measure(
     measures: Annotated[
         list[str],
         typer.Argument(
-            metavar="MEASURE...", help="ece, or 'ece: {bins: 10}'; see docs/measures.md.", show_default=False
+            metavar="MEASURE...", help="ece, or 'ece: {bins: 10}'; see docs/how-to/measures.md.", show_default=False
         ),
     ],
     plugin: Plugins = None,

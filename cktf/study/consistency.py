@@ -69,7 +69,7 @@ def _check_keys(spec: StudySpec) -> Iterator[Finding]:
         yield ("delta",), f"is of two-sided comparisons; with 'alternative: {spec.alternative}' there is 'margin:'"
     if spec.contrasts and spec.search is not None:
         yield ("contrasts",), "a study with 'search:' has none, for its arms have no names before it runs"
-    if spec.race is not None:
+    if spec.race is not None and len(kinds) == 1:
         if spec.kind in ("search", "grid", "fractional"):
             why = "chooses its arms as results come" if spec.search else "needs all arms at all seeds"
             yield ("race",), f"a study with '{spec.kind}:' has none, for it {why}"

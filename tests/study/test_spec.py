@@ -86,6 +86,7 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
     ("keys", "message"),
     [
         ({}, "a study has exactly one of ablate, compare, leave_one_out, grid, fractional, search; got none of them"),
+        ({"race": {}}, "fractional, search; got none of them"),
         ({"ablate": ABLATE, "search": SEARCH}, "grid, fractional, search; got ablate and search"),
         ({"ablate": {}}, "ablate: must have 1 or more entries; got {}"),
         ({"ablate": {"epochs": []}}, "ablate.epochs: must have 1 or more entries; got []"),
