@@ -61,8 +61,11 @@ def counted_kernel() -> SimpleNamespace:
     """Return what stands for the module of the fused kernel: as many operators, and zeros."""
 
     def sums(in_bits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        launched = in_bits.new_empty(2, 1, len(in_bits)).zero_()  # the kernel
-        return launched[0].sum(0), launched[1], launched[0].unsqueeze(2).expand(1, *in_bits.shape).sum(0)
+        sides, batch, dim = in_bits.shape
+        launched = in_bits.new_empty(2, sides, 1, batch)
+        for side in range(sides):
+            launched[:, side].zero_()  # the kernel
+        return launched[0].sum(1), launched[1], launched[0].unsqueeze(3).expand(sides, 1, batch, dim).sum(1)
 
     def nce_sums(in_bits: Tensor, *_: object) -> tuple[Tensor, Tensor]:
         total, _peak, vector = sums(in_bits)
@@ -70,9 +73,9 @@ def counted_kernel() -> SimpleNamespace:
 
     def info_nce_sums(in_bits: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
         totals, peaks, vectors = sums(in_bits)
-        peak = peaks.amax(0)
+        peak = peaks.amax(1, keepdim=True)
         shrink = torch.exp2(peaks - peak.nan_to_num(neginf=0.0))
-        return peak.unsqueeze(1), (totals * shrink).sum(0).unsqueeze(1), vectors * shrink.squeeze(0).unsqueeze(1)
+        return peak.mT, (totals.unsqueeze(1) * shrink).sum(1).unsqueeze(2), vectors * shrink.squeeze(1).unsqueeze(2)
 
     return SimpleNamespace(LARGEST_DIM=256, nce_sums=nce_sums, info_nce_sums=info_nce_sums)
 
