@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cktf.data import Dataset, split
 from cktf.data.augmentation.config import Augmentation
-from cktf.models import build_model
+from cktf.models import build_model, folded
 from cktf.objectives.contrastive import info_nce, nce
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
@@ -53,7 +53,8 @@ class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         space, name = operator._schema.name.split("::")
         is_view = any(out.alias_info and not out.alias_info.is_write for out in operator._schema.returns)
         if not is_view and space != "profiler" and name not in NO_LAUNCH:
-            self.counts[str(operator)] += 1
+            adds_bias = name == "convolution" and args[2] is not None  # which on a GPU is an operator of its own
+            self.counts[str(operator)] += 1 + adds_bias
         return operator(*args, **(kwargs or {}))
 
 
@@ -107,7 +108,8 @@ def launches(
     )
     teacher = build_model(config.student.model_copy(update={"model": "wrn_40_2"}), 100, dataset.image_shape)
     parts = split(labels, config.data, 0)
-    _, objective, (phase,) = assemble(config, dataset, parts, teacher.requires_grad_(False).eval())
+    frozen = folded(teacher.requires_grad_(False).eval(), dataset.image_shape, torch.bfloat16)  # as on a GPU
+    _, objective, (phase,) = assemble(config, dataset, parts, frozen)
     optimizer = build_optimizer(phase.optimizer, phase.parameters, phase.heads)
     autocast, workers = torch.autocast("cpu", torch.bfloat16), Workers()
     loader = phase.loader(workers)
