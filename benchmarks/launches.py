@@ -9,6 +9,7 @@ several kernels there. Making the batch is not part of it.
 
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -108,8 +109,8 @@ def launches(
     )
     teacher = build_model(config.student.model_copy(update={"model": "wrn_40_2"}), 100, dataset.image_shape)
     parts = split(labels, config.data, 0)
-    frozen = folded(teacher.requires_grad_(False).eval(), dataset.image_shape, torch.bfloat16)  # as on a GPU
-    _, objective, (phase,) = assemble(config, dataset, parts, frozen)
+    _, objective, (phase,) = assemble(config, dataset, parts, teacher.requires_grad_(False).eval())
+    phase = replace(phase, teacher=folded(teacher, dataset.image_shape, torch.bfloat16))  # as on a GPU
     optimizer = build_optimizer(phase.optimizer, phase.parameters, phase.heads)
     autocast, workers = torch.autocast("cpu", torch.bfloat16), Workers()
     loader = phase.loader(workers)

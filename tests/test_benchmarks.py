@@ -30,9 +30,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 LAUNCHES = {
     "CKTF, sampled": 600,
-    "CRD": 500,
-    "KD": 400,
-    "AT + KD": 500,
+    "CRD": 450,
+    "KD": 350,
+    "AT + KD": 460,
     "CKTF, pairing largest": 900,
     "CKTF, infonce, shared": 600,
 }
