@@ -43,7 +43,7 @@ def folded(network: nn.Module, image_shape: Sequence[int], precision: torch.dtyp
         hook.remove()
     representations = {id(value) for value in expected}
     for convolution, norm in (pair for output, pair in pairs.items() if output not in representations):
-        of_norm = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        of_norm: Any = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         fused = fuse_conv_bn_weights(convolution.weight, convolution.bias, *of_norm)
         convolution.weight, convolution.bias = (value.requires_grad_(False) for value in fused)
         norm.forward = nn.Identity().forward  # type: ignore[method-assign]

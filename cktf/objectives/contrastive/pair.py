@@ -1,6 +1,7 @@
 """One pair of representations, contrasted both ways: CRD has one pair, CKTF several."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -198,7 +199,7 @@ def _contrast(
         latest = torch.stack([bank.embeddings[index] for bank in memories])
         moved = moved_towards(moved, latest, config.momentum)
         of_samples = latest[:, batch.offset : batch.offset + len(batch.index)].float()
-    positives = of_samples.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    positives = of_samples.reshape(-1, 2, *of_samples.shape[1:]).flip(1).flatten(0, 1)
     if config.teacher_threshold is not None:
         negatives = without_alike(negatives, anchors[1], rows[0], batch, config.teacher_threshold)
     loss = _losses(sides, anchors, positives, rows, batch, negatives)
@@ -227,16 +228,15 @@ def _losses(
     if config.estimator == "infonce":
         if config.hardness == 0 and negatives.positives is None:
             return info_nce_loss(anchors, positives, rows, negatives, temperature=temperature)
-        of_sides = zip(anchors, positives, rows, strict=True)
-        factors: dict[str, float] = {"temperature": temperature, "hardness": config.hardness}
-        return torch.stack([reweighted_loss(*of_side, negatives, **factors) for of_side in of_sides])
-    settings = {"temperature": temperature, "num_samples": sides[0].num_samples}
-    for side, *of_side in zip(sides, anchors, positives, rows, strict=True):
+        of_one = partial(reweighted_loss, negatives=negatives, temperature=temperature, hardness=config.hardness)
+        return torch.stack([of_one(*of_side) for of_side in zip(anchors, positives, rows, strict=True)])
+    same: dict[str, Any] = {"temperature": temperature, "num_samples": sides[0].num_samples}
+    for side, own, positive, of_side in zip(sides, anchors, positives, rows, strict=True):
         if side.partition is None:
-            estimate = estimate_partition(*of_side, negatives, **settings)
-            side.partition = float(gather_batch(estimate.expand(len(anchors[0])), batch).mean())
-    partitions = [side.partition for side in sides]
-    return noise_contrastive_loss(anchors, positives, rows, negatives, partitions=partitions, **settings)
+            estimate = estimate_partition(own, positive, of_side, negatives, **same)
+            side.partition = float(gather_batch(estimate.expand(len(own)), batch).mean())
+    partitions = [side.partition or 0.0 for side in sides]
+    return noise_contrastive_loss(anchors, positives, rows, negatives, partitions=partitions, **same)
 
 
 def scaled(temperature: float | Tensor, config: ContrastiveSettings) -> float | Tensor:
