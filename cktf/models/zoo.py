@@ -68,8 +68,9 @@ def build_from_zoo(
 ) -> nn.Module:
     """Return a network of a prefixed name for images of (channels, height, width), None: of its usual shape.
 
-    Position embeddings are made for that size. With ``is_pretrained`` one of timm has its published weights, and a new
-    classifier for another number of classes. Else nothing is downloaded.
+    Position embeddings are made for that size; torchvision's networks read a grey image as three equal channels. With
+    ``is_pretrained`` one of timm has its published weights, and a new classifier for another number of classes. Else
+    nothing is downloaded.
 
     Raises:
         ValueError: If it cannot be built for such images, or its weights cannot be had.
@@ -83,6 +84,8 @@ def build_from_zoo(
             if image_shape and name.startswith("vit_"):
                 options["image_size"] = image_shape[-1]
             network: nn.Module = models.get_model(name, weights=None, **options)
+            if image_shape and image_shape[0] == 1:
+                network.register_forward_pre_hook(_repeat_grey)
             return network
         timm = _timm()
         if image_shape:
@@ -103,6 +106,10 @@ def build_from_zoo(
         shape = tuple(image_shape or ())
         raise InputError(f"cannot read images of shape {shape}; data.side sets another: {error}") from error
     return network
+
+
+def _repeat_grey(_: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    return inputs[0].expand(-1, 3, -1, -1)
 
 
 def torchvision_weights(model: str, side: int) -> dict[str, Tensor]:

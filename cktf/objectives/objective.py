@@ -98,7 +98,7 @@ class BuildContext:
     """The networks, labels and seed that an objective is built for.
 
     Attributes:
-        student: Shapes of the student's activations.
+        student: Shapes of the student's activations, without the batch: ``penultimate`` is (channels,).
         teacher: Shapes of the teacher's; the student's own if no objective needs a teacher.
         labels: (num_samples,), int64, CPU: labels of the training samples, addressed by `Batch.index`.
         seed: The replicate's seed.

@@ -28,6 +28,7 @@ from cktf.objectives.rkd import RKD
 from cktf.objectives.simkd import SimKD
 from cktf.objectives.sp import SP
 from cktf.objectives.vid import VID
+from cktf.seeding import initialisation
 from cktf.settings import Settings
 
 OBJECTIVES: dict[str, type[Objective]] = {
@@ -95,7 +96,10 @@ def extended_student(config: ChosenObjectives, student: nn.Module, given: BuildC
         InputError: If two methods extend it, or one that does meets an initial phase, which trains the stages alone.
     """
     active = active_objectives(config)
-    networks = {name: method.extend_student(settings, student, given) for name, (method, settings) in active.items()}
+    networks = {}
+    for name, (method, settings) in active.items():
+        with initialisation(given.seed, "extension", name):
+            networks[name] = method.extend_student(settings, student, given)
     extending = [name for name, network in networks.items() if network is not student]
     with_phase = [name for name, (_, settings) in active.items() if settings.phase_epochs]
     if extending and len(extending + with_phase) > 1:

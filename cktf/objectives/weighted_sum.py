@@ -10,6 +10,7 @@ from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext, InitialPhase, Objective
 from cktf.objectives.registry import ChosenObjectives, active_objectives
 from cktf.objectives.schedules import LearnedValue, ScheduledValue, Value, value_of
+from cktf.seeding import initialisation
 
 NOTHING = Activations.of_readings({})
 """The activations of a network that does not run: reading any of them is an error."""
@@ -34,7 +35,9 @@ class WeightedSum(nn.Module):
         self._factors: dict[str, tuple[Value, Value]] = {}
         for name, (method, settings) in active_objectives(config).items():
             try:
-                self._methods[name] = objective = method(settings, given)
+                # So that parts of a plug-in's method are initialised alike at each start, whatever else is built.
+                with initialisation(given.seed, "objective", name):
+                    self._methods[name] = objective = method(settings, given)
             except NoRepresentation as error:
                 raise InputError(f"objective.{name}: {error}") from error
             weight = value_of(settings.weight)

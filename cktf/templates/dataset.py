@@ -7,9 +7,9 @@ from cktf.data import Augmentation, DataPlace, Dataset
 
 
 def load_stripes(place: DataPlace) -> Dataset:
-    """Return noisy images of upright and of lying stripes; a real one reads the files in the folder ``place.root``.
+    """Return noisy images of upright and of lying stripes; a real one reads files in the folder ``Path(place.root)``.
 
-    A function that finds no files raises `cktf.data.DatasetMissing`, with what the user can do.
+    One that finds no files raises ``cktf.data.DatasetMissing(place.name, [folder], "what the user can do")``.
     """
     train_images, train_labels = _stripes(400, seed=0)
     test_images, test_labels = _stripes(200, seed=1)

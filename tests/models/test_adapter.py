@@ -65,6 +65,16 @@ def test_an_adapted_network_has_no_preactivations() -> None:
     assert measure_shapes(adapter, (1, 8, 8)).preactivations == ()
 
 
+def test_a_network_of_torchvision_reads_grey_images_as_three_equal_channels() -> None:
+    network = build_model("torchvision/mobilenet_v3_small", 3, (1, 32, 32)).eval()
+    images = torch.rand(2, 1, 32, 32)
+    plain = build_model("torchvision/mobilenet_v3_small", 3, (3, 32, 32)).eval()
+    plain.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        assert torch.equal(network(images).logits, plain(images.repeat(1, 3, 1, 1)).logits)
+    assert measure_shapes(network, (1, 32, 32)).penultimate == (1024,)
+
+
 def test_settings_build_an_adapted_torchvision_network(resnet18_layers: dict[str, Any]) -> None:
     config = ModelConfig(model="torchvision/resnet18", **resnet18_layers)
     network = build_model(config, 10, (3, 64, 64))
@@ -81,8 +91,8 @@ def test_settings_build_an_adapted_torchvision_network(resnet18_layers: dict[str
 
 def test_an_image_that_the_network_cannot_read_is_refused(resnet18_layers: dict[str, Any]) -> None:
     config = ModelConfig(model="torchvision/resnet18", **resnet18_layers)
-    with pytest.raises(ValueError, match=r"torchvision/resnet18: cannot read images of shape \(1, 8, 8\)"):
-        build_model(config, 10, (1, 8, 8))
+    with pytest.raises(ValueError, match=r"torchvision/resnet18: cannot read images of shape \(4, 8, 8\)"):
+        build_model(config, 10, (4, 8, 8))
 
 
 def test_an_activation_in_place_does_not_overwrite_the_layer_before_it() -> None:

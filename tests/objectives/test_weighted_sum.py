@@ -1,5 +1,6 @@
 """The weighted sum."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -63,6 +64,31 @@ def test_adding_an_objective_does_not_shift_the_numbers_of_another(
     _, alone = build({"cktf": SETTINGS["cktf"]}, given)(student, teacher, batch)
     _, together = build({**SETTINGS, "crd": {"negatives": 3, "dim": 4}}, given)(student, teacher, batch)
     assert all(torch.equal(value, together[name]) for name, value in alone.items())
+
+
+def test_parts_of_any_method_are_initialised_by_the_seed_alone(
+    given: BuildContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unseeded(KD):
+        def __init__(self, config: KD.Config, context: BuildContext) -> None:
+            super().__init__(config, context)
+            self.head = torch.nn.Linear(3, 3)
+
+    monkeypatch.setitem(OBJECTIVES, "unseeded", Unseeded)
+
+    def head(context: BuildContext, **others: object) -> Tensor:
+        torch.rand(1)  # the global stream is somewhere else each time
+        settings = ObjectivesConfig()
+        vars(settings).update(others, unseeded=KD.Config())
+        before = torch.get_rng_state()
+        method = WeightedSum(settings, context).objectives["unseeded"]
+        assert torch.equal(torch.get_rng_state(), before)
+        assert isinstance(method, Unseeded)
+        return method.head.weight
+
+    assert torch.equal(head(given), head(given))
+    assert torch.equal(head(given), head(given, kd=KD.Config()))
+    assert not torch.equal(head(given), head(replace(given, seed=given.seed + 1)))
 
 
 def test_cross_entropy_alone_is_computed_without_a_teacher(

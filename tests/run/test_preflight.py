@@ -15,12 +15,7 @@ from tests.kinds import MakeSpec
 
 KD = {"objective": {"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}}
 
-ONE_PIXEL = {
-    "model": "torchvision/resnet18",
-    "stem": "relu",
-    "stages": [["layer1.0"], ["layer1.1"], ["layer2"], ["layer3"]],
-    "penultimate": "avgpool",
-}
+TOO_DEEP = {"model": "torchvision/vgg11"}
 """A network that leaves nothing of images as small as the digits."""
 
 VISION_TRANSFORMER = {
@@ -37,7 +32,7 @@ VISION_TRANSFORMER = {
     [
         ("augmentation.crop", 64, r"arm crop=64: phase train: augmentation\.crop: must be 8 or less"),
         ("data", {"name": "cifar10", "root": "void"}, r"arm data=.*: cifar10 is not there.*void"),
-        ("student", ONE_PIXEL, r"arm student=.*: student\.model: torchvision/resnet18: cannot read images"),
+        ("student", TOO_DEEP, r"arm student=.*: student\.model: torchvision/vgg11: cannot read images"),
         (
             "student",
             VISION_TRANSFORMER,
