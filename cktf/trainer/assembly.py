@@ -10,7 +10,7 @@ from cktf.batch import Layers, NoRepresentation, Shapes
 from cktf.data import Dataset, Samples, Split, unlabelled_samples
 from cktf.errors import InputError
 from cktf.measures.student import uncompiled
-from cktf.models import build_model, inner_layers, measure_shapes
+from cktf.models import build_model, folded, inner_layers, measure_shapes
 from cktf.objectives import BuildContext, WeightedSum, extended_student
 from cktf.seeding import initialisation
 from cktf.trainer.config import TrialConfig
@@ -62,6 +62,8 @@ def assemble(
     network.to(dataset.device).to(memory_format=torch.channels_last)
     if teacher:
         teacher.to(memory_format=torch.channels_last)
+        if dataset.device.type == "cuda" and not config.compile:
+            teacher = folded(teacher, dataset.image_shape, getattr(torch, config.precision_on("cuda")))
     if config.compile:
         student.compile()
         # A warm worker compiles many networks; beyond PyTorch's limit of 8 graphs of a class nothing would be compiled.

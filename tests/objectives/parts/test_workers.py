@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.banks import EmbeddingQueue, MemoryBank
-from cktf.objectives.parts.workers import gather_batch
+from cktf.objectives.contrastive.banks import EmbeddingQueue, MemoryBank, moved_towards
+from cktf.objectives.parts.workers import gather_batch, gather_samples
 from tests.two_workers import TwoWorkers
 
 INDEX = torch.tensor([5, 1, 8, 3, 0])
@@ -18,15 +18,18 @@ SHARDS = slice(0, 2), slice(2, 5)
 def updated(shard: slice) -> dict[str, Tensor]:
     """Return what a worker gathers with this shard, and its bank and its queue after the update."""
     torch.manual_seed(0)
-    bank, queue = MemoryBank(10, 4, momentum=0.5), EmbeddingQueue(7, 4, "float32")
+    bank, queue = MemoryBank(10, 4), EmbeddingQueue(7, 4, "float32")
     index = INDEX[shard]
     batch = Batch(torch.empty(0), index, index, step=0, share=len(index) / 5, offset=shard.start)
-    embeddings = EMBEDDINGS[shard].requires_grad_()
-    for each in bank, queue:
-        each.update(batch, embeddings)
+    embeddings = EMBEDDINGS[shard]
+    sides = torch.stack([embeddings, -embeddings]).detach()
+    index, (whole, negated) = gather_samples(sides, batch)
+    bank.store(index, moved_towards(whole, bank.embeddings[index], momentum=0.5))
+    queue.store(index, negated)
     return {
-        "index": gather_batch(index, batch),
-        "embeddings": gather_batch(embeddings, batch).detach(),
+        "index": index,
+        "embeddings": whole,
+        "labels": gather_batch(batch.labels, batch),
         "bank": bank.embeddings,
         "queue": queue.embeddings.values,
     }
