@@ -42,13 +42,14 @@ if TYPE_CHECKING:
     from analysis.statistics.effects import effects as effects
     from analysis.statistics.interactions import interactions as interactions
     from analysis.statistics.ranks import ranks as ranks
+    from analysis.statistics.shapley import shapley as shapley
 
 _MODULES = {
     **{"Drawing": "figures.drawing", "Results": "results", "collect": "ledger.collect", "load": "loading"},
     **{"write_figure": "report.drawing"},
     **dict.fromkeys(("ReportPaths", "write_report", "write_results"), "report.write"),
     **{"read_csv": "foreign.csv_file", "read_optuna": "foreign.optuna_study", "read_ray_tune": "foreign.ray_tune"},
-    **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks")},
+    **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks", "shapley")},
     **{name: f"searches.{name}" for name in ("confirmed", "importance")},
 }
 """Name to its module."""
