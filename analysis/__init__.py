@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from analysis.statistics.effects import effects as effects
     from analysis.statistics.interactions import interactions as interactions
     from analysis.statistics.ranks import ranks as ranks
+    from analysis.statistics.shapley import shapley as shapley
 
 _MODULES = {
     **{"Drawing": "figures.drawing", "Results": "results", "collect": "ledger.collect", "load": "loading"},
@@ -53,7 +54,7 @@ _MODULES = {
     **{"read_csv": "foreign.csv_file", "read_optuna": "foreign.optuna_study", "read_ray_tune": "foreign.ray_tune"},
     **{"read_mlflow": "foreign.mlflow_runs", "read_wandb": "foreign.wandb_file"},
     **{"read_tensorboard": "foreign.tensorboard_events"},
-    **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks")},
+    **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks", "shapley")},
     **{name: f"searches.{name}" for name in ("confirmed", "importance")},
 }
 """Name to its module."""

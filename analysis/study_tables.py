@@ -20,6 +20,7 @@ from analysis.statistics.over_teachers import over_teachers
 from analysis.statistics.per_image import correct
 from analysis.statistics.published import mean_of
 from analysis.statistics.ranks import ranks
+from analysis.statistics.shapley import shapley
 from cktf.looks import Spending
 from cktf.names import BASELINE
 
@@ -153,6 +154,12 @@ class StudyTables:
         study = self.facts.study
         factors = study.factors if study.design in ("grid", "fractional") else []
         return interactions(self.trials, factors=factors, metric=study.report_metric)
+
+    @cached_property
+    def shapley(self) -> pd.DataFrame:
+        """What each component of a grid of two levels adds; see `analysis.statistics.shapley.shapley`."""
+        study = self.facts.study
+        return shapley(self.trials, factors=study.factors if study.design == "grid" else [], metric=study.report_metric)
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
