@@ -185,7 +185,7 @@ class Suggestions:
 
     def _fix(self, values: Mapping[str, Scalar]) -> None:
         """Let the next trial that is asked for have these values."""
-        written = {ChoiceDomain: choice_label, FloatDomain: float, IntDomain: int}
+        written: dict[type, Callable[[Any], Scalar]] = {ChoiceDomain: choice_label, FloatDomain: float, IntDomain: int}
         self._study.enqueue_trial({path: written[type(self._domains[path])](value) for path, value in values.items()})
 
     def _store_state(self, trial: Trial) -> None:
