@@ -21,7 +21,10 @@ from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import trial_config
 
-ONLY_WITH = {"search": ("sampler", "sampler_seed", "prune", "trials", "confirm"), "fractional": ("resolution",)}
+ONLY_WITH = {
+    "search": ("sampler", "sampler_seed", "prune", "enqueue", "trials", "confirm"),
+    "fractional": ("resolution",),
+}
 """Design to the keys that only a study with it may have."""
 
 MOST_CELLS = 10_000
@@ -160,6 +163,14 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
             if asked.symbol not in ORDERINGS and asked.literal is not None:
                 mapping = overlay(spec.baseline, {asked.path: asked.literal})
                 yield from _check_trial(mapping, ("search", path, "when", asked.path), asked.path, elsewhere=False)
+    for index, values in enumerate(spec.enqueue):
+        for path, value in values.items():
+            if path not in spec.search:
+                yield ("enqueue", index), _unknown("factor", path, spec.search)
+            elif problem := spec.search[path].problem(value):
+                yield ("enqueue", index, path), problem
+    if len(spec.enqueue) > spec.trials:
+        yield ("enqueue",), f"must be {spec.trials} or fewer, the study's trials; got {len(spec.enqueue)}"
     if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
         yield ("seeds",), f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}"
     if spec.confirm is not None and spec.confirm.top > spec.trials:

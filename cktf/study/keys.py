@@ -17,7 +17,7 @@ from pydantic import (
 from cktf.errors import InputError, shown
 from cktf.measures.registry import built, directions, with_settings
 from cktf.plugins import Plugin
-from cktf.rows import Alternative, Family
+from cktf.rows import Alternative, Family, Scalar
 from cktf.settings import Seed, Settings
 from cktf.storage import PATIENCE
 from cktf.study.domains import Domain
@@ -199,6 +199,10 @@ class StudyKeys(Settings):
 
     prune: Literal["none", "median", "percentile", "hyperband", "successive_halving"] = "none"
     """Optuna's pruner, by which a search ends bad trials early."""
+
+    enqueue: tuple[dict[str, Scalar], ...] = ()
+    """Settings that a search tries before those of its sampler, which learns from them: each a path to a value of its
+    domain. The sampler chooses the factors that one does not name."""
 
     trials: int = Field(default=40, ge=1, le=MOST_TRIALS)
     """Number of arms that a search tries."""
