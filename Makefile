@@ -65,7 +65,7 @@ bench: $(VENV)/requirements.lock
 # Writes requirements.lock anew from the ranges in pyproject.toml.
 lock: $(VENV)/requirements.lock
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/python -m uv pip compile --quiet --python-version 3.11 --extra train --extra dev --extra timm --no-annotate --no-header --output-file requirements.lock pyproject.toml
+	$(BIN)/python -m uv pip compile --quiet --python-version 3.11 --extra train --extra dev --extra timm --extra trackers --extra onnx --no-annotate --no-header --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build *.egg-info runs
