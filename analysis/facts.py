@@ -86,8 +86,10 @@ class Facts:
 
     @property
     def measures(self) -> dict[str, bool]:
-        """Column of each further measure, mapped to whether a larger value is better."""
+        """Column of each further measure or metric that is reported, mapped to whether a larger value is better."""
         found = {MEASURE + name: larger for row in self.launches for name, larger in row.measures.items()}
+        further = self.study.further_metrics.items()
+        found |= {column.replace("validation_", "test_", 1): larger for column, larger in further}
         return dict(sorted(found.items()))
 
     def to_json(self) -> str:

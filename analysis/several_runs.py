@@ -46,7 +46,7 @@ def united(runs: Mapping[str, Results]) -> Results:
             a context; if different studies share trials; or if one of different studies is a search, whose arms no
             baseline was compared with.
     """
-    _require_same(runs, "metric", "report_metric", "maximise", "is_smoke")
+    _require_same(runs, "metric", "report_metric", "maximise", "further_metrics", "is_smoke")
     _require_same(runs, "delta", "contrasts", "family", "alternative", "margin", "looks", "spending")
     factors = dict.fromkeys(factor for results in runs.values() for factor in results.facts.study.factors)
     named = {

@@ -1,14 +1,15 @@
 """The tables of a run: trials, epochs, and all that is derived from them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import pandas as pd
 
 from analysis.facts import Facts
-from analysis.searches.arms import leaderboard, scores_on_the_way, searched_arms
+from analysis.searches.arms import NOT_ON_THE_WAY, leaderboard, scores_on_the_way, searched_arms
 from analysis.searches.confirmed import confirmed
 from analysis.searches.importance import importance_of_arms
+from analysis.searches.pareto import pareto
 from analysis.statistics.arms import arms
 from analysis.statistics.best import best
 from analysis.statistics.effects import effects
@@ -182,6 +183,19 @@ class StudyTables:
         return confirmed(self.trials, self.against_baseline, metric=study.metric, maximise=study.maximise)
 
     @cached_property
+    def pareto(self) -> pd.DataFrame:
+        """The Pareto front of a search of several metrics; see `analysis.searches.pareto.pareto`."""
+        return pareto(self.trials, self.facts.study)
+
+    @cached_property
     def importance(self) -> pd.DataFrame:
-        """How much each factor of a search mattered; see `analysis.searches.importance.importance`."""
-        return importance_of_arms(self.searched, self._on_the_way, self.facts.study)
+        """How much each factor of a search mattered; see `analysis.searches.importance.importance`.
+
+        Of a search of several metrics for each, the first one first.
+        """
+        study = self.facts.study
+        found = [importance_of_arms(self.searched, self._on_the_way, study)]
+        for metric, larger in study.further_metrics.items():  # nothing is pruned
+            asked = replace(study, metric=metric, maximise=larger)
+            found.append(importance_of_arms(searched_arms(self.trials, NOT_ON_THE_WAY, asked), NOT_ON_THE_WAY, asked))
+        return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]

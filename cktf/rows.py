@@ -80,6 +80,7 @@ class StudyRow(Row):
         metric: Column that decides and that a search optimises: ``validation_accuracy``, ...
         report_metric: Column that is reported for design and confirm trials: ``test_accuracy``, ...
         maximise: Whether larger values are better.
+        further_metrics: Column of each further metric that a search optimises to whether larger values are better.
         delta: Smallest effect that matters, in the unit of the metrics; None if the study names none.
         contrasts: Pairs of names of arms that are compared; ``["baseline"]`` alone stands for every arm against the
             baseline. Empty: it is the only entry.
@@ -139,6 +140,7 @@ class StudyRow(Row):
     is_afterthought: bool = False
     looks: list[int] = field(default_factory=list)
     spending: str = ""
+    further_metrics: dict[str, bool] = field(default_factory=dict)
     measures: dict[str, bool] = field(default_factory=dict)
     measure_settings: dict[str, str] = field(default_factory=dict)
     sampler: str = ""
@@ -158,6 +160,11 @@ class StudyRow(Row):
     machine: str = ""
     command: str = ""
     time: float = 0.0
+
+    @property
+    def directions(self) -> dict[str, bool]:
+        """Column of each metric that decides, the first one first, to whether larger values are better."""
+        return {self.metric: self.maximise} | self.further_metrics
 
     def baseline_of(self, context: str) -> str:
         """Return the baseline's arm in a context."""

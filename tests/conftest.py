@@ -120,7 +120,7 @@ def make_result() -> MakeResult:
 def run_to_end(make_result: MakeResult) -> RunToEnd:
     """Return what stands in for trainings, two at a time, in tests of the planner alone."""
 
-    def run(planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000) -> Any:
+    def run(planner: Planner, score: Callable[[PlannedRow, int], Any], at_once: int = 2, most: int = 10_000) -> Any:
         order: list[str] = []
         running: list[PlannedRow] = []
         while len(order) < most:
@@ -132,7 +132,8 @@ def run_to_end(make_result: MakeResult) -> RunToEnd:
             if row.stage != Stage.TEACHER:
                 order.append(row.trial_id)
             for epoch in range(1, row.config["epochs"] + 1):
-                if planner.on_epoch(row.trial_id, make_result(epoch, score(row, epoch))):
+                accuracy, loss = found if isinstance(found := score(row, epoch), tuple) else (found, 1.0)
+                if planner.on_epoch(row.trial_id, make_result(epoch, accuracy, validation_loss=loss)):
                     break
             else:
                 planner.on_end(row.trial_id, Status.COMPLETE, device="cpu", node="here")

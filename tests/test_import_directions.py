@@ -23,6 +23,7 @@ FLOOR = {
         "names",
         "plugins",
         "own_analysis",
+        "pareto",
         "row_values",
         "rows",
         "seeding",

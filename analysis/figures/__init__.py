@@ -38,7 +38,8 @@ FIGURES = {
     "slices": Figure("Scores along each factor", "a search of three complete arms with a factor"),
     "rank_map": Figure("Where the good arms lie", "a search of five arms with two numeric factors", 2),
     "parallel": Figure("Parallel coordinates", "a search of five complete arms with two factors"),
-    "pareto": Figure("Score against training time", "a search of three complete arms with a training time"),
+    "pareto": Figure("What a score costs", "a search of three complete arms with a training time"),
+    "hypervolume": Figure("Growth of the front", "a search of several metrics with two complete arms"),
 }
 """Modules of this package, in the order of the page."""
 

@@ -1,4 +1,4 @@
-"""Importance of a search's factors, as two evaluators see it, with intervals."""
+"""Importance of a search's factors for each metric, as two evaluators see it, with intervals and shadows."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import altair as alt
 from analysis.figures.theme import BLUE, GREY, WIDTH, Chart, Record, by_kind, data, numbers, rows_of
 from analysis.searches.importance import importance_text
 from analysis.study_tables import StudyTables
+from analysis.wording import quantity
 
 METHODS = {
     "ped-anova": "PED-ANOVA: part in what sets the best tenth apart",
@@ -19,7 +20,7 @@ LOOKS = dict(zip(METHODS.values(), ((BLUE, "circle"), (GREY, "square")), strict=
 
 @dataclass(frozen=True, kw_only=True)
 class Importances(Record):
-    """What is drawn; each row has ``factor``, ``method`` (in words), ``importance`` (of one), ``low`` and ``high``.
+    """What is drawn: ``metric``, ``factor``, ``method`` (both in words), ``importance``, ``low``, ``high``, ``shadow``.
 
     Attributes:
         factors: In order, most important first by PED-ANOVA; after them fANOVA's interactions.
@@ -39,11 +40,12 @@ def record(results: StudyTables) -> Importances | None:
         for method, text in METHODS.items()
         for reason, missing in without[without["method"] == method].groupby("reason", sort=False)
     ]
-    shown = found[["factor", "method", "importance", "low", "high"]].round(6)
+    shown = found[["metric", "factor", "method", "importance", "low", "high", "shadow"]].round(6)
+    named = found["metric"].map(lambda metric: quantity(metric).name)
     return Importances(
-        rows=rows_of(shown.assign(method=found["method"].map(METHODS))),
+        rows=rows_of(shown.assign(method=found["method"].map(METHODS), metric=named)),
         factors=list(dict.fromkeys(found["factor"])),
-        caption=" ".join([importance_text(results.importance), *reasons]),
+        caption=" ".join([importance_text(results.importance), "The dashes are the shadows.", *reasons]),
     )
 
 
@@ -52,7 +54,7 @@ def chart(importances: Importances) -> Chart:
     order = [*LOOKS]
     looks = by_kind("method", LOOKS, "color shape")
     names = alt.Axis(ticks=False, domain=False, grid=True)
-    base = alt.Chart(data(importances.rows)).encode(
+    base = alt.Chart().encode(
         y=alt.Y("factor:N", title=None, sort=importances.factors, axis=names),
         yOffset=alt.YOffset("method:N", sort=order, scale=alt.Scale(paddingOuter=0.6)),
         color=looks["color"],
@@ -61,4 +63,8 @@ def chart(importances: Importances) -> Chart:
     x = alt.X("importance:Q", title="share", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=5))
     interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="share"), x2="high:Q")
     point = base.mark_point(size=70, filled=True, opacity=1).encode(x=x, shape=looks["shape"])
-    return alt.layer(interval, point).properties(width=WIDTH, height=44 * len(importances.factors))
+    dash = base.mark_tick(strokeDash=[2, 2], thickness=1.5, size=18).encode(x=alt.X("shadow:Q", title="share"))
+    drawn = alt.layer(interval, dash, point, data=data(importances.rows))
+    drawn = drawn.properties(width=WIDTH, height=44 * len(importances.factors))
+    metrics = list(dict.fromkeys(row["metric"] for row in importances.rows))
+    return drawn.facet(row=alt.Row("metric:N", title=None, sort=metrics)) if len(metrics) > 1 else drawn

@@ -1,76 +1,111 @@
-"""Pareto front of a search: what the arms' scores cost in training time."""
+"""Pareto front of a search: what the arms' scores cost, in its further metrics, or else in training time."""
 
 import altair as alt
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.figures.shown import thinned, thinned_text
-from analysis.figures.theme import BLUE, GREY, WIDTH, Chart, Record, by_kind, data, numbers, rows_of
+from analysis.figures.theme import BLUE, GREY, INK, WIDTH, Chart, Record, by_kind, data, numbers, rows_of
+from analysis.searches.pareto import losses_of, metric_means
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
+from cktf.pareto import front
 from cktf.rows import Stage, Status
 
 MIN_ARMS = 3
 """Complete arms below which there is nothing to trade off."""
 
-FRONT, BEHIND = "on the front", "dominated"
+FRONT, BEHIND, FRESH = "on the front", "dominated", "at fresh seeds"
 
-
-def front(costs: NDArray[np.float64], losses: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which points no other dominates: none is as good in both and better in one.
-
-    Args:
-        costs: (points,), smaller is better.
-        losses: (points,), smaller is better.
-
-    Returns:
-        (points,); of equal points all or none.
-    """
-    # Seen from the cheapest on, ties by loss, the front is what no earlier point is as good as, and its equals.
-    points = pd.DataFrame({"cost": costs, "loss": losses}).sort_values(["cost", "loss"], kind="stable")
-    best = points["loss"].cummin()
-    cheapest = points["cost"].groupby(best).transform("min")
-    is_front = (points["loss"] == best) & (points["cost"] == cheapest)
-    return is_front.sort_index().to_numpy()
+SECONDS = "training time of one trial (s)"
 
 
 def record(results: StudyTables) -> Record | None:
-    """Return the arms to be drawn; None where fewer than three of a search are complete with a training time.
+    """Return the arms to be drawn; None where fewer than three of a search are complete, with a training time.
 
-    Each row has ``seconds``, ``score``, ``side`` (`FRONT` or `BEHIND`), ``number`` and ``arm``, the quickest first.
+    Each row has ``cost`` (the axis that it belongs to), ``x`` and ``score``, ``side`` (`FRONT`, `BEHIND` or `FRESH`),
+    ``number`` and ``arm``, the cheapest first; of a mean at fresh seeds the ends of both intervals, ``x_low``,
+    ``x_high``, ``low`` and ``high``.
     """
     study, arms = results.facts.study, results.searched
-    arms = arms[(arms["status"] == Status.COMPLETE) & (arms["wall_seconds"] > 0)]
+    means = metric_means(results.trials, study, Stage.SEARCH) if study.further_metrics else pd.DataFrame()
+    is_known = arms["arm_id"].isin(means.index) if study.further_metrics else arms["wall_seconds"] > 0
+    arms = arms[(arms["status"] == Status.COMPLETE) & is_known]
     if len(arms) < MIN_ARMS:
         return None
-    seconds, scores = (arms[name].to_numpy(np.float64) for name in ("wall_seconds", "score"))
-    is_front = front(seconds, -scores if study.maximise else scores)
-    arms = arms.assign(side=np.where(is_front, FRONT, BEHIND), seconds=[round(cost, 3) for cost in seconds.tolist()])
-    shown = thinned(arms, arms["side"] == FRONT).sort_values(["seconds", "number"])
+    if study.further_metrics:
+        costs = {quantity(name).label: arms["arm_id"].map(means[name]) for name in study.further_metrics}
+        losses = losses_of(means.loc[arms["arm_id"]], study)
+    else:
+        costs = {SECONDS: arms["wall_seconds"].round(3)}
+        losses = np.column_stack([arms["wall_seconds"], arms["score"] * (-1 if study.maximise else 1)])
+    is_front = front(losses.astype(np.float64))
+    arms = arms.assign(side=np.where(is_front, FRONT, BEHIND))
+    shown = thinned(arms, arms["side"] == FRONT)
+    panels = [shown.assign(cost=label, x=values).sort_values(["x", "number"]) for label, values in costs.items()]
+    rows = rows_of(pd.concat(panels)[["cost", "x", "score", "side", "number", "arm"]])
     searched = results.trials[results.trials["stage"] == Stage.SEARCH]
     devices = sorted(set(searched["device"].dropna()) - {""})
     measured = quantity(study.metric)
+    time = "The time is what the machine took, whatever else ran on it; the" if SECONDS in costs else "The"
+    against = f"the training time of one trial, on {' and '.join(devices) or 'unknown devices'}"
+    if study.further_metrics:
+        against = " and ".join(quantity(name).name for name in study.further_metrics)
+    fresh = _fresh(results)
     return Record(
         axis=measured.label,
-        rows=rows_of(shown[["seconds", "score", "side", "number", "arm"]]),
-        caption=f"{measured.name.capitalize()} of the n = {len(arms)} complete arms of the search against the training "
-        f"time of one trial, on {' and '.join(devices) or 'unknown devices'}. On the front ({is_front.sum()}, with "
-        "their numbers) are those that no other matches in both and beats in one. The time is what the machine took, "
-        "whatever else ran on it; the scores selected the arms, and are optimistic."
+        rows=rows + fresh,
+        caption=f"{measured.name.capitalize()} of the n = {len(arms)} complete arms of the search against {against}. "
+        f"On the front ({is_front.sum()}, with their numbers) are those that no other matches in "
+        f"{'both' if len(costs) == 1 else 'all'} and beats in one. {time} scores selected the arms, and are optimistic."
+        + (" The squares are the confirmed arms' means at fresh seeds, with 95% intervals." if fresh else "")
         + thinned_text(len(shown), len(arms), "the front"),
     )
 
 
+def _fresh(results: StudyTables) -> list[dict[str, object]]:
+    """Return the rows of the means at fresh seeds."""
+    found = results.pareto[results.pareto["n"] > 0]
+    by_metric = {name: rows.set_index("arm_id") for name, rows in found.groupby("metric")}
+    study, rows = results.facts.study, []
+    for name in study.further_metrics if by_metric else ():
+        score, cost = by_metric[study.metric], by_metric[name]
+        drawn = score[["arm", "low", "high"]].assign(cost=quantity(name).label, side=FRESH, score=score["mean"])
+        rows += rows_of(drawn.assign(x=cost["mean"], x_low=cost["low"], x_high=cost["high"]))
+    return rows
+
+
 def chart(pareto: Record) -> Chart:
-    """Return the drawing."""
-    x = alt.X("seconds:Q", title="training time of one trial (s)", scale=alt.Scale(zero=False, padding=14))
-    y = alt.Y("score:Q", title=pareto.axis, scale=alt.Scale(zero=False, padding=14))
-    on_front = alt.Chart(data([row for row in pareto.rows if row["side"] == FRONT])).encode(x=x, y=y)
-    line = on_front.mark_line(color=BLUE, strokeWidth=1.5, interpolate="step-after")
+    """Return the drawing: of several costs side by side."""
+    costs = list(dict.fromkeys(row["cost"] for row in pareto.rows))
+    title = costs[0] if len(costs) == 1 else None
+    x, y = (
+        {"title": title, "scale": alt.Scale(zero=False, padding=14)},
+        {"title": pareto.axis, "scale": alt.Scale(zero=False, padding=14)},
+    )
+    base = alt.Chart().encode(x=alt.X("x:Q", **x), y=alt.Y("score:Q", **y))
+    on_front = base.transform_filter(alt.datum.side == FRONT)
+    fresh = base.transform_filter(alt.datum.side == FRESH)
     looks = {FRONT: (BLUE, "circle", BLUE), BEHIND: (GREY, "cross", "transparent")}
-    points = alt.Chart(data(pareto.rows)).mark_point(size=60, strokeWidth=1.5, opacity=1)
-    tooltip = ["number:Q", "arm:N", *numbers("seconds", form=".2f"), *numbers("score")]
-    points = points.encode(x=x, y=y, **by_kind("side", looks, "color shape fill"), tooltip=tooltip)
-    names = on_front.mark_text(dx=8, dy=-8, align="left", fontSize=11).encode(text="number:Q")
-    return alt.layer(line, points, names).properties(width=WIDTH, height=240)
+    if any(row["side"] == FRESH for row in pareto.rows):
+        looks[FRESH] = (INK, "square", INK)
+    tooltip = ["number:Q", "arm:N", *numbers("x", form=".4g"), *numbers("score")]
+    layers = [
+        base.mark_point(size=60, strokeWidth=1.5, opacity=1).encode(
+            **by_kind("side", looks, "color shape fill"), tooltip=tooltip
+        ),
+        on_front.mark_text(dx=8, dy=-8, align="left", fontSize=11).encode(text="number:Q"),
+    ]
+    if FRESH in looks:
+        layers.append(fresh.mark_rule(color=INK).encode(y=alt.Y("low:Q", **y), y2="high:Q"))
+        layers.append(fresh.mark_rule(color=INK).encode(x=alt.X("x_low:Q", **x), x2="x_high:Q"))
+    if len(costs) == 1:  # of more, a front is no line
+        layers.insert(0, on_front.mark_line(color=BLUE, strokeWidth=1.5, interpolate="step-after"))
+        return alt.layer(*layers, data=data(pareto.rows)).properties(width=WIDTH, height=240)
+    panels: alt.FacetChart = (
+        alt.layer(*layers, data=data(pareto.rows))
+        .properties(width=WIDTH / len(costs), height=240)
+        .facet(column=alt.Column("cost:N", title=None, sort=costs))
+        .resolve_scale(x="independent")
+    )
+    return panels

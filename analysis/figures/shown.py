@@ -87,6 +87,7 @@ def thinned_text(shown: int, there: int, kept: str = "") -> str:
 def searched_factors(results: StudyTables) -> list[str]:
     """Return the factors that any arm of a search has, by PED-ANOVA's importance where it is known."""
     found = results.importance.dropna(subset="importance")
-    important = found.loc[found["method"] == "ped-anova", "factor"]
+    is_of_metric = found["metric"] == results.facts.study.metric
+    important = found.loc[is_of_metric & (found["method"] == "ped-anova"), "factor"]
     names = dict.fromkeys([*important, *results.facts.study.factors])
     return [name for name in names if f"param.{name}" in results.searched]

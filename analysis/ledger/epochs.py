@@ -50,7 +50,7 @@ def epochs_table(ledger: Ledger, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     rows, trial = rows.take(order[is_last]).combine_chunks(), trial[is_last]
     launch = ledger.launches[-1]
     # Measures that are asked for have a column before anything has been measured.
-    asked = {launch.metric, launch.report_metric}.union(
+    asked = {*launch.directions, launch.report_metric}.union(
         MEASURE + name for row in ledger.launches for name in row.measures
     )
     terms = sorted(name for name in asked.union(rows.column_names) if name.startswith(tuple(NAMED.values())))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 DERIVED = (
     *("arms", "effects", "measures", "best", "over_contexts", "over_teachers", "ranks", "interactions"),
     "shapley",
-    *("teachers", "health", "leaderboard", "confirmed", "importance"),
+    *("teachers", "health", "leaderboard", "confirmed", "pareto", "importance"),
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
 

@@ -11,7 +11,10 @@ have done, where factors that act late look smaller than they are. Failed arms a
 
 Intervals are percentiles of the bootstrap over arms, of the samples that tell anything. They take arms for independent,
 which those of a sampler that learns are not, and a share is never negative: that of a factor without influence has an
-interval above zero.
+interval above zero. What such a factor gets is seen at shadows, as Boruta has them (Kursa, Rudnicki 2010): copies of
+all factors, whose levels are shuffled among the arms, join the factors; ``shadow`` is the 95% point of the largest
+share of any of them. A factor below it is not told from one without influence. Those of PED-ANOVA are shares of what
+the factors themselves have, so that both are of the same whole.
 """
 
 import math
@@ -55,6 +58,9 @@ NUM_TREES_OF_A_RESAMPLE = 16
 """Trees for each sample of the bootstrap. A share is a mean over trees, so their number does not shift it: fewer make
 it scatter more, hence the interval a little wider, never narrower, in a quarter of the time."""
 
+NUM_SHUFFLES = 40
+"""Times that the levels of shadows are shuffled; fANOVA's forests are then those of a resample."""
+
 FEWER_TREES = (
     f" (fANOVA: forests of {NUM_TREES_OF_A_RESAMPLE} trees, of {NUM_TREES} for the share itself, so that the intervals "
     "are a little too wide)"
@@ -65,12 +71,16 @@ INTERACTIONS = "interactions"
 
 COLUMNS = columns(
     """
-    method factor importance low high confidence first after_epoch n_complete n_pruned n_failed reason
+    metric method factor importance low high confidence first shadow after_epoch n_complete n_pruned n_failed reason
     """
 )
 
-Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
-"""(arm indices, number of trees, where there are any) -> shares (factors,), NaN if this sample tells nothing."""
+Arms = NDArray[np.int64]
+"""Indices of arms."""
+
+Evaluate = Callable[[Arms, int, Arms | None], NDArray[np.float64]]
+"""(arms, number of trees, where there are any, None) -> shares (factors,), NaN if this sample tells nothing; with, in
+place of None, the arms whose levels the shadows take, also the shares of the shadows (2 * factors,)."""
 
 
 MEANINGS = {
@@ -113,11 +123,12 @@ def importance(
         seed: Of the bootstrap's draws, of the forest's, and of the choice of arms where there are too many.
 
     Returns:
-        ``method``, ``factor``, ``importance`` (of ``fanova`` with a row `INTERACTIONS`, where two factors or more are
-        judged; NaN where ``reason`` says why), ``low`` and ``high`` of its interval, ``first`` (share of the resamples
-        in which no other factor has more; NaN of interactions), ``after_epoch`` (scored epochs after which the arms are
-        compared; NaN: after their last), ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most
-        important first within a method, interactions last. Empty where nothing was searched.
+        ``metric``, ``method``, ``factor``, ``importance`` (of ``fanova`` with a row `INTERACTIONS`, where two factors
+        or more are judged; NaN where ``reason`` says why), ``low`` and ``high`` of its interval, ``first`` (share of
+        the resamples in which no other factor has more; NaN of interactions), ``shadow`` (what a factor without
+        influence may get; NaN likewise), ``after_epoch`` (scored epochs after which the arms are compared; NaN: after
+        their last), ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most important first within a
+        method, interactions last. Empty where nothing was searched.
 
     Raises:
         InputError: If a column is missing or does not hold what it must, an arm has several levels of a factor, the
@@ -148,7 +159,7 @@ def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: Stud
     by_forest = partial(_fanova, judged, study, scores, seed)
     by_fanova = _shares(len(judged), factors, everywhere, by_forest, seed, with_rest=True)
     tables = [by_ped_anova.assign(method="ped-anova"), by_fanova.assign(method="fanova", after_epoch=after_epoch)]
-    found = pd.concat(tables, ignore_index=True).assign(confidence=CONFIDENCE, **counts)
+    found = pd.concat(tables, ignore_index=True).assign(confidence=CONFIDENCE, metric=study.metric, **counts)
     return typed(found, COLUMNS)
 
 
@@ -163,7 +174,9 @@ def importance_text(found: pd.DataFrame) -> str:
         *(text for method, text in MEANINGS.items() if method in methods),
         f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing"
         f"{FEWER_TREES if 'fanova' in methods else ''}.",
-        "A share cannot be negative, so that a factor without influence, too, has an interval above 0.",
+        "A share cannot be negative, so that a factor without influence, too, has an interval above 0: a factor whose "
+        f"share is below the shadow, the 95% point of the largest share of any factor whose levels are shuffled among "
+        f"the arms ({NUM_SHUFFLES} times), is not told from one without influence.",
     ]
     if counts["n_complete"] + pruned > MAX_ARMS:
         sentences.append(f"Judged by {MAX_ARMS} of the arms, drawn at random.")
@@ -194,12 +207,14 @@ def _shares(
     with_rest: bool = False,
 ) -> pd.DataFrame:
     """Return the share of each factor with its interval, most important first; last, if wanted, what none has."""
-    figures = ["importance", "low", "high", "first"]
+    figures = ["importance", "low", "high", "first", "shadow"]
     found = pd.DataFrame(np.nan, index=pd.Index(factors, name="factor"), columns=figures)
     found["reason"] = "not every arm has this factor"
     try:
         _require_enough(num_arms, can_be_judged)
-        shares, resampled, reason = _bootstrapped(method(can_be_judged), num_arms, seed)
+        evaluate = method(can_be_judged)
+        shares, resampled, reason = _bootstrapped(evaluate, num_arms, seed)
+        found.loc[can_be_judged, "shadow"] = _shadow(evaluate, num_arms, seed)
         found.loc[can_be_judged, figures[:3]] = _with_interval(shares, resampled)
         found.loc[can_be_judged, "first"] = (resampled == resampled.max(axis=1, keepdims=True)).mean(axis=0)
     except _UnknownError as error:
@@ -210,7 +225,7 @@ def _shares(
         # No factor is called so twice: a path of a study has no blank in it, a foreign name may be anything.
         name = INTERACTIONS if INTERACTIONS not in factors else f"{INTERACTIONS} of the factors"
         rest = _with_interval(*(1.0 - part.sum(axis=-1, keepdims=True) for part in (shares, resampled)))
-        row = dict(zip(["factor", *figures, "reason"], [name, *rest.clip(0.0)[0], np.nan, ""], strict=True))
+        row = dict(zip(["factor", *figures, "reason"], [name, *rest.clip(0.0)[0], np.nan, np.nan, ""], strict=True))
         found = pd.concat([found, pd.DataFrame([row])])
     return found.reset_index(drop=True)
 
@@ -232,17 +247,27 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[NDArray
     """Return shares (factors,), those of the resamples that tell anything (resamples, factors), and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        shares = evaluate(np.arange(num_arms), NUM_TREES)
+        shares = evaluate(np.arange(num_arms), NUM_TREES, None)
     draws = np.random.default_rng(seed).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # trees grow in compiled code
-            shares_of = threads.map(lambda arms: evaluate(arms, NUM_TREES_OF_A_RESAMPLE), draws)
+            shares_of = threads.map(lambda arms: evaluate(arms, NUM_TREES_OF_A_RESAMPLE, None), draws)
             resampled = np.array(list(shares_of))
     resampled = resampled[~np.isnan(resampled).any(axis=1)]
     if np.isnan(shares).any() or not len(resampled):
         raise _UnknownError("no factor sets any arms apart")
     return shares, resampled, "; ".join(str(warning.message) for warning in caught)
+
+
+def _shadow(evaluate: Evaluate, num_arms: int, seed: int) -> float:
+    """Return the 95% point of the largest share of a shadow, over shuffles."""
+    draws, every = np.random.default_rng((seed, 1)), np.arange(num_arms)
+    shuffled = [draws.permutation(num_arms) for _ in range(NUM_SHUFFLES)]
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
+        warnings.simplefilter("ignore")
+        found = np.array([*threads.map(lambda arms: evaluate(every, NUM_TREES_OF_A_RESAMPLE, arms), shuffled)])
+    return float(np.quantile(found[:, found.shape[1] // 2 :].max(axis=1), CONFIDENCE))
 
 
 def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Evaluate:
@@ -265,15 +290,25 @@ def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Eva
         levels = {name: judged[f"param.{name}"].iloc[index] for name in factors}
         params = {name: _plain(level) for name, level in levels.items() if not pd.isna(level)}
         tried.append(Tried(params, {name: domains[name] for name in params}, float(loss)))
+    shadows = [f"\0{name}" for name in factors]
 
-    def evaluate(arms: NDArray[np.int64], _: int) -> NDArray[np.float64]:
-        nothing = np.full(len(factors), np.nan)
+    def with_shadow(arm: Tried, other: Tried) -> Tried:
+        params, of_shadow = ({f"\0{name}": value for name, value in part.items()} for part in other[:2])
+        return Tried(arm.params | params, arm.domains | of_shadow, arm.loss)
+
+    def evaluate(arms: Arms, _: int, shuffled: Arms | None) -> NDArray[np.float64]:
+        names = factors if shuffled is None else factors + shadows
+        nothing = np.full(len(names), np.nan)
         if not _has_best(losses[arms]):
             return nothing  # Optuna would say that all factors matter alike
-        by_factor = ped_anova([tried[arm] for arm in arms], BEST)
+        chosen = [tried[arm] for arm in arms]
+        if shuffled is not None:
+            chosen = [with_shadow(arm, tried[other]) for arm, other in zip(chosen, shuffled, strict=True)]
+        by_factor = ped_anova(chosen, BEST)
         # A conditional factor that none of these arms has cannot have set any apart.
-        shares = np.array([by_factor.get(name, 0.0) for name in factors])
-        return shares if shares.any() else nothing
+        shares = np.array([by_factor.get(name, 0.0) for name in names])
+        own = shares[: len(factors)]
+        return (shares if shuffled is None else shares / own.sum()) if own.any() else nothing
 
     return evaluate
 
@@ -299,8 +334,11 @@ def _fanova(
     levels = np.column_stack([column for column, _ in encoded])
     domains = [domain for _, domain in encoded]
 
-    def evaluate(arms: NDArray[np.int64], num_trees: int) -> NDArray[np.float64]:
-        return fanova(levels[arms], scores[arms], domains, num_trees=num_trees, seed=seed)
+    def evaluate(arms: Arms, num_trees: int, shuffled: Arms | None) -> NDArray[np.float64]:
+        if shuffled is None:
+            return fanova(levels[arms], scores[arms], domains, num_trees=num_trees, seed=seed)
+        joined = np.hstack([levels[arms], levels[shuffled]])
+        return fanova(joined, scores[arms], domains * 2, num_trees=num_trees, seed=seed)
 
     return evaluate
 

@@ -56,7 +56,7 @@ class Planner:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.spec = spec
-        self.state = RunState(spec.columns[0])
+        self.state = RunState(spec.columns[0], further=[*spec.directions][1:])
         self._record = record
         self._find_teacher = find_teacher
         self._clock = clock

@@ -4,9 +4,11 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
+import numpy as np
 from pydantic import ValidationError
 
-from cktf.plan.state import RunState, TrialState, mean_score
+from cktf.pareto import front, spread
+from cktf.plan.state import RunState, TrialState, mean_scores
 from cktf.plan.suggestions import Suggestions
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Scalar, Stage, Status
 from cktf.study.designs import Arm, arm_for, replicates, with_teacher_seed
@@ -78,8 +80,17 @@ class SearchedArms:
         return arm is not None and arm.is_pruned
 
     def best(self, top: int) -> list[Arm]:
-        """Return the arms with the best mean score on the validation split."""
+        """Return the arms with the best mean score on the validation split.
+
+        Of several metrics these are arms on the Pareto front of all, `spread` along it where it has more, the best in
+        the first metric first.
+        """
         ranking = self._state.ranking(Stage.SEARCH, maximise=self._spec.maximise)
+        if len(self._spec.metrics) > 1 and ranking:
+            signs = [-1.0 if larger else 1.0 for larger in self._spec.directions.values()]
+            losses = np.array([scored.scores for scored in ranking]) * signs
+            (on_front,) = np.nonzero(front(losses))
+            ranking = [ranking[on_front[index]] for index in spread(losses[on_front], top)]
         return [self._arms[scored.arm_id].arm for scored in ranking[:top]]
 
     def _is_new(self, values: Mapping[str, Scalar]) -> bool:
@@ -121,9 +132,9 @@ class SearchedArms:
         ends = [trial.status for trial in arm.trials if trial.end]
         if len(ends) < arm.replicates or arm.is_reported:
             return
-        score = mean_score(arm.trials)  # None if one of them was pruned
-        status = Status.COMPLETE if score is not None else Status.FAILED
-        self._suggestions.tell(arm.arm.arm_id, Status.PRUNED if Status.PRUNED in ends else status, score)
+        scores = mean_scores(arm.trials)  # None if one of them was pruned
+        status = Status.COMPLETE if scores else Status.FAILED
+        self._suggestions.tell(arm.arm.arm_id, Status.PRUNED if Status.PRUNED in ends else status, scores)
         arm.is_reported = True
 
     def _arm_of(self, trial_id: str) -> _SearchedArm | None:

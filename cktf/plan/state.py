@@ -20,6 +20,7 @@ class TrialState:
     Attributes:
         planned: Its planned row.
         curve: Epoch to the value of the study's metric; None in a phase that is not scored.
+        further: Epoch to the values of its further metrics.
         wall_seconds: Training time of those epochs.
         slowest_epoch: That of the slowest of them.
         heard: When the latest of them reached the driver, in seconds since the epoch.
@@ -28,6 +29,7 @@ class TrialState:
 
     planned: PlannedRow
     curve: dict[int, float | None] = field(default_factory=dict)
+    further: dict[int, list[float | None]] = field(default_factory=dict)
     wall_seconds: float = 0.0
     slowest_epoch: float = 0.0
     heard: float = 0.0
@@ -55,38 +57,51 @@ class TrialState:
         return sum(value is not None for at, value in self.curve.items() if at <= epoch)
 
     @property
-    def score(self) -> float | None:
-        """The metric at the last epoch of a complete trial; never the best epoch's."""
-        return self.curve[max(self.curve)] if self.status is Status.COMPLETE and self.curve else None
+    def scores(self) -> list[float | None]:
+        """The metrics at the last epoch of a complete trial, never the best epoch's; none of another trial."""
+        if self.status is not Status.COMPLETE or not self.curve:
+            return []
+        last = max(self.curve)
+        return [self.curve[last], *self.further[last]]
 
 
 @dataclass(frozen=True)
 class ArmScore:
-    """Mean score of an arm, see `mean_score`."""
+    """Mean scores of an arm, see `mean_scores`."""
 
     arm_id: str
     arm: str
-    score: float
+    scores: list[float]
     context: str
 
+    @property
+    def score(self) -> float:
+        """That of the first metric."""
+        return self.scores[0]
 
-def mean_score(trials: Collection[TrialState]) -> float | None:
-    """Return an arm's mean score; None unless all its trials are complete, with a finite one."""
-    scores = [math.nan if trial.score is None else trial.score for trial in trials]
-    mean = fmean(scores)
-    return mean if math.isfinite(mean) else None
+
+def mean_scores(trials: Collection[TrialState]) -> list[float] | None:
+    """Return an arm's mean of each metric; None unless all its trials are complete, with finite ones."""
+    scores = [trial.scores for trial in trials]
+    if not all(scores):
+        return None
+    means = [fmean(math.nan if value is None else value for value in values) for values in zip(*scores, strict=True)]
+    return means if all(map(math.isfinite, means)) else None
 
 
 class RunState:
     """All trials of a run, as the rows of its ledger say; ``metric`` is the column of epochs that decides.
+
+    ``further`` are those of further metrics, of which a trial has none unless they are named.
 
     Trials of teachers stand apart: they are in no count and in no ranking.
 
     Counts and scores of arms are updated with each row, because a driver reads them at every trial's end.
     """
 
-    def __init__(self, metric: str, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, metric: str, rows: Iterable[Row] = (), further: Iterable[str] = ()) -> None:
         self.metric = metric
+        self._further = (*further,)
         self.trials: dict[str, TrialState] = {}
         self.teacher_trials: dict[str, TrialState] = {}
         """Teacher id -> the trial that trains it."""
@@ -145,7 +160,7 @@ class RunState:
         return (trial for trial in self.trials.values() if trial.status is Status.FAILED)
 
     def ranking(self, stage: Stage, *, maximise: bool) -> list[ArmScore]:
-        """Return the arms of a stage that have a `mean_score`, the best first."""
+        """Return the arms of a stage that have `mean_scores`, the best of the first metric first."""
         scores = [self._scores[stage, arm_id] for arm_id in self._arms[stage] if (stage, arm_id) in self._scores]
         return sorted(scores, key=lambda arm: arm.score, reverse=maximise)
 
@@ -187,6 +202,7 @@ class RunState:
                 if not of_teacher:
                     self.slowest_epoch = max(self.slowest_epoch, row.epoch_seconds)
                 trial.curve[row.epoch] = row.value(self.metric)
+                trial.further[row.epoch] = [row.value(column) for column in self._further]
             case EndRow():
                 trial.end = row
         if of_teacher:
@@ -196,6 +212,6 @@ class RunState:
             return
         planned = trial.planned
         self._scores.pop((planned.stage, planned.arm_id), None)
-        if isinstance(row, EndRow) and (score := mean_score(self._arms[planned.stage][planned.arm_id])) is not None:
-            arm = ArmScore(planned.arm_id, planned.arm, score, planned.context)
+        if isinstance(row, EndRow) and (scores := mean_scores(self._arms[planned.stage][planned.arm_id])):
+            arm = ArmScore(planned.arm_id, planned.arm, scores, planned.context)
             self._scores[planned.stage, planned.arm_id] = arm

@@ -6,7 +6,7 @@ recorded values. It then equals the study of the lost driver, the samplers' own 
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -109,7 +109,7 @@ class Suggestions:
         self._baseline = spec.baseline_config.model_dump(mode="json")
         self._sampler, self._sampler_seed, self._enqueue = spec.sampler, spec.sampler_seed, spec.enqueue
         self._study = optuna.create_study(
-            direction="maximize" if spec.maximise else "minimize",
+            directions=["maximize" if larger else "minimize" for larger in spec.directions.values()],
             pruner=PRUNERS[spec.prune](spec.baseline_config.scored_epochs),
             sampler=samplers.RandomSampler(seed=0),
             study_name="search",  # Hyperband sorts trials into brackets by it
@@ -154,16 +154,18 @@ class Suggestions:
         """Report an arm's value after ``step`` scored epochs; return whether the arm should be pruned.
 
         Of an arm that is over, as a ledger says, that is only asked of a pruner that keeps a record of its answers:
-        each answer costs a look at all trials.
+        each answer costs a look at all trials. A search of several metrics takes no reports, and prunes nothing.
         """
+        if len(self._study.directions) > 1:
+            return False
         trial = self._trials[arm_id]
         trial.report(value, step=step)
         keeps_record = isinstance(self._study.pruner, pruners.HyperbandPruner | pruners.SuccessiveHalvingPruner)
         return (keeps_record or not is_over) and trial.should_prune()
 
-    def tell(self, arm_id: str, status: Status, score: float | None) -> None:
-        """Report how an arm ended; ``score`` is given for a complete one."""
-        self._study.tell(self._trials[arm_id], score, _STATES[status])
+    def tell(self, arm_id: str, status: Status, scores: Sequence[float] | None) -> None:
+        """Report how an arm ended; ``scores``, one for each metric, are given for a complete one."""
+        self._study.tell(self._trials[arm_id], scores, _STATES[status])
 
     def trials(self) -> list[FrozenTrial]:
         """Return Optuna's trials, one for each arm."""

@@ -77,6 +77,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger, **grown:
             metric=spec.columns[0],
             report_metric=spec.columns[1],
             maximise=spec.maximise,
+            further_metrics=dict([*spec.directions.items()][1:]),
             baseline_arm_id=next(iter(baselines.values())),
             baselines=baselines,
             delta=spec.delta,

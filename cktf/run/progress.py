@@ -189,7 +189,7 @@ class _Clock:
             words.append(left)
         if with_best and len(planner.spec.baselines) == 1:  # the line has no room for the best of several
             best = planner.state.best_arms(maximise=planner.spec.maximise)
-            words += [f"best {planner.spec.metric} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
+            words += [f"best {planner.spec.metrics[0]} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
         return ", ".join(words)
 
     def left(self) -> str:

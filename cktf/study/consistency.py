@@ -72,6 +72,14 @@ def _check_keys(spec: StudySpec) -> Iterator[Finding]:
         yield ("delta",), f"is of two-sided comparisons; with 'alternative: {spec.alternative}' there is 'margin:'"
     if spec.contrasts and spec.search is not None:
         yield ("contrasts",), "a study with 'search:' has none, for its arms have no names before it runs"
+    if len(spec.metrics) > 1:
+        if spec.search is None:
+            got = shown(list(spec.metrics))
+            yield ("metric",), f"must be one, but for 'search:'; others may stand under 'measures:'; got {got}"
+        elif spec.sampler not in ("tpe", "nsgaii"):
+            yield ("sampler",), f"must be tpe or nsgaii with several metrics; got {spec.sampler}"
+        if spec.prune != "none":
+            yield ("prune",), f"must be none with several metrics; got {spec.prune}"
     if spec.race is not None and len(kinds) == 1:
         if spec.kind in ("search", "grid", "fractional"):
             why = "chooses its arms as results come" if spec.search else "needs all arms at all seeds"
@@ -267,7 +275,7 @@ def _check_measures(spec: StudySpec) -> Iterator[Finding]:
     if spec.prune != "none" and not spec.metric_is_of_every_epoch:
         yield (
             ("prune",),
-            f"compares epochs, and {spec.metric}, the metric, is measured after the last one alone; 'none' is left",
+            f"compares epochs, and {spec.metrics[0]}, the metric, is measured after the last one alone; 'none' is left",
         )
     measures = spec.built_measures.items()
     reading = [name for name, each in measures if isinstance(each, OfPredictions) and each.needs_teacher]

@@ -42,7 +42,8 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
         words += f" x {_counted(len(spec.teacher_seeds), 'teacher')}"
     words += f" x {seeds} by {spec.sampler}, pruned by {spec.prune}"
     if spec.confirm:
-        words += f"; then the best {spec.confirm.top} and the baseline x {_counted(spec.confirm.seeds, 'fresh seed')}"
+        best = f"the best {spec.confirm.top}" if len(spec.metrics) == 1 else f"at most {spec.confirm.top} of the front"
+        words += f"; then {best} and the baseline x {_counted(spec.confirm.seeds, 'fresh seed')}"
     return words
 
 

@@ -112,8 +112,10 @@ class StudyKeys(Settings):
     """Further measures of each student (see `cktf.measures`), as a list of names and of names with settings:
     `[top5, {ece: {bins: 10}}]`. They change no training and no trial's identity."""
 
-    metric: str = "validation_accuracy"
-    """What decides: `validation_accuracy`, `validation_loss` or a measure, such as `validation_ece` or `flops`."""
+    metric: str | Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] = "validation_accuracy"
+    """What decides: `validation_accuracy`, `validation_loss` or a measure, such as `validation_ece` or `flops`. A
+    search may have two or three, `[validation_accuracy, flops]`: it looks for the best trade-offs, and the first one is
+    that of effects and verdicts."""
 
     delta: float | None = Field(default=None, gt=0, le=100)
     """The smallest effect that matters, in the unit of the metric (percentage points of an accuracy); an arm whose
@@ -192,7 +194,7 @@ class StudyKeys(Settings):
     before the first epoch of the study."""
 
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
-    """Optuna's sampler of a search. With a study's one metric, ``nsgaii`` is a genetic algorithm."""
+    """Optuna's sampler of a search; of several metrics ``tpe`` or ``nsgaii``, a genetic algorithm."""
 
     sampler_seed: Seed = 0
     """Seed of the sampler."""
@@ -284,14 +286,18 @@ class StudyKeys(Settings):
 
     @field_validator("metric")
     @classmethod
-    def _validation_only(cls, metric: str, others: ValidationInfo) -> str:
+    def _validation_only(cls, metric: str | tuple[str, ...], others: ValidationInfo) -> str | tuple[str, ...]:
         if "plugins" not in others.data or "measures" not in others.data:  # which is said
             return metric
         measured = directions(built(others.data["measures"]))
         allowed = [*METRICS, *(name for name in measured if not name.startswith("test_"))]
-        if metric not in allowed:
-            raise InputError(
-                f"must be one of {', '.join(allowed)}; got {shown(metric)}{suggestion(metric, allowed) or '.'} A "
-                "measure is named under 'measures:' too, and the test split never chooses"
-            )
-        return metric
+        names = (metric,) if isinstance(metric, str) else metric
+        for name in names:
+            if name not in allowed:
+                raise InputError(
+                    f"must be one of {', '.join(allowed)}; got {shown(name)}{suggestion(name, allowed) or '.'} A "
+                    "measure is named under 'measures:' too, and the test split never chooses"
+                )
+        if len(set(names)) < len(names):
+            raise InputError(f"must be metrics that differ; got {shown(list(names))}")
+        return names[0] if len(names) == 1 else metric

@@ -90,7 +90,8 @@ class Confirm(Settings):
     """After a search: the best arms and the baseline again, on fresh seeds."""
 
     top: int = Field(default=3, ge=1)
-    """Number of best arms."""
+    """Number of best arms; of several metrics, of arms on the Pareto front: where it has more, those that lie furthest
+    apart by crowding distance, with its ends (see `cktf.pareto.spread`)."""
 
     seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
     """Number of seeds of each arm, none of which the search has used."""

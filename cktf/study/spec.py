@@ -92,16 +92,26 @@ class StudySpec(StudyKeys):
         return tuple(path for path, domain in (self.search or {}).items() if getattr(domain, "log", False))
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """What decides; the first one is that of effects and verdicts."""
+        return (self.metric,) if isinstance(self.metric, str) else self.metric
+
+    @cached_property
+    def directions(self) -> dict[str, bool]:
+        """Column of each metric in tables to whether larger is better; the first one first."""
+        measured = directions(self.built_measures)
+        own = {name: METRICS[name] == "max" if name in METRICS else measured[name] for name in self.metrics}
+        return {f"{'' if name in METRICS else MEASURE}{name}": larger for name, larger in own.items()}
+
+    @property
     def maximise(self) -> bool:
-        """Whether a larger metric is better."""
-        if self.metric in METRICS:
-            return METRICS[self.metric] == "max"
-        return directions(self.built_measures)[self.metric]
+        """Whether a larger value of the first metric is better."""
+        return next(iter(self.directions.values()))
 
     @property
     def report_metric(self) -> str:
-        """The metric that design and confirm trials report: where it is of a split, the same of the test split."""
-        return self.metric.replace("validation_", "test_", 1)
+        """What design and confirm trials report of the first metric: where it is of a split, that of the test split."""
+        return self.metrics[0].replace("validation_", "test_", 1)
 
     @property
     def looked(self) -> Race:
@@ -114,15 +124,15 @@ class StudySpec(StudyKeys):
 
     @property
     def columns(self) -> tuple[str, str]:
-        """Columns of tables with the metric and with the `report_metric`."""
-        prefix = "" if self.metric in METRICS else MEASURE
-        return f"{prefix}{self.metric}", f"{prefix}{self.report_metric}"
+        """Columns of tables with the first metric and with the `report_metric`."""
+        column = next(iter(self.directions))
+        return column, column.replace("validation_", "test_", 1)
 
     @property
     def metric_is_of_every_epoch(self) -> bool:
-        """Whether the metric is measured after each epoch, not after the last one alone."""
-        measure = self.built_measures.get(self.metric.removeprefix("validation_"))
-        return self.metric in METRICS or (isinstance(measure, OfPredictions) and measure.every_epoch)
+        """Whether the first metric is measured after each epoch, not after the last one alone."""
+        measure = self.built_measures.get(self.metrics[0].removeprefix("validation_"))
+        return self.metrics[0] in METRICS or (isinstance(measure, OfPredictions) and measure.every_epoch)
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:

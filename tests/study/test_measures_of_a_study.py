@@ -125,3 +125,33 @@ def test_a_search_may_minimise_a_measure_and_prunes_by_one_of_every_epoch_alone(
         make_search(measures=["flops"], metric="flops", prune="median")
     assert make_search(measures=["ece"], metric="validation_ece", prune="median").metric_is_of_every_epoch
     assert make_result(1, 50.0, measures={"flops": 7.0}).value("measure.flops") == 7.0
+
+
+def test_a_search_may_have_several_metrics(make_search: MakeSpec) -> None:
+    spec = make_search(measures=["flops", "ece"], metric=["validation_ece", "flops", "validation_accuracy"])
+    assert spec.metrics == ("validation_ece", "flops", "validation_accuracy")
+    assert spec.columns == ("measure.validation_ece", "measure.test_ece")
+    assert spec.directions == {"measure.validation_ece": False, "measure.flops": False, "validation_accuracy": True}
+    assert not spec.maximise
+    assert read_study(dump_study(spec), "written.yaml").metrics == spec.metrics
+    assert make_search(metric=["validation_loss"]) == make_search(metric="validation_loss")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"sampler": "gp"}, "sampler: must be tpe or nsgaii with several metrics; got gp"),
+        ({"prune": "median"}, "prune: must be none with several metrics; got median"),
+        ({"metric": ["flops", "flops"]}, "metric: must be metrics that differ"),
+        ({"metric": ["flops", "test_accuracy"]}, "metric: must be one of .* got 'test_accuracy'"),
+        ({"metric": []}, "metric: must have 1 or more entries"),
+    ],
+)
+def test_what_several_metrics_do_not_go_with_is_refused(keys: dict[str, Any], said: str, make_search: MakeSpec) -> None:
+    with pytest.raises(StudyError, match=said):
+        make_search(**{"measures": ["flops"], "metric": ["validation_accuracy", "flops"], **keys})
+
+
+def test_a_design_has_one_metric(make_spec: MakeSpec) -> None:
+    with pytest.raises(StudyError, match="metric: must be one, but for 'search:'; others may stand under 'measures:'"):
+        make_spec(metric=["validation_accuracy", "validation_loss"])

@@ -23,6 +23,7 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
     "pairing": comparisons.pairing,
     "health": distillation.health,
     "confirmed": searches.confirmed,
+    "pareto": searches.pareto,
     "importance": searches.importance,
 }
 """Kind of table to its function, which returns no table where the kind does not apply; in the order of the page."""
@@ -30,7 +31,7 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
 ANSWERS = {"effects": ("contexts", "effects"), "leaderboard": ("leaderboard",)}
 """What answers the question of a study (see `main_name`) to the kinds of tables that say it."""
 
-WITHOUT_DIRECTION = {"health", "importance", "measures", "teachers"}
+WITHOUT_DIRECTION = {"health", "importance", "measures", "pareto", "teachers"}
 """Kinds whose figures are not of the metric."""
 
 

@@ -65,6 +65,33 @@ def confirmed(results: Results) -> list[Table]:
     return [Table("Confirmed arms: search score and fresh seeds", rows_of(results.confirmed, columns), remark)]
 
 
+def pareto(results: Results) -> list[Table]:
+    """Return the Pareto front of a search of several metrics, with means at fresh seeds; none for one metric."""
+    found, directions = results.pareto, results.facts.study.directions
+    if found.empty:
+        return []
+    measured = {name: quantity(name) for name in directions}
+    heads = [head for each in measured.values() for head in (f"{each.label}, search", "mean [95% interval]")]
+    rows = [["arm", "seeds", *heads, "on the front"]]
+    for _, arm in found.groupby("arm_id", sort=False):
+        of_metric, cells = arm.set_index("metric"), []
+        for name, each in measured.items():
+            own = of_metric.loc[name]
+            mean = number_text(own["mean"], each.decimals) + interval_text(own["low"], own["high"], each)
+            cells += [number_text(own["search_score"], each.decimals), mean]
+        own = arm.iloc[0]
+        rows.append([own["arm"], str(own["n"] or own["n_search"]), *cells, "yes" if own["is_on_front"] else "no"])
+    better = ", ".join(f"{'larger' if up else 'smaller'} {measured[name].name}" for name, up in directions.items())
+    judged = "confirmed arm, by the means" if (found["n"] > 0).any() else "arm of the search"
+    remark = (
+        "Arms of the search that no other matches in all metrics and beats in one, and those that were confirmed; "
+        f"{better} is better. Search: the scores that selected them, optimistic. Mean: at fresh seeds, with Student's "
+        "95% interval, of what the search optimised; effects on what is reported are in the tables of effects and of "
+        f"further measures. On the front: no other {judged}, does so; intervals are not looked at."
+    )
+    return [Table("Pareto front", rows, remark)]
+
+
 def importance(results: Results) -> list[Table]:
     """Return every factor's importance by both evaluators; none where no importance is known."""
     import pandas as pd
@@ -72,23 +99,27 @@ def importance(results: Results) -> list[Table]:
     found = results.importance
     if found["importance"].isna().all():
         return []
+    metrics = list(dict.fromkeys(found["metric"]))
     heads = [
         f"{name}{part}" for name, kind in EVALUATORS.values() for part in (f", {kind} [95% interval]", ", first in %")
     ]
-    rows = [["factor", *heads, NOTE]]
-    factors = list(dict.fromkeys(found["factor"]))
+    several = len(metrics) > 1
+    rows = [[*(["metric"] if several else []), "factor", *heads, NOTE]]
+    factors = list(dict.fromkeys(zip(found["metric"], found["factor"], strict=True)))
     # Interactions have a row of fANOVA alone.
-    every = pd.MultiIndex.from_product([factors, EVALUATORS])
-    found = found.set_index(["factor", "method"]).reindex(every).fillna({"reason": ""})
-    for factor in factors:
+    every = pd.MultiIndex.from_tuples([(*pair, method) for pair in factors for method in EVALUATORS])
+    found = found.set_index(["metric", "factor", "method"]).reindex(every).fillna({"reason": ""})
+    for metric, factor in factors:
         cells, notes = [], []
         for method, (name, _) in EVALUATORS.items():
-            judged = found.loc[(factor, method)]
+            judged = found.loc[(metric, factor, method)]
             low, high = (number_text(judged[end], 2) for end in ("low", "high"))
             share = number_text(judged["importance"], 2)
             cells += [share if share == ABSENT else f"{share} [{low}, {high}]", number_text(100 * judged["first"], 0)]
             notes += [f"{name}: {judged['reason']}"] if judged["reason"] else []
-        rows.append([factor, *cells, "; ".join(notes)])
+            is_below = judged["importance"] < judged["shadow"]
+            notes += [f"{name}: below the shadow, {number_text(judged['shadow'], 2)}"] if is_below else []
+        rows.append([*([quantity(metric).name] if several else []), factor, *cells, "; ".join(notes)])
     remark = (
         f"{importance_text(results.importance)} First: in what percentage of the samples a factor has the largest "
         "share."

@@ -1,0 +1,94 @@
+"""The trade-offs of a search of several metrics: its Pareto front, that at fresh seeds, and how it grew."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.arguments import check_trials
+from analysis.statistics.columns import columns, typed
+from analysis.statistics.intervals import CONFIDENCE, grouped_estimates
+from cktf.pareto import front, hypervolume
+from cktf.rows import Stage, Status, StudyRow
+
+COLUMNS = columns(
+    """
+    arm_id arm is_baseline is_on_front metric n_search search_score n mean low high confidence
+    """
+)
+
+
+def metric_means(trials: pd.DataFrame, study: StudyRow, stage: Stage) -> pd.DataFrame:
+    """Return each arm's means of the metrics, whose columns they are, by ``arm_id`` in the order of planning.
+
+    Only arms of the stage are there that are complete, with finite values, at each of their seeds.
+    """
+    check_trials(trials, study.metric, what="pareto")
+    own = trials[trials["stage"] == stage]
+    values = own[[*study.directions]].where(own["status"].eq(Status.COMPLETE), np.nan).astype(np.float64)
+    means = values.groupby(own["arm_id"], sort=False).agg(lambda of_arm: of_arm.mean(skipna=False))
+    return means[np.isfinite(means).all(axis=1)]
+
+
+def losses_of(means: pd.DataFrame, study: StudyRow) -> NDArray[np.float64]:
+    """Return the metrics (arms, metrics) so that smaller is better."""
+    return means.to_numpy(np.float64) * [-1.0 if larger else 1.0 for larger in study.directions.values()]
+
+
+def pareto(trials: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
+    """Return the arms of a search that no other dominates, and all arms that were confirmed, metric by metric.
+
+    An arm dominates another that is as good in all metrics and better in one. The front of the search was selected by
+    its scores, and is optimistic; means at fresh seeds are not.
+
+    Args:
+        trials: As `analysis.load` gives them.
+        study: What was searched.
+
+    Returns:
+        The baseline first, then by the first metric, best first: one row for each arm and ``metric`` with ``n_search``
+        (seeds) and ``search_score`` (mean; missing where the search did not try the arm), the estimate at ``n`` fresh
+        seeds (see `analysis.statistics.intervals`), and ``is_on_front``: whether no other confirmed arm dominates it
+        by these means, or without any, no other of the search. Empty for a search of one metric.
+    """
+    if not study.further_metrics:
+        return typed([], COLUMNS)
+    searched, fresh = (metric_means(trials, study, stage) for stage in (Stage.SEARCH, Stage.CONFIRM))
+    on_front = searched.index[front(losses_of(searched, study))]
+    judged = fresh if len(fresh) else searched
+    best = set(judged.index[front(losses_of(judged, study))])
+    named = trials.drop_duplicates("arm_id").set_index("arm_id")
+    frames = []
+    for metric in study.directions:
+        of_fresh = trials[(trials["stage"] == Stage.CONFIRM) & trials["arm_id"].isin(fresh.index)]
+        found = pd.DataFrame({"arm_id": list(dict.fromkeys([*on_front, *fresh.index]))})
+        found = found.merge(grouped_estimates(of_fresh, ["arm_id"], metric), on="arm_id", how="left")
+        counts = trials.loc[trials["stage"] == Stage.SEARCH, "arm_id"].value_counts()
+        found["n_search"] = found["arm_id"].map(counts).fillna(0)
+        frames.append(found.assign(metric=metric, search_score=found["arm_id"].map(searched[metric])))
+    found = pd.concat(frames, ignore_index=True).fillna({"n": 0})
+    found["arm"] = found["arm_id"].map(named["arm"])
+    found["is_baseline"] = found["arm_id"].map(named["is_baseline"])
+    found["is_on_front"] = found["arm_id"].isin(best)
+    first = found[found["metric"] == study.metric].set_index("arm_id")
+    score = first["mean"].fillna(first["search_score"]) * (-1 if study.maximise else 1)
+    order = found.assign(confidence=CONFIDENCE, _score=found["arm_id"].map(score))
+    order = order.sort_values(["is_baseline", "_score", "arm_id"], ascending=[False, True, True], kind="stable")
+    return typed(order.reset_index(drop=True), COLUMNS)
+
+
+def volumes(means: pd.DataFrame, study: StudyRow) -> NDArray[np.float64]:
+    """Return the hypervolume of the first arm, of the first two, and so on (arms,), of `metric_means` of the search.
+
+    It is the share of the box between the best and the worst value of each metric of all these arms.
+    """
+    losses = losses_of(means, study)
+    losses = (losses - losses.min(axis=0)) / np.where(np.ptp(losses, axis=0) > 0, np.ptp(losses, axis=0), 1.0)
+    best, found = losses[:0], []
+    for loss in losses:
+        if not (best <= loss).all(axis=1).any():  # else nothing is added
+            best = np.vstack([best, loss])
+            best = best[front(best)]
+            found.append(hypervolume(best, np.ones(losses.shape[1])))
+        else:
+            found.append(found[-1])
+    return np.array(found)

@@ -1,0 +1,64 @@
+"""Trade-offs of several metrics: the points that no other dominates, few of them far apart, and the volume they cover.
+
+Losses are (points, metrics), in any units, the smaller the better.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def front(losses: Floats) -> NDArray[np.bool_]:
+    """Return which points no other dominates, by being as good in all metrics and better in one; (points,).
+
+    Of equal points all are on the front, or none.
+    """
+    order = np.lexsort(losses.T[::-1])  # a point is dominated by an earlier one alone
+    found: list[int] = []
+    for point in order:
+        best = losses[found]
+        if not ((best <= losses[point]).all(axis=1) & (best < losses[point]).any(axis=1)).any():
+            found.append(point)
+    is_front = np.zeros(len(losses), bool)
+    is_front[found] = True
+    return is_front
+
+
+def spread(losses: Floats, most: int) -> list[int]:
+    """Return at most so many points of a front, spread along it: the numbers of those that are left, in order.
+
+    The point with the smallest crowding distance (Deb et al. 2002, section III.B) goes, again and again. The ends of
+    the front, whose distance is infinite, go last: of points as crowded the one that is worst in the first metric.
+    """
+    left = [*range(len(losses))]
+    while len(left) > most:
+        crowding = _crowding(losses[left])
+        left.pop(min(range(len(left)), key=lambda at: (crowding[at], -losses[left[at], 0], -at)))
+    return left
+
+
+def _crowding(losses: Floats) -> Floats:
+    """Return the sum over metrics of the distance between a point's two neighbours, as a part of the range."""
+    found = np.zeros(len(losses))
+    for values in losses.T:
+        order = np.argsort(values, kind="stable")
+        ends = np.concatenate([[-np.inf], values[order], [np.inf]])
+        found[order] += (ends[2:] - ends[:-2]) / (np.ptp(values) or 1.0)
+    return found
+
+
+def hypervolume(losses: Floats, reference: Floats) -> float:
+    """Return the volume of what the points dominate below a reference point (metrics,), in slices of the last metric.
+
+    Exact, and quick for fronts of two or three metrics.
+    """
+    inside = losses[(losses < reference).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    if inside.shape[1] == 1:
+        return float(reference[0] - inside.min())
+    inside = inside[np.argsort(inside[:, -1], kind="stable")]
+    depths = np.diff(inside[:, -1], append=reference[-1])
+    slices = enumerate(depths.tolist(), 1)
+    return sum(depth * hypervolume(inside[:count, :-1], reference[:-1]) for count, depth in slices if depth > 0)
