@@ -13,8 +13,8 @@ Intervals are percentiles of the bootstrap over arms, of the samples that tell a
 which those of a sampler that learns are not, and a share is never negative: that of a factor without influence has an
 interval above zero. What such a factor gets is seen at shadows, as Boruta has them (Kursa, Rudnicki 2010): copies of
 all factors, whose levels are shuffled among the arms, join the factors; ``shadow`` is the 95% point of the largest
-share of any of them. A factor below it is not told from one without influence. Those of PED-ANOVA are shares of what
-the factors themselves have, so that both are of the same whole.
+share of any of them. A factor below it is not told from one without influence. A share of PED-ANOVA is what the shadow
+would have if it alone joined the factors.
 """
 
 import math
@@ -80,7 +80,7 @@ Arms = NDArray[np.int64]
 
 Evaluate = Callable[[Arms, int, Arms | None], NDArray[np.float64]]
 """(arms, number of trees, where there are any, None) -> shares (factors,), NaN if this sample tells nothing; with, in
-place of None, the arms whose levels the shadows take, also the shares of the shadows (2 * factors,)."""
+place of None, the arms whose levels the shadows take, the shares of the shadows (factors,)."""
 
 
 MEANINGS = {
@@ -267,7 +267,7 @@ def _shadow(evaluate: Evaluate, num_arms: int, seed: int) -> float:
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
         warnings.simplefilter("ignore")
         found = np.array([*threads.map(lambda arms: evaluate(every, NUM_TREES_OF_A_RESAMPLE, arms), shuffled)])
-    return float(np.quantile(found[:, found.shape[1] // 2 :].max(axis=1), CONFIDENCE))
+    return float(np.quantile(found.max(axis=1), CONFIDENCE))
 
 
 def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Evaluate:
@@ -297,8 +297,7 @@ def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Eva
         return Tried(arm.params | params, arm.domains | of_shadow, arm.loss)
 
     def evaluate(arms: Arms, _: int, shuffled: Arms | None) -> NDArray[np.float64]:
-        names = factors if shuffled is None else factors + shadows
-        nothing = np.full(len(names), np.nan)
+        nothing = np.full(len(factors), np.nan)
         if not _has_best(losses[arms]):
             return nothing  # Optuna would say that all factors matter alike
         chosen = [tried[arm] for arm in arms]
@@ -306,9 +305,11 @@ def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Eva
             chosen = [with_shadow(arm, tried[other]) for arm, other in zip(chosen, shuffled, strict=True)]
         by_factor = ped_anova(chosen, BEST)
         # A conditional factor that none of these arms has cannot have set any apart.
-        shares = np.array([by_factor.get(name, 0.0) for name in names])
-        own = shares[: len(factors)]
-        return (shares if shuffled is None else shares / own.sum()) if own.any() else nothing
+        shares = np.array([by_factor.get(name, 0.0) for name in factors])
+        if shuffled is None:
+            return shares if shares.any() else nothing
+        of_shadows = np.array([by_factor.get(name, 0.0) for name in shadows])
+        return of_shadows / np.maximum(shares.sum() + of_shadows, np.finfo(float).tiny)
 
     return evaluate
 
@@ -338,7 +339,7 @@ def _fanova(
         if shuffled is None:
             return fanova(levels[arms], scores[arms], domains, num_trees=num_trees, seed=seed)
         joined = np.hstack([levels[arms], levels[shuffled]])
-        return fanova(joined, scores[arms], domains * 2, num_trees=num_trees, seed=seed)
+        return fanova(joined, scores[arms], domains * 2, num_trees=num_trees, seed=seed)[len(factors) :]
 
     return evaluate
 

@@ -293,6 +293,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         ("cifar100_modern", "compare", 71),
         ("cifar100_table1", "compare", 118),
         ("digits_ablation", "one_at_a_time", 6),
+        ("digits_compression", "search", 1),
         ("digits_contrast", "one_at_a_time", 12),
         ("digits_fractional", "fractional", 16),
         ("digits_methods", "compare", 5),
@@ -315,8 +316,8 @@ def test_the_shipped_studies_are_right(name: str, design: str, arms: int) -> Non
 
 def test_every_shipped_study_is_tested() -> None:
     assert {file.stem for file in SEARCH_SPACES.glob("*.yaml")} == {
-        "cifar100_cktf_ablation", "cifar100_modern", "cifar100_table1", "digits_ablation", "digits_contrast",
-        "digits_fractional", "digits_methods", "digits_recipe",
+        "cifar100_cktf_ablation", "cifar100_modern", "cifar100_table1", "digits_ablation", "digits_compression",
+        "digits_contrast", "digits_fractional", "digits_methods", "digits_recipe",
         "digits_search", "digits_transfer", "fashion_mnist_ablation", "fashion_mnist_methods", "table2_cktf_on_top",
         "tiny_imagenet_table1", "tiny_imagenet_to_stl10",
     }  # fmt: skip

@@ -1,0 +1,140 @@
+"""The Pareto front of a search of accuracy and size: in tables, figures and importances."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import load
+from analysis.figures import hypervolume, importance, pareto
+from analysis.report.tables import side_tables
+from analysis.results import Results
+from analysis.searches.pareto import metric_means, volumes
+from cktf.pareto import hypervolume as volume_of
+from cktf.rows import Stage
+from tests.analysis.ledgers import LedgerWriter, study_row
+
+FLOPS = "measure.flops"
+
+
+def write_compression(run: Path, *, confirm: bool = True, more: dict[str, bool] | None = None) -> None:
+    """Write a search of width, which decides size and accuracy, and temperature, which does nothing."""
+    ledger = LedgerWriter(run)
+    ledger.add(
+        study_row(
+            design="search",
+            factors=["student.width", "temperature"],
+            further_metrics={FLOPS: False} | (more or {}),
+            measures={"flops": False},
+        )
+    )
+    draws = np.random.default_rng(0)
+    arms = {}
+    for number in range(40):
+        width = float(draws.uniform(0.25, 2))
+        arms[f"arm{number}"] = accuracy, flops = 80 + 8 * np.log(width) + draws.normal(), 1000 * width**2
+        levels = {"student.width": width, "temperature": float(draws.uniform(1, 8))}
+        trial_id = ledger.plan(f"arm{number}", 0, levels, Stage.SEARCH)
+        ledger.train(trial_id, accuracy, tests=False, measures={"flops": flops} if number != 3 else {})
+    ends = [pick(arms, key=lambda arm: arms[arm][1]) for pick in (min, max)]
+    for seed in range(100, 104) if confirm else ():
+        for arm in ("baseline", *ends):
+            accuracy, flops = arms.get(arm, (60.0, 5000.0))
+            trial_id = ledger.plan(arm, seed, stage=Stage.CONFIRM)
+            ledger.train(trial_id, accuracy - 1 + 0.1 * draws.normal(), measures={"flops": flops})
+    ledger.close_segment()
+
+
+@pytest.fixture(scope="module")
+def compression(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    run = tmp_path_factory.mktemp("compression")
+    write_compression(run)
+    return load(run)
+
+
+def test_the_front_is_that_of_all_pairs_with_means_at_fresh_seeds(compression: Results) -> None:
+    searched = compression.trials[(compression.trials["stage"] == "search") & compression.trials[FLOPS].notna()]
+    points = dict(zip(searched["arm_id"], searched[["validation_accuracy", FLOPS]].to_numpy(), strict=True))
+    front = {
+        arm
+        for arm, (accuracy, flops) in points.items()
+        if not any(a >= accuracy and f <= flops and (a, f) != (accuracy, flops) for a, f in points.values())
+    }
+    table = compression.pareto
+    assert set(table["arm_id"]) == front | {"arm-baseline", "arm-arm9"}  # the largest is confirmed, and not on it
+    assert table["metric"].tolist() == ["validation_accuracy", FLOPS] * (len(front) + 2)
+    assert table["is_baseline"].tolist() == [True, True] + [False] * 2 * (len(front) + 1)
+    fresh = compression.trials[compression.trials["stage"] == "confirm"].groupby("arm_id")
+    confirmed = table[table["n"] > 0].set_index(["arm_id", "metric"])
+    for arm_id, own in fresh:
+        half = 3.182446 * own["validation_accuracy"].std() / 2  # t at 3 degrees of freedom, 4 seeds
+        found = confirmed.loc[(arm_id, "validation_accuracy")]
+        assert found["n"] == 4
+        assert found[["low", "high"]].tolist() == pytest.approx(
+            [own["validation_accuracy"].mean() - half, own["validation_accuracy"].mean() + half]
+        )
+        assert confirmed.at[(arm_id, FLOPS), "mean"] == own[FLOPS].iloc[0]
+    # The baseline is worse in both; of the two ends neither dominates.
+    assert table[table["is_on_front"]]["arm_id"].nunique() == 2
+    assert not table["is_on_front"].iloc[0]
+
+
+def test_the_table_the_figures_and_the_measures_speak_of_both_metrics(compression: Results) -> None:
+    front, by_factor = (side_tables(compression)[kind] for kind in ("pareto", "importance"))
+    assert front.rows[0][2:] == [
+        "validation accuracy (%), search", "fresh seeds [95% interval]",
+        "FLOPs of an image, search", "fresh seeds [95% interval]",
+        "on the front",
+    ]  # fmt: skip
+    assert front.rows[1][0] == "baseline"
+    assert [row[-1] for row in front.rows[1:4]] == ["no", "–", "–"]
+    assert "larger validation accuracy, smaller FLOPs of an image" in front.remark
+    assert by_factor.rows[0][:2] == ["metric", "factor"]
+    assert {row[0] for row in by_factor.rows[1:]} == {"validation accuracy", "FLOPs of an image"}
+    assert set(compression.measures["metric"]) == {FLOPS}
+    drawn = pareto.record(compression)
+    assert drawn is not None
+    assert [row["side"] for row in drawn.rows].count(pareto.FRESH) == 3
+    assert "n = 39 complete arms" in drawn.caption
+    for figure in (pareto, hypervolume, importance):
+        record = figure.record(compression)
+        assert figure.chart(record).to_dict()
+
+
+def test_a_factor_without_influence_is_below_its_shadow_for_each_metric(compression: Results) -> None:
+    found = compression.importance.set_index(["metric", "method", "factor"]).sort_index()
+    for metric in ("validation_accuracy", FLOPS):
+        for method in ("ped-anova", "fanova"):
+            of_method = found.loc[metric, method]
+            assert of_method.at["student.width", "importance"] > of_method.at["student.width", "shadow"]
+            assert of_method.at["temperature", "importance"] < of_method.at["temperature", "shadow"]
+            assert 0 < of_method["shadow"].max() < 1
+    assert np.isnan(found.at[(FLOPS, "fanova", "interactions"), "shadow"])
+
+
+def test_the_hypervolume_grows_to_that_of_all_arms(compression: Results) -> None:
+    study = compression.facts.study
+    means = metric_means(compression.trials, study, Stage.SEARCH)
+    grown = volumes(means, study)
+    losses = means.to_numpy() * [-1, 1]
+    scaled = (losses - losses.min(axis=0)) / np.ptp(losses, axis=0)
+    expected = [volume_of(scaled[:count], np.ones(2)) for count in range(1, len(scaled) + 1)]
+    np.testing.assert_allclose(grown, expected)
+    assert (np.diff(grown) >= 0).all()
+
+
+def test_three_metrics_have_two_panels_and_an_unconfirmed_front(tmp_path: Path) -> None:
+    write_compression(tmp_path, confirm=False, more={"validation_loss": False})
+    results = load(tmp_path)
+    drawn = pareto.record(results)
+    assert drawn is not None
+    assert list(dict.fromkeys(row["cost"] for row in drawn.rows)) == ["FLOPs of an image", "validation loss"]
+    assert len(pareto.chart(drawn).to_dict()["spec"]["layer"]) == 2
+    assert results.pareto["is_on_front"].all()
+    assert (results.pareto["n"] == 0).all()
+
+
+def test_a_search_of_one_metric_has_no_front(search: Path) -> None:
+    results = load(search)
+    assert results.pareto.empty
+    assert hypervolume.record(results) is None
