@@ -69,8 +69,8 @@ ANALYSIS = (
 ANALYSIS_MAY_IMPORT = {
     f"cktf.{name}"
     for name in (
-        *("credentials", "errors", "foreign_options", "ledger_lines", "looks", "names", "row_values", "rows"),
-        *("storage", "verdicts"),
+        *("credentials", "errors", "foreign_options", "ledger_lines", "looks", "names", "pareto", "row_values"),
+        *("rows", "storage", "verdicts"),
     )
 }
 ONLY_IN = {

@@ -32,7 +32,7 @@ def test_the_ends_of_a_front_stay_and_the_most_crowded_point_goes_first() -> Non
     losses = np.array([[0.0, 10.0], [1.0, 5.0], [3.0, 3.0], [6.0, 1.0], [10.0, 0.0]])
     assert spread(losses, 5) == [0, 1, 2, 3, 4]
     assert spread(losses, 4) == [0, 1, 3, 4]
-    assert spread(losses, 3) == [0, 3, 4]  # now 0.6 + 0.9, 0.9 + 0.5
+    assert spread(losses, 3) == [0, 1, 4]  # now 0.6 + 0.9, 0.9 + 0.5
     assert spread(losses, 1) == [0]  # the best in the first metric
 
 

@@ -1,6 +1,7 @@
 """A study of Optuna, for its dashboard and its tools: each trial that has ended is one of its trials."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ def export(results: Results, place: str) -> int:
         study = optuna.create_study(
             storage=place if "://" in place else f"sqlite:///{place}",
             study_name=asked.study,
-            direction="maximize" if asked.maximise else "minimize",
+            directions=["maximize" if larger else "minimize" for larger in asked.directions.values()],
             load_if_exists=True,
         )
     finally:
@@ -48,18 +49,18 @@ def export(results: Results, place: str) -> int:
     domains = _domains(results)
     for trial in new:
         try:
-            study.add_trial(_frozen(trial, domains, asked.metric))
+            study.add_trial(_frozen(trial, domains, asked.directions))
         except ValueError as error:
             raise InputError(f"{place}: has this study with other levels; name another place: {error}") from error
     return len(new)
 
 
-def _frozen(trial: Tracked, domains: dict[str, Any], metric: str) -> "optuna.trial.FrozenTrial":
+def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> "optuna.trial.FrozenTrial":
     from optuna.trial import TrialState, create_trial
 
-    curve = {step: value for step, value, _ in trial.curves.get(metric, ())}
+    first, *further = ({step: value for step, value, _ in trial.curves.get(metric, ())} for metric in metrics)
     states = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
-    state = states[Status(trial.status)] if curve else TrialState.FAIL
+    state = states[Status(trial.status)] if all([first, *further]) else TrialState.FAIL
     levels = {name: _plain(value) for name, value in trial.settings.items() if name in domains}
     params = {
         name: value
@@ -69,10 +70,10 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metric: str) -> "optuna.tri
     last = {name: points[-1][1] for name, points in trial.curves.items()}
     made = create_trial(
         state=state,
-        value=curve[max(curve)] if state == TrialState.COMPLETE else None,
+        values=[curve[max(curve)] for curve in (first, *further)] if state == TrialState.COMPLETE else None,
         params=params,
         distributions={name: domains[name] for name in params},
-        intermediate_values=curve,
+        intermediate_values=first,
         user_attrs={TRIAL: trial.trial_id, **_named(trial), **trial.about, **last},
     )
     made.datetime_start = datetime.fromtimestamp(trial.began)  # Optuna's are in local time

@@ -76,9 +76,9 @@ def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
         assert (state.num_planned(Stage.DESIGN), state.num_planned(Stage.CONFIRM)) == (len(trials), 0)
         scores = {}
         for arm in dict.fromkeys(trial.planned.arm for trial in trials):
-            of_arm = [trial.score for trial in trials if trial.planned.arm == arm]
-            if None not in of_arm:
-                scores[arm] = sum(of_arm) / len(of_arm)
+            of_arm = [trial.scores for trial in trials if trial.planned.arm == arm]
+            if all(of_arm):
+                scores[arm] = sum(value for (value,) in of_arm) / len(of_arm)
         assert {arm.arm: arm.score for arm in state.ranking(Stage.DESIGN, maximise=True)} == scores
         seen |= {*state.counts()} | {bool(scores)}
     assert seen == {*Status, True, False}

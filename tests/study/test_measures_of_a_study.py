@@ -128,7 +128,8 @@ def test_a_search_may_minimise_a_measure_and_prunes_by_one_of_every_epoch_alone(
 
 
 def test_a_search_may_have_several_metrics(make_search: MakeSpec) -> None:
-    spec = make_search(measures=["flops", "ece"], metric=["validation_ece", "flops", "validation_accuracy"])
+    names = ["validation_ece", "flops", "validation_accuracy"]
+    spec = make_search(measures=["flops", "ece"], metric=names, sampler="tpe")
     assert spec.metrics == ("validation_ece", "flops", "validation_accuracy")
     assert spec.columns == ("measure.validation_ece", "measure.test_ece")
     assert spec.directions == {"measure.validation_ece": False, "measure.flops": False, "validation_accuracy": True}
@@ -144,12 +145,12 @@ def test_a_search_may_have_several_metrics(make_search: MakeSpec) -> None:
         ({"prune": "median"}, "prune: must be none with several metrics; got median"),
         ({"metric": ["flops", "flops"]}, "metric: must be metrics that differ"),
         ({"metric": ["flops", "test_accuracy"]}, "metric: must be one of .* got 'test_accuracy'"),
-        ({"metric": []}, "metric: must have 1 or more entries"),
+        ({"metric": []}, "metric: .* must have 1 or more entries"),
     ],
 )
 def test_what_several_metrics_do_not_go_with_is_refused(keys: dict[str, Any], said: str, make_search: MakeSpec) -> None:
     with pytest.raises(StudyError, match=said):
-        make_search(**{"measures": ["flops"], "metric": ["validation_accuracy", "flops"], **keys})
+        make_search(**{"measures": ["flops"], "metric": ["validation_accuracy", "flops"], "sampler": "tpe"} | keys)
 
 
 def test_a_design_has_one_metric(make_spec: MakeSpec) -> None:

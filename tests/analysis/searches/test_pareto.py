@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from analysis import load
+from analysis.exports.optuna import export
 from analysis.figures import hypervolume, importance, pareto
 from analysis.report.tables import side_tables
 from analysis.results import Results
@@ -121,6 +123,14 @@ def test_the_hypervolume_grows_to_that_of_all_arms(compression: Results) -> None
     expected = [volume_of(scaled[:count], np.ones(2)) for count in range(1, len(scaled) + 1)]
     np.testing.assert_allclose(grown, expected)
     assert (np.diff(grown) >= 0).all()
+
+
+def test_the_front_is_optunas_of_the_exported_trials(compression: Results, tmp_path: Path) -> None:
+    export(compression, str(tmp_path / "optuna.db"))
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'optuna.db'}")
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    found = compression.pareto.dropna(subset="search_score")
+    assert {trial.user_attrs["arm"] for trial in study.best_trials} == {*found["arm"]} - {"arm9"}
 
 
 def test_three_metrics_have_two_panels_and_an_unconfirmed_front(tmp_path: Path) -> None:
