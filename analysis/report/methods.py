@@ -87,7 +87,10 @@ def methods_text(results: Results) -> str:
                 "failed": ended.get(Status.FAILED, 0),
                 "unfinished": ended.get(Status.PLANNED, 0) + ended.get(Status.RUNNING, 0),
             },
-            "score": quantity(study.metric).name,
+            "aims": " and ".join(
+                f"{'maximise' if larger else 'minimise'} {quantity(name).name}"
+                for name, larger in study.directions.items()
+            ),
             "confirmed": "" if confirmed.empty else _arms_and_seeds(confirmed),
             "recipe": recipe_text(trials),
             "teachers": teachers_text(results.teachers, is_smoke=study.is_smoke),

