@@ -21,6 +21,8 @@ class Options:
     arm: str | None = _said("csv", "COLUMN", "the arms' names; default arm")
     seed: str | None = _said("csv", "COLUMN", "the seeds, whole numbers; default seed")
     context: str | None = _said("csv", "COLUMN", "the contexts, where there are several")
+    cluster: str | None = _said("csv", "COLUMN", "folds, data seeds or the like, each of which counts once")
+    unpaired: bool = _said("csv", None, "seeds of one number have nothing in common: Welch's test", default=False)
     baseline: str | None = _said("csv", "ARM", "what is compared with; default baseline")
     delta: float | None = _said("csv", None, "the smallest effect that matters, in the metric's unit")
     contrast: list[str] | None = _said(  # noqa: RUF009, for nothing changes it

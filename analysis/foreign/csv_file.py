@@ -15,6 +15,7 @@ from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
 from analysis.results import Results
 from analysis.statistics import cells
 from analysis.statistics.any_table import as_trials, scales_in_words
+from analysis.statistics.clusters import in_clusters
 from analysis.wording import larger_is_better
 from cktf.errors import InputError, shown
 from cktf.names import BASELINE, tidy_name
@@ -23,9 +24,12 @@ from cktf.rows import Alternative, Family, Stage, Status
 CANNOT_BE_VOUCHED_FOR = [
     "Arms are compared at seeds of the same number; what a seed fixes, and whether it fixes the same in every arm, was "
     "not seen.",
-    "Nor was who chose the epoch at which a trial was scored, and on which data; nor whether all trials that were run "
-    "are in the file.",
+    "It was not seen who chose the epoch at which a trial was scored, and on which data; nor whether all trials that "
+    "were run are in the file.",
 ]
+
+Ends = list[tuple[Status, str]]
+"""How trials ended, and their words for it."""
 
 SAY_STATUS = {"status", "state", "outcome"}
 """Last words of a column's name that is read for how trials ended, unless another is named."""
@@ -45,6 +49,8 @@ def read_csv(
     family: str = Family.STUDY,
     alternative: str = Alternative.TWO_SIDED,
     margin: float = 0.0,
+    unpaired: bool = False,
+    cluster: str | None = None,
     status: str | None = None,
     separator: str | None = None,
     decimal: str | None = None,
@@ -70,6 +76,9 @@ def read_csv(
         family: Over which p is adjusted.
         alternative: Which effects are looked for.
         margin: Of a one-sided alternative.
+        unpaired: Whether seeds of one number have nothing in common, as `analysis.statistics.effects.effects` has it.
+        cluster: Column of folds, data seeds and the like, in each of which an arm has its own row at a seed; the trials
+            are the means over these, one for each cluster, whose number is their seed.
         status: Column that says how a trial ended; None: those whose names end in one of `SAY_STATUS`, if there are
             any.
         separator: What parts the cells of a line, a sign or ``tab``; None: it is found out.
@@ -86,6 +95,7 @@ def read_csv(
         raise InputError(f"--decimal {shown(decimal)}: is a point or a comma")
     maximise = larger_is_better(metric, maximise)
     said = {"arm": arm, "seed": seed, "context": context, "metric": metric, "status": status}
+    said["cluster"] = cluster
     named = {option: tidy_name(column) for option, column in said.items() if column is not None}
     head, rows = table_rows(what, columns=list(named.values()), separator=separator, encoding=encoding)
     if not rows:
@@ -106,16 +116,25 @@ def read_csv(
     check_question(pairs, family, alternative, margin, delta)
     needs_baseline = not pairs or [BASELINE] in pairs
     wanted = baseline or (BASELINE if needs_baseline else None)
-    plain = as_trials(frame, metric="metric", baseline=wanted, what=what, called=called)
+    plain = as_trials(
+        frame, metric="metric", baseline=wanted, what=what, called=called, cluster="cluster" if cluster else None
+    )
     ends, caveats = _ends(what, table, named)
     plain["status"] = [
         status if end == Status.COMPLETE else end for (end, _), status in zip(ends, plain["status"], strict=True)
     ]
+    if cluster:
+        plain, ends = _in_clusters(plain, ends)
     trials = [_trial(row, end, named["metric"]) for row, end in zip(plain.to_dict("records"), ends, strict=True)]
     caveats += [ADDRESSES_CUT] * has_addresses
     caveats += scales_in_words(plain, "metric", named["metric"])
     read = ", ".join(f"{option}: column {column}" for option, column in named.items())
-    foreign = Foreign(origin=f"the CSV file {what} ({read})", cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *caveats])
+    foreign = Foreign(
+        origin=f"the CSV file {what} ({read})",
+        cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR[unpaired:], *caveats],
+        unpaired=unpaired,
+        cluster=cluster or "",
+    )
     return foreign_results(
         trials,
         name=what.rpartition("/")[2].removesuffix(".csv"),
@@ -167,7 +186,7 @@ def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> No
         )
 
 
-def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[list[tuple[Status, str]], list[str]]:
+def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[Ends, list[str]]:
     """Return each row's status and its words for it, and caveats on status columns that were not understood."""
     said = named.get("status")
     ends = [(Status.COMPLETE, "")] * len(table)
@@ -191,6 +210,18 @@ def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[list[t
         f"Column {column} may say how trials ended, but its words, like {cell!r}, are not known, and were not read."
         for column, cell in unknown.items()
     ]
+
+
+def _in_clusters(plain: pd.DataFrame, ends: Ends) -> tuple[pd.DataFrame, Ends]:
+    """Return a trial for each arm and cluster, and how it ended: as the first that failed of those in it."""
+    found = in_clusters(plain, "cluster")
+    worst = plain.assign(end=pd.Series(ends, index=plain.index)).sort_values(
+        "status", key=lambda status: status.eq(Status.COMPLETE), kind="stable"
+    )
+    first = worst.drop_duplicates(["arm_id", "cluster"]).set_index(["arm_id", "cluster"])["end"]
+    ended = [first[key] for key in zip(found["arm_id"], found["seed"], strict=True)]
+    is_number = pd.api.types.is_integer_dtype(found["seed"])
+    return found if is_number else found.assign(seed=pd.factorize(found["seed"])[0]), ended
 
 
 def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) -> ForeignTrial:
