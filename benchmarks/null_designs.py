@@ -42,7 +42,7 @@ def unpaired_rates(
 
     def scores(arms: int, n: int) -> Floats:
         if shape:
-            return (draws.gamma(shape, size=(studies, arms, n)) - shape) / np.sqrt(shape)
+            return np.asarray((draws.gamma(shape, size=(studies, arms, n)) - shape) / np.sqrt(shape))
         return draws.standard_normal((studies, arms, n))
 
     return _rates(welch_effects(scale * scores(ARMS, n_arm), scores(1, n_baseline)))
