@@ -8,7 +8,7 @@ CASES ?= 1000
 SEED ?= 0
 KIND ?=
 
-.PHONY: quickstart test test-quick test-gpu faults coverage fuzz check bench lock clean
+.PHONY: docs quickstart test test-quick test-gpu faults coverage fuzz check bench lock clean
 .DEFAULT_GOAL := quickstart
 
 # The stamp is a copy of the lock that the environment was made from: an environment with the right lock is used as it is.
@@ -24,26 +24,27 @@ quickstart: $(VENV)/requirements.lock
 	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN) || [ $$? -eq 1 ] # 1: some trials failed; the report says which
 	$(BIN)/cktf report $(RUN)
 
-# Two tests at a time, but for those that start Ray, which takes all cores.
+# Two files of tests at a time, the slow ones first, but for tests that start Ray, which takes all cores.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray"
+	$(PYTEST) $(TWO) -m "not ray"
 	$(PYTEST) -m "ray and not faults"
 
-# Studies of which processes are killed or stopped: some minutes.
+# Studies of which processes and machines are killed or stopped: some minutes.
 faults: $(VENV)/requirements.lock
 	$(PYTEST) -m faults tests/faults
 
 test-quick: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray and not slow"
+	$(PYTEST) $(TWO) -m "not ray and not slow"
 
 # What only a GPU runs: on any machine that has one.
 test-gpu: $(VENV)/requirements.lock
 	$(PYTEST) -m gpu
 
 coverage: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray" --cov --cov-report=
+	$(PYTEST) $(TWO) -m "not ray" --cov --cov-report=
 	$(PYTEST) -m "ray and not faults" --cov --cov-append --cov-report=term:skip-covered
 
 # Thousands of generated inputs of every kind: make fuzz CASES=7000 SEED=1 KIND="--kind studies"
@@ -53,13 +54,18 @@ fuzz: $(VENV)/requirements.lock
 check: $(VENV)/requirements.lock
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
+# The documentation as a site, build/site/index.html; a link that leads nowhere is an error.
+docs: $(VENV)/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 bench: $(VENV)/requirements.lock
 	for claim in benchmarks/*.py; do $(BIN)/python $$claim || exit 1; done
 
 # Writes requirements.lock anew from the ranges in pyproject.toml.
 lock: $(VENV)/requirements.lock
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/python -m uv pip compile --quiet --python-version 3.11 --extra dev --extra timm --no-annotate --no-header --output-file requirements.lock pyproject.toml
+	$(BIN)/python -m uv pip compile --quiet --python-version 3.11 --extra train --extra dev --extra timm --extra trackers --extra onnx --no-annotate --no-header --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build *.egg-info runs

@@ -26,8 +26,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.figures.drawing import Drawing as Drawing
     from analysis.foreign.csv_file import read_csv as read_csv
+    from analysis.foreign.mlflow_runs import read_mlflow as read_mlflow
     from analysis.foreign.optuna_study import read_optuna as read_optuna
     from analysis.foreign.ray_tune import read_ray_tune as read_ray_tune
+    from analysis.foreign.tensorboard_events import read_tensorboard as read_tensorboard
+    from analysis.foreign.wandb_file import read_wandb as read_wandb
     from analysis.ledger.collect import collect as collect
     from analysis.loading import load as load
     from analysis.report.drawing import write_figure as write_figure
@@ -42,13 +45,16 @@ if TYPE_CHECKING:
     from analysis.statistics.effects import effects as effects
     from analysis.statistics.interactions import interactions as interactions
     from analysis.statistics.ranks import ranks as ranks
+    from analysis.statistics.shapley import shapley as shapley
 
 _MODULES = {
     **{"Drawing": "figures.drawing", "Results": "results", "collect": "ledger.collect", "load": "loading"},
     **{"write_figure": "report.drawing"},
     **dict.fromkeys(("ReportPaths", "write_report", "write_results"), "report.write"),
     **{"read_csv": "foreign.csv_file", "read_optuna": "foreign.optuna_study", "read_ray_tune": "foreign.ray_tune"},
-    **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks")},
+    **{"read_mlflow": "foreign.mlflow_runs", "read_wandb": "foreign.wandb_file"},
+    **{"read_tensorboard": "foreign.tensorboard_events"},
+    **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks", "shapley")},
     **{name: f"searches.{name}" for name in ("confirmed", "importance")},
 }
 """Name to its module."""

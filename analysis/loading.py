@@ -1,19 +1,23 @@
-"""Run directory, or Parquet tables alone -> `Results`."""
+"""Run directory, Parquet tables alone, or results of others -> `Results`."""
 
 import math
 import os
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet
 from pyarrow import fs
 
 from analysis.facts import Facts
+from analysis.foreign import kind_of
+from analysis.foreign import read as read_foreign
 from analysis.ledger.collect import ledger_tables
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY, data_frame
 from analysis.ledger.pieces import ledger_files
 from analysis.results import Results
 from analysis.several_runs import united
 from cktf.errors import InputError, naming, shown
+from cktf.foreign_options import NOTHING_SAID, Options
 from cktf.rows import SCHEMA_VERSION
 from cktf.storage import absolute, has_file, open_folder, without_slash
 
@@ -53,6 +57,29 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
         with naming(run):
             results[run] = _load_one(run)
     return united(results) if len(results) > 1 else next(iter(results.values()))
+
+
+def results_of(
+    places: Sequence[str], kind: str | None = None, options: Options = NOTHING_SAID, against: str | None = None
+) -> Results:
+    """Return the results that a command line names.
+
+    Args:
+        places: Run directories; or one place of foreign results.
+        kind: Of foreign results; None: what the place's name says, or they are runs.
+        options: What is said of foreign results.
+        against: An afterthought: the arm that every other is compared with.
+
+    Raises:
+        InputError: If something is missing or does not fit, or the results cannot be read.
+    """
+    kind = kind or kind_of(places[0])
+    if kind is None and options.given:
+        raise InputError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
+    if kind is not None and len(places) > 1:
+        raise InputError(f"--from {kind} reads one place; got {', '.join(places)}")
+    results = load(*places) if kind is None else read_foreign(kind, places[0], options)
+    return results if against is None else results.afterthought(against)
 
 
 def _above_tables(place: str) -> str:

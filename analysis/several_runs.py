@@ -201,7 +201,7 @@ def _one_study(runs: dict[str, Results]) -> Results:
 
 def _asked(studies: list[StudyRow]) -> StudyRow:
     """Return what several studies ask: what the last one asks, with the names, factors and references of all."""
-    values: dict[str, dict[str, float]] = {}
+    values: dict[str, dict[str, float | list[float]]] = {}
     teachers: dict[str, float] = {}
     for study in studies:
         teachers |= study.reference_teachers

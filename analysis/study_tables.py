@@ -18,7 +18,9 @@ from analysis.statistics.measures import measure_effects
 from analysis.statistics.over_contexts import noise_of_contexts, over_contexts
 from analysis.statistics.over_teachers import over_teachers
 from analysis.statistics.per_image import correct
+from analysis.statistics.published import mean_of
 from analysis.statistics.ranks import ranks
+from analysis.statistics.shapley import shapley
 from cktf.looks import Spending
 from cktf.names import BASELINE
 
@@ -50,7 +52,7 @@ class StudyTables:
         study = self.facts.study
         planned = set(zip(self.trials["context"], self.trials["arm"], strict=True))
         reference = {
-            context: {arm: value for arm, value in of_arms.items() if (context, arm) in planned}
+            context: {arm: mean_of(value) for arm, value in of_arms.items() if (context, arm) in planned}
             for context, of_arms in study.reference_values.items()
         }
         return arms(self.trials, metric=study.report_metric, reference=reference)
@@ -154,6 +156,12 @@ class StudyTables:
         study = self.facts.study
         factors = study.factors if study.design in ("grid", "fractional") else []
         return interactions(self.trials, factors=factors, metric=study.report_metric)
+
+    @cached_property
+    def shapley(self) -> pd.DataFrame:
+        """What each component of a grid of two levels adds; see `analysis.statistics.shapley.shapley`."""
+        study = self.facts.study
+        return shapley(self.trials, factors=study.factors if study.design == "grid" else [], metric=study.report_metric)
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from gather import TEMPERATURE, RowsOfNegatives, gathered_loss, gathered_partition
+from gather import TEMPERATURE, RowsOfNegatives, gathered_losses, gathered_partition
 from step import BFLOAT16, CPU, Sizes, training_step
 from torch import Tensor, nn
 from torch.nn import functional
@@ -97,9 +97,14 @@ class OneSide:
 
     def bank(self, precision: BankPrecision = "float32") -> MemoryBank:
         """Return a bank of the rows."""
-        bank = MemoryBank(self.sizes.num_samples, self.sizes.dim, momentum=0.5, precision=precision)
+        bank = MemoryBank(self.sizes.num_samples, self.sizes.dim, precision)
         bank.embeddings.copy_(self.rows)
         return bank.to(self.device)
+
+    def scored(self, bank: MemoryBank, negatives: Negatives) -> tuple[Tensor, Tensor, list[Tensor], Negatives]:
+        """Return what the losses of one side are given, of a bank's rows."""
+        rows, own = bank.candidates(self.anchors, self.batch, negatives), bank.embeddings[self.batch.index].float()
+        return self.anchors.unsqueeze(0), own.unsqueeze(0), [rows], negatives
 
     def source(self, source: SourceKind) -> nn.Module:
         """Return what chooses a batch's negatives."""
@@ -116,23 +121,22 @@ def one_side(side: OneSide) -> float:
     negatives = sampled(batch)
     drawn = negatives.weights.nonzero()[:, 1].view(len(anchors), count)
     named = Negatives(drawn, count, distinct=True)
-    positives, bank = side.bank().candidates(anchors, batch, negatives)
+    bank = side.bank().embeddings
+    positives = bank[batch.index]
     partition = float(gathered_partition(anchors, positives, bank, named))
 
     def matrix() -> tuple[Tensor, ...]:
-        loss = noise_contrastive_loss(
-            anchors,
-            positives,
-            bank,
-            negatives,
+        (loss,) = noise_contrastive_loss(
+            *(anchors.unsqueeze(0), positives.unsqueeze(0), [bank], negatives),
             temperature=TEMPERATURE,
-            partition=partition,
+            partitions=[partition],
             num_samples=side.sizes.num_samples,
         )
         return loss, *torch.autograd.grad(loss, anchors)
 
     def gather() -> tuple[Tensor, ...]:
-        loss = gathered_loss(anchors, positives, bank, named, partition=partition, num_samples=side.sizes.num_samples)
+        sides = anchors.unsqueeze(0), positives.unsqueeze(0), [bank]
+        (loss,) = gathered_losses(*sides, named, partitions=[partition], num_samples=side.sizes.num_samples)
         return loss, *torch.autograd.grad(loss, anchors)
 
     @torch.no_grad()
@@ -175,14 +179,14 @@ def sources(side: OneSide, partition: float) -> None:
         negatives = chooser(side.batch)
 
         def contrast() -> tuple[Tensor, ...]:
-            scored = side.anchors, *bank.candidates(side.anchors, side.batch, negatives), negatives
+            scored = side.scored(bank, negatives)
             if estimator == "infonce":
                 loss = info_nce_loss(*scored, temperature=TEMPERATURE)
             else:
                 loss = noise_contrastive_loss(
-                    *scored, temperature=TEMPERATURE, partition=partition, num_samples=side.sizes.num_samples
+                    *scored, temperature=TEMPERATURE, partitions=[partition], num_samples=side.sizes.num_samples
                 )
-            return torch.autograd.grad(loss, side.anchors)
+            return torch.autograd.grad(loss.sum(), side.anchors)
 
         name = f"{source:8} {estimator:8} {precision}"
         calls[name] = contrast

@@ -3,6 +3,8 @@
 Each anchor's negatives are drawn as rows, gathered, (batch, K + 1, dim), and multiplied with it.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -43,17 +45,24 @@ def gathered_partition(
     return gathered_scores(anchors.detach(), positives, rows, negatives).mean() * len(rows)
 
 
-def gathered_loss(
+def gathered_losses(
     anchors: Tensor,
     positives: Tensor,
-    rows: Tensor,
+    rows: Sequence[Tensor],
     negatives: Negatives,
     *,
-    partition: float,
+    partitions: Sequence[float],
     num_samples: int,
     **_settings: float,
 ) -> Tensor:
-    """Return the NCE loss, as `noise_contrastive_loss` does, but of gathered rows and by autograd."""
+    """Return the NCE loss of each side, as `noise_contrastive_loss` does, but of gathered rows and by autograd."""
+    sides = zip(anchors, positives, rows, partitions, strict=True)
+    return torch.stack([_gathered_loss(*side, negatives, num_samples) for side in sides])
+
+
+def _gathered_loss(
+    anchors: Tensor, positives: Tensor, rows: Tensor, partition: float, negatives: Negatives, num_samples: int
+) -> Tensor:
     p = gathered_scores(anchors, positives, rows, negatives) / partition
     noise = negatives.count / num_samples
     positive = torch.log(p[:, 0] / (p[:, 0] + noise + EPSILON))

@@ -96,16 +96,16 @@ COMPILED = (
 def tile_sizes(side: OneSide, partition: float) -> None:
     """Measure the contrast of one side by the fused kernel and by products of several sizes, and print it."""
     negatives = side.source("sampled")(side.batch)
-    scored = side.anchors, *side.bank().candidates(side.anchors, side.batch, negatives), negatives
+    scored = side.scored(side.bank(), negatives)
     num_samples = side.sizes.num_samples
 
     def with_tiles(elements: int) -> tuple[torch.Tensor, ...]:
         products = patch.multiple(contrast, tile_elements=lambda _: elements, kernel_for=lambda _: None)
         with products if elements else nullcontext():
             loss = noise_contrastive_loss(
-                *scored, temperature=TEMPERATURE, partition=partition, num_samples=num_samples
+                *scored, temperature=TEMPERATURE, partitions=[partition], num_samples=num_samples
             )
-        gradient: tuple[torch.Tensor, ...] = torch.autograd.grad(loss, side.anchors)
+        gradient: tuple[torch.Tensor, ...] = torch.autograd.grad(loss.sum(), side.anchors)
         return gradient
 
     calls: dict[str, Call] = {f"{elements:,}": partial(with_tiles, elements) for elements in TILES}

@@ -9,6 +9,7 @@ several kernels there. Making the batch is not part of it.
 
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -19,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cktf.data import Dataset, split
 from cktf.data.augmentation.config import Augmentation
-from cktf.models import build_model
+from cktf.models import build_model, folded
 from cktf.objectives.contrastive import info_nce, nce
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
@@ -53,7 +54,8 @@ class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         space, name = operator._schema.name.split("::")
         is_view = any(out.alias_info and not out.alias_info.is_write for out in operator._schema.returns)
         if not is_view and space != "profiler" and name not in NO_LAUNCH:
-            self.counts[str(operator)] += 1
+            adds_bias = name == "convolution" and args[2] is not None  # which on a GPU is an operator of its own
+            self.counts[str(operator)] += 1 + adds_bias
         return operator(*args, **(kwargs or {}))
 
 
@@ -61,8 +63,11 @@ def counted_kernel() -> SimpleNamespace:
     """Return what stands for the module of the fused kernel: as many operators, and zeros."""
 
     def sums(in_bits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        launched = in_bits.new_empty(2, 1, len(in_bits)).zero_()  # the kernel
-        return launched[0].sum(0), launched[1], launched[0].unsqueeze(2).expand(1, *in_bits.shape).sum(0)
+        sides, batch, dim = in_bits.shape
+        launched = in_bits.new_empty(2, sides, 1, batch)
+        for side in range(sides):
+            launched[:, side].zero_()  # the kernel
+        return launched[0].sum(1), launched[1], launched[0].unsqueeze(3).expand(sides, 1, batch, dim).sum(1)
 
     def nce_sums(in_bits: Tensor, *_: object) -> tuple[Tensor, Tensor]:
         total, _peak, vector = sums(in_bits)
@@ -70,9 +75,9 @@ def counted_kernel() -> SimpleNamespace:
 
     def info_nce_sums(in_bits: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
         totals, peaks, vectors = sums(in_bits)
-        peak = peaks.amax(0)
+        peak = peaks.amax(1, keepdim=True)
         shrink = torch.exp2(peaks - peak.nan_to_num(neginf=0.0))
-        return peak.unsqueeze(1), (totals * shrink).sum(0).unsqueeze(1), vectors * shrink.squeeze(0).unsqueeze(1)
+        return peak.mT, (totals.unsqueeze(1) * shrink).sum(1).unsqueeze(2), vectors * shrink.squeeze(1).unsqueeze(2)
 
     return SimpleNamespace(LARGEST_DIM=256, nce_sums=nce_sums, info_nce_sums=info_nce_sums)
 
@@ -105,6 +110,7 @@ def launches(
     teacher = build_model(config.student.model_copy(update={"model": "wrn_40_2"}), 100, dataset.image_shape)
     parts = split(labels, config.data, 0)
     _, objective, (phase,) = assemble(config, dataset, parts, teacher.requires_grad_(False).eval())
+    phase = replace(phase, teacher=folded(teacher, dataset.image_shape, torch.bfloat16))  # as on a GPU
     optimizer = build_optimizer(phase.optimizer, phase.parameters, phase.heads)
     autocast, workers = torch.autocast("cpu", torch.bfloat16), Workers()
     loader = phase.loader(workers)

@@ -1,4 +1,4 @@
-"""Write docs/simulations.md: what the verdicts are worth, by thousands of simulated studies.
+"""Write docs/explanation/simulations.md: what the verdicts are worth, by thousands of simulated studies.
 
 The studies are judged by the functions that judge real ones, and the page names their code by a hash, so that a
 test sees when it is of other code than the one beside it.
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "simulations.md"
+PAGE = ROOT / "docs" / "explanation" / "simulations.md"
 
 if __name__ == "__main__":  # a script's own folder is where Python looks first
     sys.path.insert(0, str(ROOT))

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from gather import TEMPERATURE, RowsOfNegatives, gathered_loss, gathered_partition
+from gather import TEMPERATURE, RowsOfNegatives, gathered_losses, gathered_partition
 from torch import Tensor
 
 from cktf.batch import Batch, Reading
@@ -78,7 +78,7 @@ def training_step(
     optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9, fused=True)
     gathered: dict[str, Any] = {
         "estimate_partition": gathered_partition,
-        "noise_contrastive_loss": gathered_loss,
+        "noise_contrastive_loss": gathered_losses,
     }
 
     read_teacher = LiveTeacher(teacher, objective.readings).epoch(1)

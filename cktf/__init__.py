@@ -10,6 +10,7 @@ From a notebook::
     cktf.launch(study, "runs/x")             # cktf.resume("runs/x"); cktf.extend("runs/x", study=larger)
     results = cktf.load("runs/x")            # as analysis.load
     results.effects                          # every arm against the baseline
+    student = cktf.load_student("runs/x", arm="baseline", seed=3)    # a module: images -> logits
 
 These names are imported where they are first used, so that ``import cktf`` loads nothing.
 """
@@ -19,17 +20,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.loading import load
     from cktf.driver import extend, launch, resume
+    from cktf.run.students import load_student
     from cktf.study.load import Study, load_study
     from cktf.trial.run import run_trial as train
 
-__all__ = ["Study", "extend", "launch", "load", "load_study", "resume", "train"]
-__version__ = "0.1.0"
+    __version__: str
+
+__all__ = ["Study", "extend", "launch", "load", "load_student", "load_study", "resume", "train"]
 
 _HOMES = {
     "Study": ("cktf.study.load", "Study"),
     "extend": ("cktf.driver", "extend"),
     "launch": ("cktf.driver", "launch"),
     "load": ("analysis.loading", "load"),
+    "load_student": ("cktf.run.students", "load_student"),
     "load_study": ("cktf.study.load", "load_study"),
     "resume": ("cktf.driver", "resume"),
     "train": ("cktf.trial.run", "run_trial"),
@@ -39,11 +43,15 @@ _HOMES = {
 if not TYPE_CHECKING:  # or a type checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:
-        """Return one of `__all__`, and import its module.
+        """Return one of `__all__`, and import its module; or ``__version__``, that of the installed package.
 
         Raises:
             UserError: If another module called ``analysis`` hides the one that `load` is in.
         """
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("cktf")
         if name not in _HOMES:
             raise AttributeError(f"module 'cktf' has no attribute {name!r}")
         from importlib import import_module

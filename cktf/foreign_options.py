@@ -3,37 +3,50 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+KINDS = ("csv", "wandb", "mlflow", "tensorboard", "optuna", "ray-tune")
+"""Kinds of foreign results."""
+
+ALL = " ".join(KINDS)
+
 
 def _said(kinds: str, metavar: str | None, told: str, default: bool | None = None) -> Any:
     """Return an option's field: the kinds of results that it is of, how the help calls its value, and what it tells."""
-    help_text = f"{', '.join(kinds.split())}: {told}."
+    help_text = f"{told[0].upper()}{told[1:]}{'' if kinds == ALL else f' ({kinds})'}."
     return field(default=default, metadata={"kinds": kinds.split(), "metavar": metavar, "help": help_text})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What must be said of foreign results, since they do not say it themselves."""
+    """What must be said of foreign results, since they do not say it themselves.
 
-    study: str | None = _said("optuna", "NAME", "which study of the storage")
-    metric: str | None = _said("csv ray-tune", "NAME", "the column or key that is compared")
-    minimise: bool = _said("csv ray-tune", None, "a smaller metric is better", default=False)
-    maximise: bool = _said("csv ray-tune", None, "a larger metric is better", default=False)
-    arm: str | None = _said("csv", "COLUMN", "the arms' names; default arm")
-    seed: str | None = _said("csv", "COLUMN", "the seeds, whole numbers; default seed")
-    context: str | None = _said("csv", "COLUMN", "the contexts, where there are several")
-    cluster: str | None = _said("csv", "COLUMN", "folds, data seeds or the like, each of which counts once")
-    unpaired: bool = _said("csv", None, "seeds of one number have nothing in common: Welch's test", default=False)
-    baseline: str | None = _said("csv", "ARM", "what is compared with; default baseline")
-    delta: float | None = _said("csv", None, "the smallest effect that matters, in the metric's unit")
+    Of an Optuna study and of Ray Tune they are a search, unless ``seed`` or ``arm`` is named.
+    """
+
+    study: str | None = _said("optuna mlflow", "NAME", "which study or experiment of the storage")
+    metric: str | None = _said(ALL, "NAME", "the column, tag or objective that is compared; default the only one")
+    minimise: bool = _said(ALL, None, "a smaller metric is better", default=False)
+    maximise: bool = _said(ALL, None, "a larger metric is better", default=False)
+    arm: str | None = _said(ALL, "COLUMN", "the arms' names, a column or param; default arm, of a search all params")
+    seed: str | None = _said(ALL, "COLUMN", "the seeds, whole numbers; default seed")
+    context: str | None = _said(ALL, "COLUMN", "the contexts, where there are several")
+    cluster: str | None = _said(ALL, "COLUMN", "folds, data seeds or the like, each of which counts once")
+    unpaired: bool = _said(ALL, None, "seeds of one number have nothing in common: Welch's test", default=False)
+    names: str | None = _said("wandb mlflow tensorboard", "FORM", "where these are in runs' names: '{arm}-s{seed}'")
+    baseline: str | None = _said(ALL, "ARM", "what is compared with; default baseline")
+    delta: float | None = _said(ALL, None, "the smallest effect that matters, in the metric's unit")
     contrast: list[str] | None = _said(  # noqa: RUF009, for nothing changes it
-        "csv",
+        ALL,
         "ARM,ARM",
         "two arms that are compared, in place of all with the baseline; 'baseline' stands for these; may be repeated",
     )
-    family: str | None = _said("csv", "NAME", "study or context: over which comparisons p is adjusted")
-    alternative: str | None = _said("csv", "NAME", "better or worse: only such effects are looked for")
-    margin: float | None = _said("csv", None, "of an alternative: by how much; below 0, what it may lack")
-    status: str | None = _said("csv", "COLUMN", "how a trial ended; default a column status, state or outcome")
+    family: str | None = _said(ALL, "NAME", "study or context: over which comparisons p is adjusted")
+    alternative: str | None = _said(ALL, "NAME", "better or worse: only such effects are looked for")
+    margin: float | None = _said(ALL, None, "of an alternative: by how much; below 0, what it may lack")
+    step: str | None = _said("csv", "COLUMN", "the epoch, where a trial has several rows: its last one scores it")
+    best: bool = _said("csv wandb tensorboard ray-tune", None, "a trial is scored by its best value", default=False)
+    status: str | None = _said(
+        "csv wandb mlflow", "COLUMN", "how a trial ended; default a column status, state or outcome"
+    )
     separator: str | None = _said("csv", "SIGN", "what parts the cells: a sign, or tab; default what fits")
     decimal: str | None = _said("csv", "SIGN", "the decimal sign of numbers: a point or a comma")
     encoding: str | None = _said("csv", "NAME", "of the text: utf-8, utf-16, cp1252, latin-1, ...")
@@ -49,8 +62,5 @@ NOTHING_SAID = Options()
 AGAINST = "An afterthought: compare every arm with this one; the report, marked, goes to RUN/afterthought."
 """Help of the option of both command lines that asks for it."""
 
-TAKES = {
-    kind: tuple(of.name for of in fields(Options) if kind in of.metadata["kinds"])
-    for kind in ("csv", "optuna", "ray-tune")
-}
+TAKES = {kind: tuple(of.name for of in fields(Options) if kind in of.metadata["kinds"]) for kind in KINDS}
 """Kind of foreign results to the options that it takes; the others follow from the results."""

@@ -103,7 +103,8 @@ class StudyRow(Row):
         teacher_once: Whether trials shared the teacher's outputs, rounded to float16.
         workers: Processes that trained each student together; batch-norm saw one shard each.
         reference_source: Publication of the reference values; empty if the study has none.
-        reference_values: Context to arm to the published value of the report metric, in its unit.
+        reference_values: Context to arm to the published value of the report metric, in its unit; or to a list of it,
+            its standard deviation and the number of runs.
         reference_teachers: Context to the published value of its teacher.
         git_commit: Commit of the code, with ``+dirty`` if files were changed; empty outside a checkout.
         versions: Package name to version.
@@ -147,7 +148,7 @@ class StudyRow(Row):
     teacher_once: bool = False
     workers: int = 1
     reference_source: str = ""
-    reference_values: dict[str, dict[str, float]] = field(default_factory=dict)
+    reference_values: dict[str, dict[str, float | list[float]]] = field(default_factory=dict)
     reference_teachers: dict[str, float] = field(default_factory=dict)
     git_commit: str = ""
     versions: dict[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rich.console import Console
 from cktf.cluster.environment import prepare
 from cktf.data import DATASETS
 from cktf.data.augmentation.config import AUGMENTATIONS, AugmentationConfig
+from cktf.errors import ClusterNotFound
 from cktf.measures.registry import MEASURES
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, ObjectivesConfig
@@ -39,6 +40,7 @@ from cktf.trial.run import run_trial
 from cktf.trial.trained_teachers import train_teacher, trained_row
 from tests.buckets import KEYS, Proxy, served
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
+from tests.two_workers import TwoWorkers
 
 if not torch.cuda.is_available():
     # Before anything imports Triton, whose own functions are made for its interpreter when they are imported, or never.
@@ -178,7 +180,14 @@ def ray_on_this_machine() -> Iterator[None]:
     from cktf.cluster.nodes import connected
 
     os.environ.update(KEYS)  # its workers have the surroundings that it was started in
-    with connected(None):
+    with ExitStack() as stack:
+        for is_last in (False, False, True):  # Ray waits 30 seconds for itself, which a busy machine may exceed
+            try:
+                stack.enter_context(connected(None))
+                break
+            except ClusterNotFound:
+                if is_last:
+                    raise
         yield
 
 
@@ -265,6 +274,14 @@ def raylets(folder: Path) -> Iterator[int]:
                 yield process
 
 
+@pytest.fixture(scope="session")
+def run_in_two_workers(session_cache: Path) -> Iterator[TwoWorkers]:  # noqa: ARG001  # it is set when they start
+    """Two processes for all tests of this session that need data-parallel workers."""
+    workers = TwoWorkers()
+    yield workers
+    workers.end()
+
+
 @pytest.fixture
 def run_dir(tmp_path: Path) -> str:
     return str(tmp_path / "run")
@@ -292,15 +309,13 @@ SLOW = (
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark a test that starts Ray, and one that is slow; say which tests one process runs, one after the other."""
+    """Mark a test that starts Ray, and one that is slow."""
     if NEEDS_RAY & {*getattr(item, "fixturenames", ())}:
         item.add_marker(pytest.mark.ray)
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         item.add_marker(pytest.mark.skip(reason="needs CUDA"))
     if item.nodeid.startswith(SLOW):
         item.add_marker(pytest.mark.slow)
-    file = item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group("ray" if item.get_closest_marker("ray") else file))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,6 +28,27 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         sys.modules.pop(name, None)
 
 
+LAUNCHES = {
+    "CKTF, sampled": 600,
+    "CRD": 450,
+    "KD": 350,
+    "AT + KD": 460,
+    "CKTF, pairing largest": 900,
+    "CKTF, infonce, shared": 600,
+}
+"""Most operators of a step by configuration of `launches.py`."""
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_a_step_launches_few_operators(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import launches
+
+    assert {*LAUNCHES} == {*launches.CONFIGURATIONS}
+    counts = launches.launches(launches.CONFIGURATIONS[name], samples=300, side=8, batch_size=8)
+    assert 100 < sum(counts.values()) <= LAUNCHES[name], counts
+
+
 def test_it_needs_no_more_than_pytorch_numpy_and_pydantic() -> None:
     code = """
 import sys

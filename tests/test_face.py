@@ -30,7 +30,7 @@ baseline:
   epochs: 1
 ablate: {optimizer.momentum: [0.0]}
 seeds: 2
-resources: {gpus: 0}
+resources: {gpus: 0, slots: 1}
 """
 
 
@@ -59,7 +59,6 @@ def test_the_example_of_a_notebook_runs_from_the_study_to_the_effects(tmp_path: 
     run = tmp_path / "run"
     assert cktf.launch(loaded, run).complete == 4
     assert cktf.resume(run).complete == 4
-    assert cktf.extend(run, seeds=1).complete == 6
     results = cktf.load(run)
     assert list(results.effects["arm"]) == ["momentum=0"]
     of_one_trial = results.epochs.merge(results.trials.query("arm == 'baseline' and seed == 1")[["trial_id"]])

@@ -60,7 +60,7 @@ ANALYSIS = (
     {"analysis.study_tables"},
     {"analysis.figures"},
     {"analysis.results"},
-    {"analysis.foreign", "analysis.planning", "analysis.several_runs"},
+    {"analysis.exports", "analysis.foreign", "analysis.planning", "analysis.several_runs"},
     {"analysis.loading"},
     {"analysis.report"},
     {"analysis"},
@@ -74,7 +74,7 @@ ANALYSIS_MAY_IMPORT = {
 }
 ONLY_IN = {
     "ray": {"cktf.cluster"},
-    "optuna": {"cktf.plan", "analysis.searches", "analysis.foreign"},
+    "optuna": {"cktf.plan", "analysis.searches", "analysis.foreign", "analysis.exports"},
     "torch": {
         "cktf.batch",
         "cktf.seeding",

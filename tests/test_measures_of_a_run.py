@@ -31,7 +31,7 @@ measures: [{brier: {scale: 100}}, flops]
 metric: validation_brier
 keep_logits: true
 seeds: 1
-resources: {cpus: 1, gpus: 0}
+resources: {cpus: 1, gpus: 0, slots: 1}
 """
 
 

@@ -12,8 +12,9 @@ def test_the_numbers_of_the_page_are_of_this_code() -> None:
     named = dict(re.findall(r"^\| (\S+\.py) \| ([0-9a-f]{40}) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     changed = [file for file in JUDGED if named.get(file) != digest(ROOT / file)]
     assert not changed, (
-        f"{', '.join(changed)}: changed since docs/simulations.md was written; run 'python benchmarks/simulations.py', "
-        "which takes some minutes, and look whether docs/statistics.md still says what its tables show"
+        f"{', '.join(changed)}: changed since docs/explanation/simulations.md was written; run "
+        "'python benchmarks/simulations.py', which takes some minutes, and look"
+        " whether docs/explanation/statistics.md still says what its tables show"
     )
 
 

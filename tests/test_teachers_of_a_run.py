@@ -23,7 +23,7 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trial.teachers import load_teacher
 from tests.kinds import MakeSpec
-from tests.runs import rows_of
+from tests.runs import begin, rows_of
 
 OBJECTIVE = {"cross_entropy": {}, "kd": {}}
 ROW = TeacherRow(
@@ -79,7 +79,8 @@ def taught(make_spec: MakeSpec) -> MakeSpec:
 def test_teachers_are_scored_before_their_students_end_and_once(
     taught: MakeSpec, file: Path, run_dir: str, console: Console
 ) -> None:
-    assert launch(taught(file), run_dir, console=console).complete == 2
+    begin(taught(file), run_dir)
+    assert extend(run_dir, seeds=1, console=console).complete == 4
     rows = list(read_ledger(Storage(run_dir)))
     from_file, trained = [row for row in rows if isinstance(row, TeacherRow)]
     assert (from_file.origin, trained.origin) == (str(file), TRAINED_HERE)
@@ -94,8 +95,6 @@ def test_teachers_are_scored_before_their_students_end_and_once(
         if isinstance(row, EpochRow | EndRow) and trials.get(row.trial_id) == trained.teacher_id:
             assert rows.index(trained) < index
     resume(run_dir, console=console)
-    assert len(rows_of(run_dir, TeacherRow)) == 2
-    assert extend(run_dir, seeds=1, console=console).complete == 4
     assert len(rows_of(run_dir, TeacherRow)) == 2
 
 

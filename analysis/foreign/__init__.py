@@ -1,39 +1,56 @@
-"""Results that were not measured here: an Optuna study, a folder of Ray Tune, a CSV file -> `Results`."""
+"""Results that were not measured here -> `Results`: tables, and what trackers and searches of others have stored."""
 
 from collections.abc import Callable
+from importlib import import_module
 
-from analysis.foreign.csv_file import read_csv
-from analysis.foreign.optuna_study import read_optuna
-from analysis.foreign.ray_tune import read_ray_tune
 from analysis.results import Results
 from cktf.errors import InputError, shown
-from cktf.foreign_options import TAKES, Options
+from cktf.foreign_options import KINDS, TAKES, Options
+
+READERS = {
+    "csv": "csv_file.read_csv",
+    "wandb": "wandb_file.read_wandb",
+    "mlflow": "mlflow_runs.read_mlflow",
+    "tensorboard": "tensorboard_events.read_tensorboard",
+    "optuna": "optuna_study.read_optuna",
+    "ray-tune": "ray_tune.read_ray_tune",
+}
+"""Kind to the module in this folder that reads it, and its function."""
+
+ARGUMENTS = {"study": "name", "contrast": "contrasts"}
+"""Options that are called otherwise in Python."""
+
+TABLES = (".csv", ".tsv", ".json", ".jsonl")
+"""Ends of the names of files that are read as tables where no kind is said."""
+
+
+def kind_of(place: str) -> str | None:
+    """Return the kind of results that a name says: a table; None for all else."""
+    return "csv" if place.lower().endswith(TABLES) else None
 
 
 def read(kind: str, place: str, options: Options) -> Results:
-    """Return foreign results of a kind, a key of `TAKES`: a CSV file, an Optuna storage, or a Ray Tune folder.
+    """Return foreign results of a kind, a key of `READERS`.
 
     Raises:
         InputError: If the kind is unknown, an option is not one of its own or is missing, or the results do not have
             what is asked for; the message says what they have.
     """
-    if kind not in TAKES:
-        raise InputError(f"--from {shown(kind)}: no such kind of results; there are: {', '.join(TAKES)}")
+    if kind not in KINDS:
+        raise InputError(f"--from {shown(kind)}: no such kind of results; there are: {', '.join(KINDS)}")
     for name in options.given:
         if name not in TAKES[kind]:
             taken = ", ".join(f"--{option}" for option in TAKES[kind])
             raise InputError(f"--{name}: results --from {kind} do not take it; they take {taken}")
     if not place.strip():
         raise InputError(f"the place of the results is empty; name the file, folder or storage of --from {kind}")
-    given = {name: getattr(options, name) for name in options.given}
-    if kind != "optuna" and options.metric is None:
+    given = {ARGUMENTS.get(name, name): getattr(options, name) for name in options.given}
+    if kind == "ray-tune" and options.metric is None:
         raise InputError(f"--metric: results --from {kind} do not say which of their numbers is compared")
     if options.minimise and options.maximise:
         raise InputError("--minimise, --maximise: they exclude each other; give one of them")
     if given.pop("minimise", False):
         given["maximise"] = False
-    for option, argument in (("study", "name"), ("contrast", "contrasts")):
-        if option in given:
-            given[argument] = given.pop(option)
-    readers: dict[str, Callable[..., Results]] = {"csv": read_csv, "optuna": read_optuna, "ray-tune": read_ray_tune}
-    return readers[kind](place, **given)
+    module, _, name = READERS[kind].partition(".")
+    reader: Callable[..., Results] = getattr(import_module(f"analysis.foreign.{module}"), name)
+    return reader(place, **given)

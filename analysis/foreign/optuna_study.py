@@ -1,4 +1,4 @@
-"""An Optuna study in a storage -> a search. Nothing is written into the storage."""
+"""An Optuna study in a storage -> a search or a comparison. Nothing is written into the storage."""
 
 import os
 import sqlite3
@@ -7,10 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.arguments import listed
 from analysis.facts import Foreign
-from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
+from analysis.foreign.named_arms import Found, compared, refuse_questions
+from analysis.foreign.table_file import table_of
+from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of, of_extra
 from analysis.results import Results
-from cktf.errors import InputError, UserError, naming
+from analysis.wording import larger_is_better
+from cktf.errors import InputError, UserError, naming, shown
 from cktf.names import tidy_name
 from cktf.rows import Stage, Status
 
@@ -26,17 +30,27 @@ STATUSES = {
 }
 """State of an Optuna trial to what it is called here."""
 
-CANNOT_BE_VOUCHED_FOR = [
+NO_SEEDS = (
     "The study names no seeds: each of its trials is taken as an arm of its own, and how far scores vary by chance is "
-    "unknown.",
+    "unknown."
+)
+
+OF_ALL = [
     "Which data the objective was measured on was not seen, nor whether its intermediate values, which are taken as "
     "scores on the way, measure the same thing as its final one.",
     "The time of a trial is that between its start and its end, whatever it did in between.",
 ]
 
 
-def read_optuna(storage: str | os.PathLike[str], *, name: str | None = None) -> Results:
-    """Return an Optuna study as a search.
+def read_optuna(
+    storage: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    metric: str | None = None,
+    maximise: bool | None = None,
+    **asked: Any,
+) -> Results:
+    """Return an Optuna study as a search; or, if ``seed`` or ``arm`` is named, as a comparison of arms at seeds.
 
     Params are factors and intermediate values scores on the way. Pruned and failed trials are kept as such; a pruned
     one has its last intermediate value, after fewer epochs than the complete ones.
@@ -44,37 +58,69 @@ def read_optuna(storage: str | os.PathLike[str], *, name: str | None = None) -> 
     Args:
         storage: URL of the storage, as Optuna takes it: ``sqlite:///study.db``; or a file of a database or a journal.
         name: Of the study; it may be left out where the storage holds one alone.
+        metric: What trials are scored by: the name of an objective, or ``values_0`` and so on where the study does not
+            name them, or a user attribute. None: the only objective.
+        maximise: Whether a larger user attribute is better; of an objective the study says it.
+        asked: Further arguments of `analysis.foreign.named_arms.compared`; ``arm``, ``seed`` and ``context`` are params
+            or user attributes.
 
     Raises:
-        InputError: If the storage cannot be read, holds no such study, or the study has several objectives.
+        InputError: If Optuna is missing, the storage cannot be read, holds no such study, or the study has several
+            objectives and none is named; and as `compared` raises.
     """
     storage = os.fspath(storage)
     with _readable(storage):
-        return _results(storage, name)
-
-
-def _results(storage: str, name: str | None) -> Results:
-    place = without_password(storage)
-    study = stored_study(storage, name)
-    found = study.get_trials(deepcopy=False)
-    if len(study.directions) != 1:
-        count = len(study.directions) or "no"
-        raise InputError(f"{place}: study {study.study_name!r} has {count} objectives; a report reads one")
-    distributions: dict[str, optuna.distributions.BaseDistribution] = {}
-    for trial in found:
-        distributions |= {tidy_name(name): domain for name, domain in trial.distributions.items()}
-    levels, caveats = levels_of([trial.params for trial in found], f"{place}, study {study.study_name}")
-    foreign = Foreign(
-        origin=f"the Optuna study {study.study_name} in {place}",
-        cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *caveats, *_merged_choices(distributions)],
-    )
+        study = stored_study(storage, name)
+        found = study.get_trials(deepcopy=False)
+        directions = [direction.name == "MAXIMIZE" for direction in study.directions]
+        names = study.metric_names or (["value"] if len(directions) == 1 else [])
+    what = f"{without_password(storage)}: study {study.study_name!r}"
+    objectives = {name: place for place, name in enumerate(names or (f"values_{n}" for n in range(len(directions))))}
+    attributes = dict.fromkeys(key for trial in found for key in trial.user_attrs)
+    if metric is None and len(objectives) == 1:
+        (metric,) = objectives
+    if metric not in {**objectives, **attributes}:
+        raise InputError(
+            f"{what} has {len(objectives)} objectives; --metric names the one that is reported, or a user attribute: "
+            f"{listed([*objectives, *attributes])}"
+        )
+    objective = objectives.get(metric)
+    if objective is None:
+        maximise = larger_is_better(metric, maximise)
+    elif maximise in (None, directions[objective]):
+        maximise = directions[objective]
+    else:
+        raise InputError(f"{what} {'minimises' if maximise else 'maximises'} {metric}")
+    with _readable(storage):
+        distributions: dict[str, optuna.distributions.BaseDistribution] = {}
+        for trial in found:
+            distributions |= {tidy_name(name): domain for name, domain in trial.distributions.items()}
+        levels, caveats = levels_of([trial.params for trial in found], what)
+        caveats += _merged_choices(distributions)
+        trials = [
+            _trial(trial, params, _score(trial, objective, metric), has_steps=len(objectives) == 1 and objective == 0)
+            for trial, params in zip(found, levels, strict=True)
+        ]
+    origin = f"the Optuna study {study.study_name} in {without_password(storage)}"
+    if {"arm", "seed"} & asked.keys():
+        texts = [trial.user_attrs | params for trial, params in zip(found, levels, strict=True)]
+        of_arms = Found(
+            what=what,
+            origin=origin,
+            name=study.study_name,
+            table=table_of(texts, [f"trial {trial.number}" for trial in found]),
+            trials=trials,
+            caveats=[*OF_ALL, *caveats],
+        )
+        return compared(of_arms, metric=metric, maximise=maximise, **{"arm": None} | asked)
+    refuse_questions(what, asked)
     return foreign_results(
-        [_trial(trial, params) for trial, params in zip(found, levels, strict=True)],
+        trials,
         name=study.study_name,
-        metric=study.metric_names[0] if study.metric_names else "value",
-        maximise=study.direction.name == "MAXIMIZE",
+        metric=metric,
+        maximise=maximise,
         stage=Stage.SEARCH,
-        foreign=foreign,
+        foreign=Foreign(origin=origin, cannot_be_vouched_for=[NO_SEEDS, *OF_ALL, *caveats]),
         factors=list(distributions),
         log_factors=[name for name, domain in distributions.items() if getattr(domain, "log", False)],
     )
@@ -92,10 +138,21 @@ def _merged_choices(distributions: "dict[str, optuna.distributions.BaseDistribut
     return told
 
 
-def _trial(trial: "optuna.trial.FrozenTrial", params: dict[str, Any]) -> ForeignTrial:
+def _score(trial: "optuna.trial.FrozenTrial", objective: int | None, metric: str) -> float | None:
+    """Return the value of an objective, or the number in a user attribute; None where there is none."""
+    value = trial.user_attrs.get(metric) if objective is None else (trial.values or {objective: None})[objective]
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return None if value is None else float(value)
+    raise InputError(f"trial {trial.number}: user attribute {metric!r} must be a number; got {shown(value)}")
+
+
+def _trial(
+    trial: "optuna.trial.FrozenTrial", params: dict[str, Any], score: float | None, *, has_steps: bool
+) -> ForeignTrial:
+    """Return a trial by its score; without one by its last intermediate value, which are of the only objective."""
     status = STATUSES[trial.state.name]
-    steps = sorted(trial.intermediate_values.items())
-    score = steps[-1][1] if steps else None
+    steps = sorted(trial.intermediate_values.items()) if has_steps else []
+    last = steps[-1][1] if steps else None
     reasons = {
         Status.PRUNED: f"pruned after step {steps[-1][0]}" if steps else "pruned before any value",
         Status.FAILED: "failed; the study does not say why",
@@ -104,7 +161,7 @@ def _trial(trial: "optuna.trial.FrozenTrial", params: dict[str, Any]) -> Foreign
         arm=f"trial {trial.number}: {in_words(params)}",
         arm_id=f"arm-{trial.number}",
         status=status,
-        score=trial.value if status == Status.COMPLETE else score,
+        score=score if status == Status.COMPLETE else last,
         reason=reasons.get(status, ""),
         params=params,
         on_the_way=steps,
@@ -135,8 +192,9 @@ def stored_study(storage: str, name: str | None) -> "optuna.Study":
     Raises:
         InputError: If there is no such storage or study.
     """
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
+    with of_extra("train", storage):
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
 
     if "://" not in storage:
         with naming(storage), Path(storage).open("rb") as file:

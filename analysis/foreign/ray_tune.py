@@ -1,4 +1,4 @@
-"""The folder of a Ray Tune experiment -> a search. Read from its files, without Ray."""
+"""The folder of a Ray Tune experiment -> a search or a comparison. Read from its files, without Ray."""
 
 import csv
 import io
@@ -13,7 +13,8 @@ from pyarrow import fs
 
 from analysis.arguments import listed
 from analysis.facts import Foreign
-from analysis.foreign.table_file import parsed_json
+from analysis.foreign.named_arms import Found, compared, refuse_questions
+from analysis.foreign.table_file import parsed_json, table_of
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.ledger.columns import flat
 from analysis.results import Results
@@ -33,10 +34,14 @@ ITERATION = "training_iteration"
 LENGTHS = {"epoch", "epochs", "iteration", "iterations", "iters", "rounds"}
 """Words of a param's name that may say how long a trial is to be."""
 
-CANNOT_BE_VOUCHED_FOR = [
+NO_SEEDS = (
+    "The folder names no seeds: each trial is taken as an arm of its own, and how far scores vary by chance is "
+    "unknown. A trial is scored by its last result, not by its best one."
+)
+
+OF_ALL = [
     "The folder does not say why a trial ended: one that ended before the longest one counts as pruned.",
-    "It names no seeds: each trial is taken as an arm of its own, and how far scores vary by chance is unknown.",
-    "Which data the metric was measured on was not seen. A trial is scored by its last result, not by its best one.",
+    "Which data the metric was measured on was not seen.",
 ]
 
 
@@ -74,8 +79,10 @@ class _Found:
         return int(self.results[-1][ITERATION]) if self.results else 0
 
 
-def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | None = None) -> Results:
-    """Return the trials of a Ray Tune experiment as a search.
+def read_ray_tune(
+    folder: str | os.PathLike[str], *, metric: str, maximise: bool | None = None, **asked: Any
+) -> Results:
+    """Return the trials of a Ray Tune experiment as a search; if ``seed`` or ``arm`` is named, as a comparison.
 
     What differs between the trials' configurations are the factors, and each reported result is a score on the way;
     of an iteration that was done again after a restore, the later one. Failed trials are kept as such. A trial that
@@ -86,10 +93,12 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
         folder: Of the experiment, or its URI; the trials' folders lie in it.
         metric: Key that is compared; of a nested result ``outer/inner``.
         maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        asked: Further arguments of `analysis.foreign.named_arms.compared`; ``arm``, ``seed`` and ``context`` are keys
+            of the trials' configurations.
 
     Raises:
         InputError: If no trials lie there, or none has the metric, or a file of theirs cannot be read, or it is not
-            known which way is better.
+            known which way is better; and as `compared` raises.
     """
     maximise = larger_is_better(metric, maximise)
     place = os.fspath(folder).rstrip("/")
@@ -113,27 +122,38 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
     trials = []
     for number, (trial, params) in enumerate(zip(found, levels, strict=True)):
         own = {name: params[name] for name in factors if name in params}
-        asked = trial.done if any(_is_length(name) and own[name] == trial.done for name in own) else longest
-        trials.append(_trial(number, trial, place, metric, asked, own))
+        length = trial.done if any(_is_length(name) and own[name] == trial.done for name in own) else longest
+        trials.append(_trial(number, trial, place, metric, length, own))
     log_factors = [name for name in factors if _is_log([trial.get(name) for trial in levels])]
-    told = [*CANNOT_BE_VOUCHED_FOR, *caveats]
+    told = [*OF_ALL, *caveats]
     if lengths := [name for name in factors if _is_length(name)]:
         told.append(f"A trial that ended after as many iterations as {' or '.join(lengths)} says counts as complete.")
     if num_repeated := sum(trial.num_repeated for trial in found):
         told.append(f"Results left out, since their iterations were done again after a restore: {num_repeated}.")
+    origin, name = f"the Ray Tune folder {place}", place.rpartition("/")[2]
+    if {"arm", "seed"} & asked.keys():
+        of_arms = Found(
+            what=place,
+            origin=origin,
+            name=name,
+            table=table_of(levels, [trial.name for trial in found]),
+            trials=trials,
+            caveats=told,
+        )
+        return compared(of_arms, metric=metric, maximise=maximise, **{"arm": None} | asked)
+    refuse_questions(place, asked)
     if log_factors:
         told.append(
             f"Nor does it say on which scales factors were searched; by their levels, {', '.join(log_factors)} "
             f"{'is' if len(log_factors) == 1 else 'are'} taken to be logarithmic."
         )
-    foreign = Foreign(origin=f"the Ray Tune folder {place}", cannot_be_vouched_for=told)
     return foreign_results(
         trials,
-        name=place.rpartition("/")[2],
+        name=name,
         metric=metric,
         maximise=maximise,
         stage=Stage.SEARCH,
-        foreign=foreign,
+        foreign=Foreign(origin=origin, cannot_be_vouched_for=[NO_SEEDS, *told]),
         factors=factors,
         log_factors=log_factors,
     )

@@ -4,8 +4,8 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -20,13 +20,19 @@ SEPARATORS = ",;\t| "
 MOST_BYTES = 64 * 2**20
 """Largest table that is read, in bytes."""
 
-Rows = list[list[str]]
+
+class Table(NamedTuple):
+    """A table of texts as `tidy_name` has them: its columns' names, rows as long as these, and where each stands."""
+
+    head: list[str]
+    rows: list[list[str]]
+    places: Sequence[str]
 
 
-def table_rows(
-    place: str, *, columns: Sequence[str], separator: str | None, encoding: str | None
-) -> tuple[list[str], Rows]:
-    """Return the head of a table and its rows, each as long as the head; names and cells as `tidy_name` has them.
+def read_table(
+    place: str, *, columns: Sequence[str] = (), separator: str | None = None, encoding: str | None = None
+) -> Table:
+    """Return the table in a file.
 
     Empty lines are left out, and lines that begin with ``#`` and are none of the table.
 
@@ -68,40 +74,53 @@ def _text(place: str, content: bytes, encoding: str | None) -> str:
         ) from None
 
 
-def _of_lines(place: str, text: str, sought: set[str], separator: str | None) -> tuple[list[str], Rows]:
+def _of_lines(place: str, text: str, sought: set[str], separator: str | None) -> Table:
     """Return the table in lines of separated values."""
     sign = "\t" if separator == "tab" else separator
     if sign is not None and (len(sign) != 1 or sign in '"\r\n\0'):
         raise InputError(f"--separator {shown(separator)}: is one sign, such as ; or |, or tab")
     lines = text.split("\n")
-    while lines[1:] and lines[0].strip()[:1] in ("", "#"):
-        del lines[0]
+    first = next((number for number, line in enumerate(lines) if line.strip()[:1] not in ("", "#")), 0)
     try:
-        sign = sign or max(SEPARATORS, key=lambda sign: len(sought.intersection(*_parted(lines[:1], sign))))
-        table = [row for row in _parted(lines, sign) if any(row)]
+        sign = sign or max(SEPARATORS, key=lambda sign: _fit(lines[first], sign, sought))
+        table = _parted(lines[first:], sign)
     except csv.Error as error:
         raise InputError(f"{place}: no table of separated values: {error}") from error
     if not table:
         raise InputError(f"{place}: no table: it is empty")
-    head, *rows = table
-    kept = []
-    for row in rows:
+    (_, head), *rows = table
+    kept: list[list[str]] = []
+    places: list[str] = []
+    for number, row in rows:
         while len(row) > len(head) and not row[-1]:
             row.pop()
         if len(row) == len(head):
             kept.append(row)
+            places.append(f"line {first + number}")
         elif not row[0].startswith("#"):
             raise InputError(
-                f"{place}: row {len(kept) + 1} has {len(row)} cells under {len(head)} columns "
+                f"{place}: line {first + number} has {len(row)} cells under {len(head)} columns "
                 f"({shown(', '.join(head))[1:-1]}); {sign!r} parts cells (--separator names another sign), and a cell "
                 "that has one in it stands in double quotes"
             )
-    return head, kept
+    return Table(head, kept, places)
 
 
-def _parted(lines: list[str], sign: str) -> Rows:
-    text = io.StringIO("\n".join(lines), newline="")
-    return [[tidy_name(cell) for cell in row] for row in csv.reader(text, delimiter=sign, skipinitialspace=True)]
+def _fit(line: str, sign: str, sought: set[str]) -> tuple[int, int]:
+    """Return how many of the sought columns a line names if this sign parts it, and how many cells it has."""
+    cells = [cell for _, row in _parted([line], sign) for cell in row]
+    return len(sought.intersection(cells)), 0 if sign == " " else len(cells)
+
+
+def _parted(lines: list[str], sign: str) -> list[tuple[int, list[str]]]:
+    """Return the rows that are not empty, each with the number of its first line."""
+    reader = csv.reader(io.StringIO("\n".join(lines), newline=""), delimiter=sign, skipinitialspace=True)
+    found, number = [], 1
+    for row in reader:
+        if any(cells := [tidy_name(cell) for cell in row]):
+            found.append((number, cells))
+        number = reader.line_num + 1
+    return found
 
 
 def _parquet_records(place: str, content: bytes) -> list[dict[str, Any]]:
@@ -128,7 +147,7 @@ def parsed_json(text: str | bytes) -> Any:
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 30 else float(digits))
 
 
-def _of_records(place: str, records: list[Any]) -> tuple[list[str], Rows]:
+def _of_records(place: str, records: list[Any]) -> Table:
     """Return the table of records, each a mapping of column to value."""
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
@@ -136,10 +155,15 @@ def _of_records(place: str, records: list[Any]) -> tuple[list[str], Rows]:
         for name, value in record.items():
             if isinstance(value, dict | list):
                 raise InputError(f"{place}: row {number}, {shown(name)}: must be one value; got {shown(value)}")
-    names = list(dict.fromkeys(name for record in records for name in record))
-    if not names:
+    if not any(records):
         raise InputError(f"{place}: no table: it is empty")
+    return table_of(records, [f"row {number}" for number in range(1, len(records) + 1)])
+
+
+def table_of(records: Sequence[Mapping[str, Any]], places: Sequence[str]) -> Table:
+    """Return records, each a mapping of column to value, as a table; what is missing or None is empty."""
+    names = list(dict.fromkeys(name for record in records for name in record))
     rows = [
         ["" if (value := record.get(name)) is None else tidy_name(str(value)) for name in names] for record in records
     ]
-    return [tidy_name(name) for name in names], rows
+    return Table([tidy_name(name) for name in names], rows, places)

@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,10 +45,10 @@ class ForeignTrial:
     """One trial.
 
     Attributes:
-        arm: Name of the arm.
-        arm_id: Identity of the arm in its context.
         status: `Status`.
         score: Of the metric, after the trial's end; None where it has none.
+        arm: Name of the arm; empty as long as it is unknown.
+        arm_id: Identity of the arm in its context.
         seed: The replicate; None where it is unknown.
         context: Where it ran; empty where there are no contexts.
         is_baseline: Whether the others of its context are compared with its arm.
@@ -58,10 +59,10 @@ class ForeignTrial:
         node: Name of the machine that ran it; None where it is unknown.
     """
 
-    arm: str
-    arm_id: str
     status: Status
     score: float | None
+    arm: str = ""
+    arm_id: str = ""
     seed: int | None = None
     context: str = ""
     is_baseline: bool = False
@@ -212,3 +213,16 @@ def in_words(params: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name}={level:.4g}" if isinstance(level, float) else f"{name}={level}" for name, level in params.items()
     )
+
+
+@contextmanager
+def of_extra(extra: str, what: str) -> Iterator[None]:
+    """Let the import of a package that is not installed, but needed for these results, name the extra with it.
+
+    Raises:
+        InputError: In place of a ModuleNotFoundError.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"{what}: these results need {error.name}: pip install 'cktf[{extra}]'") from None

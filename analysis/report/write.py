@@ -10,12 +10,12 @@ import pyarrow as pa
 from analysis.facts import Facts
 from analysis.figures import FIGURES
 from analysis.figures.drawing import Drawing, all_drawings
-from analysis.foreign import read as read_foreign
+from analysis.foreign import kind_of
 from analysis.ledger.collect import Engine, collect, parsed_here, report_place
 from analysis.ledger.columns import metadata_of, parquet_bytes
 from analysis.ledger.epochs import EPOCHS_FILE, FOLDER
 from analysis.ledger.trials import TRIALS_FILE
-from analysis.loading import load
+from analysis.loading import load, results_of
 from analysis.record import Record
 from analysis.report.drawing import RENDER
 from analysis.report.latex import latex, text
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 DERIVED = (
     *("arms", "effects", "measures", "best", "over_contexts", "over_teachers", "ranks", "interactions"),
+    "shapley",
     *("teachers", "health", "leaderboard", "confirmed", "importance"),
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
@@ -149,19 +150,15 @@ def report_on(
     Raises:
         ValueError: If something is missing or does not fit, or the results cannot be read.
     """
-    if kind is None and options.given:
-        raise InputError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
-    if kind is None and len(places) == 1 and against is None:
+    kind = kind or kind_of(places[0])
+    if kind is None and len(places) == 1 and against is None and not options.given:
         return write_report(places[0], out, engine)
     if kind is None and len(places) == 1 and out is None:
         out = below(places[0], AFTERTHOUGHT)
     if out is None:
         what = "several runs" if kind is None else "foreign results"
         raise InputError(f"--out is missing: the report of {what} has no place of its own")
-    if kind is not None and len(places) > 1:
-        raise InputError(f"--from {kind} reads one place; got {', '.join(places)}")
-    results = load(*places) if kind is None else read_foreign(kind, places[0], options)
-    return write_results(results if against is None else results.afterthought(against), out)
+    return write_results(results_of(places, kind, options, against), out)
 
 
 def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:

@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from analysis.arguments import check_columns, check_trials
 from analysis.searches.arms import BEST, JUDGED, NOT_ON_THE_WAY, scores_on_the_way, searched_arms
 from analysis.searches.fanova import Factor, fanova
-from analysis.searches.ped_anova import Tried, ped_anova
 from analysis.searches.plain_search import plain_search
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
@@ -256,6 +255,10 @@ def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Eva
     losses[~is_complete] = np.nextafter(losses[is_complete].max(), np.inf)  # however large, it is above
     if not _has_best(losses):
         raise _UnknownError("the best tenth of the arms is no better than the worst arm")
+    try:
+        from analysis.searches.ped_anova import Tried, ped_anova
+    except ImportError:
+        raise _UnknownError("PED-ANOVA needs Optuna") from None
     domains = {name: _domain(judged[f"param.{name}"].dropna(), name in study.log_factors) for name in factors}
     tried = []
     for index, loss in enumerate(losses):

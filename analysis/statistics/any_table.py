@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
@@ -121,6 +121,7 @@ def as_trials(
     what: str = "the table",
     called: Mapping[str, str] | None = None,
     cluster: str | None = None,
+    places: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Return a plain table with the columns that a table of trials has besides.
 
@@ -137,6 +138,7 @@ def as_trials(
         what: The table, as messages call it.
         called: Column to what messages call it, where it has another name.
         cluster: Column of clusters, in each of which an arm has its own row at a seed; None: there are none.
+        places: What messages call each row; none: ``row 1`` and so on.
 
     Raises:
         InputError: If the table is empty, a column is missing or there twice, a name or seed is empty, a cell of the
@@ -160,22 +162,25 @@ def as_trials(
     if not len(frame):
         raise InputError(f"{what}: there are no rows under the columns {listed(columns)}")
     trials = frame.copy().reset_index(drop=True)
+    places = places or [f"row {number}" for number in range(1, len(trials) + 1)]
     if "context" not in trials:
         trials["context"] = ""
     identity = ["context", *own]
     for name in identity:
         cells = list(trials[name].astype(object).where(trials[name].notna(), None))
         found: list[Any] = [None if cell is None else tidy_name(str(cell)) for cell in cells]
-        for row, cell in enumerate(found, 1):
+        for place, cell in zip(places, found, strict=True):
             if cell is None or (cell == "" and name != "context"):
-                raise InputError(f"{what}: column {called.get(name, name)!r} is empty in row {row}")
+                raise InputError(f"{what}: column {called.get(name, name)!r} is empty in {place}")
         trials[name] = found if name in ("context", "arm") else _seeds(cells, found)
     if (twice := trials.duplicated(identity).to_numpy()).any():
         context, arm, seed = trials[identity[:3]].iloc[twice.argmax()]
+        row = int(twice.argmax())
+        first = int(trials[identity].eq(trials[identity].iloc[row]).all(axis="columns").to_numpy().argmax())
         raise InputError(
-            f"{what}: arm {shown(arm)}{_within(context)} has several rows at seed {seed}; an arm has one row at each "
-            "seed, the last epoch's; each data set is a context (--context COLUMN; in Python: column 'context'), each "
-            "fold a cluster (--cluster COLUMN)"
+            f"{what}: arm {shown(arm)}{_within(context)} has several rows at seed {seed} ({places[first]}, "
+            f"{places[row]}); an arm has one row at each seed, the last epoch's; each data set is a context (--context "
+            "COLUMN; in Python: column 'context'), each fold a cluster (--cluster COLUMN)"
         )
     wanted = tidy_name("baseline" if baseline is None else baseline)
     is_baseline = trials["arm"] == wanted
@@ -255,7 +260,7 @@ def _numbers(column: "pd.Series[Any]", metric: str, what: str) -> "np.ndarray[An
             with suppress(ValueError, OverflowError):  # a signalling NaN; an integer of hundreds of digits
                 value = float(cell)
         if value is None:
-            raise InputError(no_number(what, metric, int(row) + 1, cell))
+            raise InputError(no_number(what, metric, f"row {row + 1}", cell))
         values[row] = value
     return values
 

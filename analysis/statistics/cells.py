@@ -24,7 +24,8 @@ _FAILED = re.compile(
     r"|oom|preempted|interrupted|diverged|exception|out of memory|stopped early|early stopped)\b"
 )
 _UNFINISHED = re.compile(
-    r"\b(running|pending|queued|waiting|unfinished|incomplete|not (finished|completed?|done)|planned|paused|partial)\b"
+    r"\b(running|pending|queued|scheduled|waiting|unfinished|incomplete|not (finished|completed?|done)|planned|paused"
+    r"|partial)\b"
 )
 _COMPLETE = re.compile(r"complete(d)?|finished|done|ok|okay|success(ful)?|succeeded|passed|terminated")
 _NEGATED = re.compile(r"\b(no|not|without|0|zero)\b (\w+ )?(fail|err|crash|exception)\w*")
@@ -56,9 +57,9 @@ def number(cell: str) -> float | None:
     return float(cell) if word in INFINITE or _NUMBER.fullmatch(cell) else None
 
 
-def no_number(what: str, column: str, row: int, cell: object) -> str:
+def no_number(what: str, column: str, row: str, cell: object) -> str:
     """Return the message on a cell of a column of numbers that holds none."""
-    return f"{what}: column {column!r} holds numbers, or nothing where a trial failed; row {row} has {shown(cell)}"
+    return f"{what}: column {column!r} holds numbers, or nothing where a trial failed; {row} has {shown(cell)}"
 
 
 def whole_number(cell: str) -> int | None:

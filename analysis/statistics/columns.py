@@ -7,8 +7,8 @@ import pandas as pd
 
 KINDS = {
     "str": """
-        context arm_id arm metric effect_metric factor verdict test missing reason kind contrast against against_id
-        alternative aliases factor_reason model method measure size
+        context arm_id arm metric effect_metric factor level off verdict test missing reason kind contrast against
+        against_id alternative aliases factor_reason model method measure size
         """,
     "int64": """
         n n_planned n_failed n_pairs n_missing n_lost_by_arm n_lost_by_baseline n_seeds n_contexts n_in_noise n_looks

@@ -109,14 +109,7 @@ def interactions(
         InputError: If a column, a factor or the baseline is missing, an arm has several levels of a factor or none, or
             the metric does not hold numbers.
     """
-    pool = trials_of(trials, metric=metric, what="interactions", baseline=baseline, needs_baseline=False)
-    factors = factors if isinstance(factors, str) else list(factors)
-    if not isinstance(factors, str) and is_plain(trials, "interactions"):
-        pool = with_levels(pool, factors, metric)
-        for factor in factors:
-            if (is_empty := pool[f"param.{factor}"].isna()).any():
-                raise InputError(f"factors: column {factor!r} is empty in row {int(is_empty.argmax()) + 1}")
-    trials, factors = pool, check_factors(pool, factors)
+    trials, factors = with_factors(trials, metric=metric, factors=factors, baseline=baseline, what="interactions")
     rows = []
     designed = reported(trials) if factors else trials.head(0)
     for context, pool in designed.groupby("context", sort=False):
@@ -134,6 +127,24 @@ def interactions(
     is_asked = (frame["reason"] != VANISHES).to_numpy()
     frame.loc[is_asked, "p_holm"] = holm(frame.loc[is_asked, "p"].to_numpy(np.float64))
     return frame
+
+
+def with_factors(
+    trials: pd.DataFrame, *, metric: str, factors: str | Iterable[str], baseline: str | None, what: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return trials, or a plain table as such, whose factors are columns of levels, and the factors.
+
+    Raises:
+        InputError: As `interactions` does; ``what`` is the function that was called.
+    """
+    pool = trials_of(trials, metric=metric, what=what, baseline=baseline, needs_baseline=False)
+    factors = factors if isinstance(factors, str) else list(factors)
+    if not isinstance(factors, str) and is_plain(trials, what):
+        pool = with_levels(pool, factors, metric)
+        for factor in factors:
+            if (is_empty := pool[f"param.{factor}"].isna()).any():
+                raise InputError(f"factors: column {factor!r} is empty in row {int(is_empty.argmax()) + 1}")
+    return pool, check_factors(pool, factors)
 
 
 def models_and_family(table: pd.DataFrame) -> tuple[str, int]:

@@ -4,7 +4,7 @@ Pure functions of arrays. The last axis is the seeds, the axes before it are con
 there is no result, and a pair is a seed at which both sides have one.
 
 The test that decides is Student's paired t test, whatever the number of seeds. The exact sign-flip test stands beside
-it; with few seeds it cannot reject at all. ``docs/statistics.md`` has what both do where their assumptions fail.
+it; with few seeds it cannot reject at all. The page on statistics has what both do where their assumptions fail.
 """
 
 from dataclasses import dataclass

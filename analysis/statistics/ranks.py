@@ -31,7 +31,7 @@ FEWEST_CONTEXTS = 5
 """Blocks that Friedman's test is made with: with fewer, not even arms that always take the same order stand out."""
 
 MANY_CONTEXTS = 10
-"""Fewest contexts at which tests of ranks reveal a difference of middling size (see ``docs/statistics.md``)."""
+"""Fewest contexts at which tests of ranks reveal a difference of middling size (see the page on statistics)."""
 
 FEWEST_ARMS = 3
 """Fewest arms, with the baseline, that are ranked: ranks of two are only the sign of their difference."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from cktf.cli import networks, results, runs, studies
+from cktf.cli import exports, networks, results, runs, studies
 from cktf.cli.studies import SOME_FAILED as SOME_FAILED
 from cktf.cli.terminal import out, warn
 from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
@@ -20,12 +20,14 @@ from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
 WRONG_INPUT = 2
 FAULT = 70
 
+OF_TRAINING = {"cmaes", "optuna", "PIL", "ray", "safetensors", "sklearn", "sqlalchemy", "torch", "torchvision"}
+"""Modules that are installed with the extra ``train``."""
+
 app = typer.Typer(
     name="cktf",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find out which parts of a knowledge-transfer recipe matter, and by how much.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -58,17 +60,21 @@ class _Command(TyperCommand):
         except KeyboardInterrupt:
             warn(["interrupted"])
             raise typer.Exit(INTERRUPTED) from None
-        except (typer.Exit, BrokenPipeError):
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_TRAINING:
+                warn([f"cktf {ctx.info_name} needs the training half: pip install 'cktf[train]'"], style="red")
+                raise typer.Exit(WRONG_INPUT) from None
             warn([fault(error)], style="red")
             raise typer.Exit(FAULT) from None
 
 
 for _each in (
     *(studies.examples, studies.init, studies.validate, studies.new, studies.launch, studies.resume, studies.extend),
-    *(studies.measure, runs.list_runs, runs.status, runs.show, runs.diff, studies.explain, studies.schema),
-    *(results.report, results.plot, studies.train, studies.convert_teacher, networks.layers),
+    *(studies.measure, runs.list_runs, runs.status, runs.show, runs.diff, runs.delete, studies.explain, studies.schema),
+    *(results.report, results.compare, results.plot, exports.export, exports.dashboard),
+    *(studies.train, studies.convert_teacher, networks.layers),
 ):
     app.command(_each.__name__.removesuffix("_runs").replace("_", "-"), cls=_Command)(_each)
 

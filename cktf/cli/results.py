@@ -1,4 +1,4 @@
-"""The commands that read results: report and plot."""
+"""The commands that read results: report, compare and plot."""
 
 import functools
 import inspect
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cktf.cli.arguments import Address, RunDirectory
-from cktf.cli.terminal import answer_table, out, say, table_of, warn
+from cktf.cli.terminal import out, print_answers, say, table_of, warn
 from cktf.errors import UserError
-from cktf.foreign_options import AGAINST, TAKES, Options
+from cktf.foreign_options import AGAINST, KINDS, Options
 from cktf.own_analysis import require_own_analysis
 
 if TYPE_CHECKING:
@@ -59,14 +59,27 @@ class ReportEngine(StrEnum):
     RAY = "ray"
 
 
+Places = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN...", help="Run directories: folders or URIs; or a table, or what --from reads.", show_default=False
+    ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="KIND",
+        help=f"What is read: {', '.join(KINDS)}; default a run, of x.csv csv.",
+        rich_help_panel=PANEL,
+    ),
+]
+Against = Annotated[str | None, typer.Option(metavar="ARM", help=AGAINST)]
+
+
 @with_foreign_options
 def report(
-    runs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN...", help="Run directories: folders or URIs; or what --from reads.", show_default=False
-        ),
-    ],
+    runs: Places,
     out_dir: Annotated[
         str | None, typer.Option("--out", help="Where it is written; default, of one run: RUN/report.")
     ] = None,
@@ -74,11 +87,8 @@ def report(
         ReportEngine, typer.Option(help="What reads the ledger: this process, or Ray Data on all machines.")
     ] = ReportEngine.LOCAL,
     address: Address = None,
-    against: Annotated[str | None, typer.Option(metavar="ARM", help=AGAINST)] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option("--from", metavar="KIND", help=f"What is read: {', '.join(TAKES)}.", rich_help_panel=PANEL),
-    ] = None,
+    against: Against = None,
+    kind: Kind = None,
     *,
     options: Options,
 ) -> None:
@@ -96,11 +106,28 @@ def report(
         raise UserError("--engine ray: it reads the ledger of one run, without --from and --against")
     with _ledger_reader(engine, address) as reader:
         paths = report_on(runs, out_dir, kind, options, reader, against)
-    for answer in main_tables(paths.results):
-        rows, notes = answer.narrow()
-        out.print(answer_table(answer.title, rows, [*notes, answer.remark]))
+    print_answers(main_tables(paths.results))
     warn((f"{part} {reason}" for part, reason in paths.unmade.items()), style="red")
     say(paths.files)
+
+
+@with_foreign_options
+def compare(
+    runs: Places,
+    against: Against = None,
+    kind: Kind = None,
+    *,
+    options: Options,
+) -> None:
+    """Print the verdicts on runs, or on foreign results; nothing is written."""
+    require_own_analysis()
+    from analysis.loading import results_of
+    from analysis.report.tables import main_tables
+
+    results = results_of(runs, kind, options, against)
+    print_answers(main_tables(results))
+    if results.facts.foreign:
+        warn(results.facts.foreign.cannot_be_vouched_for)
 
 
 @contextmanager

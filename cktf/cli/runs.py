@@ -89,6 +89,24 @@ def show(
     say(files)
 
 
+def delete(
+    run: RunDirectory,
+    trial: TrialId = None,
+    arm: Annotated[str | None, typer.Option(help="Instead: name of the arm, or 'CONTEXT: NAME'.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --arm: the replicate.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the report.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a trial's files and withdraw its result: reports say so, and 'resume --retry-failed' runs it again."""
+    from cktf.run.withdrawal import withdraw
+
+    def is_sure(what: str) -> bool:
+        return yes or typer.confirm(f"{what}: delete its files and withdraw its result?")
+
+    if said := withdraw(run, is_sure, trial, arm, seed, reason):
+        say([said])
+
+
 def diff(
     one: Annotated[str, typer.Argument(metavar="A", help="A study file or a run directory.")],
     other: Annotated[str | None, typer.Argument(metavar="B", help="Another; without it, arms of A.")] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cktf.cli.arguments import Address, Overrides, Plugins, RunDirectory, Smoke, StudyFile
-from cktf.cli.terminal import out, say, table_of, warn
+from cktf.cli.terminal import out, print_answers, say, table_of, warn
 from cktf.errors import INTERRUPTED, InputError, naming, shown
 from cktf.own_analysis import require_own_analysis
 from cktf.rows import Alternative
@@ -68,7 +68,7 @@ def validate(
     out.print(spec.question, style="bold", markup=False)
     for head, rows in in_words.tables_of(spec, arms):
         out.print(table_of(head, rows))
-    say([in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)])
+    say([in_words.plan_in_words(spec, arms), in_words.kept_in_words(spec, arms), *in_words.confounded_in_words(spec)])
     if compared := in_words.comparisons_of(spec, arms):
         is_one_sided = spec.alternative != Alternative.TWO_SIDED
         sds = {"expect_sd": spec.expect_sd} if spec.expect_sd else {}
@@ -205,7 +205,7 @@ def measure(
     measures: Annotated[
         list[str],
         typer.Argument(
-            metavar="MEASURE...", help="ece, or 'ece: {bins: 10}'; see docs/measures.md.", show_default=False
+            metavar="MEASURE...", help="ece, or 'ece: {bins: 10}'; see docs/how-to/measures.md.", show_default=False
         ),
     ],
     plugin: Plugins = None,
@@ -269,5 +269,11 @@ def _finish(summary: "Summary") -> None:
     say([summary.in_words()])
     if summary.is_interrupted:
         raise typer.Exit(INTERRUPTED)
+    require_own_analysis()
+    from analysis.loading import load
+    from analysis.report.tables import main_tables
+
+    print_answers(main_tables(load(summary.run)))
+    say([f"cktf report {summary.run}  # tables, figures and a page"])
     if summary.failed:
         raise typer.Exit(SOME_FAILED)

@@ -1,10 +1,14 @@
 """Output to the terminal. Names and texts of a user are never taken for markup."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from analysis.report.table import Table as AnswerTable
 
 LONGEST_NAME = 24
 """Characters of an arm's name that are shown in one line."""
@@ -31,6 +35,13 @@ def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for row in rows:
         table.add_row(*map(Text, row))
     return table
+
+
+def print_answers(tables: "Iterable[AnswerTable]") -> None:
+    """Print the tables that answer a study's question."""
+    for table in tables:
+        rows, notes = table.narrow()
+        out.print(answer_table(table.title, rows, [*notes, table.remark]))
 
 
 def answer_table(title: str, rows: Sequence[Sequence[str]], remarks: Sequence[str]) -> Table:

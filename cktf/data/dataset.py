@@ -32,7 +32,8 @@ class Kind:
     """The facts about a data set that are known without its files.
 
     Mean and deviation are those of each channel of the training images, scaled to [0, 1]; the side is in pixels;
-    ``augmentation`` is the standard one in the literature. Some have a third part, of images without labels.
+    ``augmentation`` is the standard one in the literature. Some have a third part, of images without labels. Names of
+    classes stand in the order of the labels; none where they are not known.
     """
 
     num_classes: int
@@ -42,6 +43,7 @@ class Kind:
     std: tuple[float, ...]
     augmentation: Augmentation
     has_unlabelled: bool = False
+    class_names: tuple[str, ...] = ()
 
     def dataset(
         self,
@@ -53,7 +55,8 @@ class Kind:
     ) -> "Dataset":
         """Return a data set of this kind; the tensors are those of `Dataset`."""
         facts = self.num_classes, torch.tensor(self.mean), torch.tensor(self.std), self.augmentation
-        return Dataset(train_images, train_labels, test_images, test_labels, *facts, unlabelled_images)
+        images = train_images, train_labels, test_images, test_labels
+        return Dataset(*images, *facts, unlabelled_images, class_names=self.class_names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +76,7 @@ class Dataset:
         shown_side: Side to which images, which are square and larger, are scaled batch by batch; None: networks see
             them as large as they are.
         remarks: What the user is told about the files.
+        class_names: Names of the classes in the order of the labels; empty where they are not known.
     """
 
     train_images: Tensor
@@ -86,6 +90,7 @@ class Dataset:
     unlabelled_images: Tensor | None = None
     shown_side: int | None = None
     remarks: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> torch.Size:

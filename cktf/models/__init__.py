@@ -11,6 +11,7 @@ from cktf.models.build import (
     under_own_keys,
     with_own_classifier,
 )
+from cktf.models.folding import folded
 from cktf.models.inner_layers import inner_layers
 from cktf.models.listing import layer_rows, size_in_words
 
@@ -20,6 +21,7 @@ __all__ = [
     "ModelConfig",
     "behind_stages",
     "build_model",
+    "folded",
     "inner_layers",
     "layer_rows",
     "measure_shapes",

@@ -32,7 +32,7 @@ from cktf.settings import Settings
 
 _TIMES_4 = (32, 64, 128, 256)
 
-MODELS: dict[str, Callable[[int, int], nn.Module]] = {
+MODELS: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{depth}": partial(ResNet, depth=depth) for depth in (8, 14, 20, 32, 44, 56, 110)},
     "resnet8x4": partial(ResNet, depth=8, widths=_TIMES_4),
     "resnet32x4": partial(ResNet, depth=32, widths=_TIMES_4),
@@ -58,6 +58,11 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
 """Name, as the distillation papers write it, to the constructor that takes (num_classes, in_channels)."""
 
 
+SCALED = frozenset(
+    name for name, made in MODELS.items() if isinstance(made, partial) and made.func in (ResNet, WideResNet, VGG)
+)
+"""Names of the networks whose channels `ModelConfig.width` scales."""
+
 BUILT_IN = frozenset(MODELS)
 """Names of the networks that return all their representations."""
 
@@ -70,6 +75,9 @@ class ModelConfig(Settings):
 
     model: str
     """A name of `MODELS`, or `torchvision/` or `timm/` and the name of a classification network there."""
+
+    width: float = Field(default=1.0, gt=0, le=16)
+    """Factor of the channels of all layers, of `resnet`, `wrn` and `vgg` networks: a student's size as a factor."""
 
     stem: str | None = Field(default=None, min_length=1)
     """For `torchvision/` and `timm/`: the layer before the first stage. Not set, like the next two: that which is known
@@ -121,6 +129,8 @@ class ModelConfig(Settings):
                 require_layers(names, zoo_layers(self.model))
             except InputError as error:
                 raise InputError(f"{field}: {error}") from error
+        if self.width != 1 and self.model not in SCALED:
+            raise InputError(f"width: is of {', '.join(sorted(SCALED))}; got {self.width:g} with {self.model}")
         if self.weights == DEFAULT_WEIGHTS and not self.model.startswith(PREFIXES):
             raise InputError(f"weights: default is of {' and '.join(PREFIXES)}; name a file of weights of {self.model}")
         if self.weights_sha256 is not None and self.weights_file is None:
@@ -143,7 +153,8 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     given: dict[str, Any] = {name: value for name, value in named.items() if value}
     try:
         if config.model in MODELS:
-            network = MODELS[config.model](num_classes, image_shape[0])
+            options = {"scale": config.width} if config.width != 1 else {}
+            network = MODELS[config.model](num_classes, image_shape[0], **options)
             if isinstance(run_blank(network, image_shape, [LOGITS])[0][LOGITS], Activations):
                 if given:
                     raise InputError("stem, stages and penultimate: the network returns its own")  # noqa: TRY301

@@ -95,3 +95,8 @@ def initialise(network: nn.Module) -> None:
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
+
+
+def scaled(channels: int, scale: float) -> int:
+    """Return a layer's number of channels, times a factor and rounded; one at least."""
+    return max(1, round(channels * scale))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import classified, conv3x3, initialise, shortcut, stage_of
+from cktf.models.layers import classified, conv3x3, initialise, scaled, shortcut, stage_of
 
 
 class BasicBlock(nn.Module):
@@ -63,6 +63,7 @@ class ResNet(nn.Module):
         depth: Layers with weights, but the shortcuts': 2 + 3 x blocks of a stage x convolutions of a block.
         widths: Channels of the stem and of the three stages.
         block: The residual block.
+        scale: Factor of all widths.
     """
 
     def __init__(
@@ -73,17 +74,19 @@ class ResNet(nn.Module):
         depth: int,
         widths: tuple[int, int, int, int] = (16, 16, 32, 64),
         block: type[BasicBlock] | type[SingleBlock] = BasicBlock,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
+        channels = [scaled(width, scale) for width in widths]
         num_blocks, remainder = divmod(depth - 2, 3 * block.num_convolutions)
         assert remainder == 0, f"no three equal stages make a depth of {depth}"
-        self.conv1 = conv3x3(in_channels, widths[0])
-        self.bn1 = nn.BatchNorm2d(widths[0])
-        self.layer1 = stage_of(block, widths[0], widths[1], num_blocks, stride=1)
-        self.layer2 = stage_of(block, widths[1], widths[2], num_blocks, stride=2)
-        self.layer3 = stage_of(block, widths[2], widths[3], num_blocks, stride=2)
+        self.conv1 = conv3x3(in_channels, channels[0])
+        self.bn1 = nn.BatchNorm2d(channels[0])
+        self.layer1 = stage_of(block, channels[0], channels[1], num_blocks, stride=1)
+        self.layer2 = stage_of(block, channels[1], channels[2], num_blocks, stride=2)
+        self.layer3 = stage_of(block, channels[2], channels[3], num_blocks, stride=2)
         initialise(self)
-        self.fc = nn.Linear(widths[3], num_classes)
+        self.fc = nn.Linear(channels[3], num_classes)
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import global_average, initialise, run_stage, stage_of
+from cktf.models.layers import global_average, initialise, run_stage, scaled, stage_of
 
 POOLED_SIDE = 64
 """Side from which images are pooled before the last stage, too, so that it has 4x4 maps at 64x64 as at 32x32."""
@@ -37,18 +37,27 @@ class VGG(nn.Module):
     """A stem and four stages; the maximum of 2x2 pixels is pooled before each stage.
 
     The last stage is pooled before for images of 64x64 and larger only. Every representation is taken after
-    its ReLU and before pooling. ``num_convolutions`` are those of the stem and of each stage.
+    its ReLU and before pooling. ``num_convolutions`` are those of the stem and of each stage, ``scale`` is a factor of
+    all channels.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, *, num_convolutions: tuple[int, int, int, int, int]) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        *,
+        num_convolutions: tuple[int, int, int, int, int],
+        scale: float = 1.0,
+    ) -> None:
         super().__init__()
-        channels = pairwise((in_channels, 64, 128, 256, 512, 512))
+        widths = [scaled(width, scale) for width in (64, 128, 256, 512, 512)]
+        channels = pairwise((in_channels, *widths))
         self.block0, self.block1, self.block2, self.block3, self.block4 = (
             stage_of(ConvolutionBlock, before, after, num, stride=1)
             for (before, after), num in zip(channels, num_convolutions, strict=True)
         )
         initialise(self)
-        self.classifier = nn.Linear(512, num_classes)
+        self.classifier = nn.Linear(widths[-1], num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations, Stages
-from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, stage_of
+from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, scaled, stage_of
 
 
 class PreActivationBlock(nn.Module):
@@ -56,19 +56,21 @@ class WideResNet(nn.Module):
         in_channels: Channels of the images.
         depth: Layers as the paper counts them: 4 + 6 x blocks of a stage.
         width: Factor of the stages' 16, 32 and 64 channels.
+        scale: Factor of all channels, the stem's 16 too.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, *, depth: int, width: int) -> None:
+    def __init__(self, num_classes: int, in_channels: int, *, depth: int, width: int, scale: float = 1.0) -> None:
         super().__init__()
         num_blocks, remainder = divmod(depth - 4, 6)
         assert remainder == 0, f"no three equal stages make a depth of {depth}"
-        self.conv1 = conv3x3(in_channels, 16)
-        self.block1 = Stage(num_blocks, 16, 16 * width, stride=1)
-        self.block2 = Stage(num_blocks, 16 * width, 32 * width, stride=2)
-        self.block3 = Stage(num_blocks, 32 * width, 64 * width, stride=2)
-        self.bn1 = nn.BatchNorm2d(64 * width)
+        stem, first, second, third = (scaled(channels, scale) for channels in (16, 16 * width, 32 * width, 64 * width))
+        self.conv1 = conv3x3(in_channels, stem)
+        self.block1 = Stage(num_blocks, stem, first, stride=1)
+        self.block2 = Stage(num_blocks, first, second, stride=2)
+        self.block3 = Stage(num_blocks, second, third, stride=2)
+        self.bn1 = nn.BatchNorm2d(third)
         initialise(self)
-        self.fc = nn.Linear(64 * width, num_classes)
+        self.fc = nn.Linear(third, num_classes)
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, images: Tensor) -> Activations:

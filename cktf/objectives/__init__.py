@@ -10,7 +10,14 @@ from cktf.objectives.objective import (
     TwoPhaseSettings,
     Weight,
 )
-from cktf.objectives.registry import OBJECTIVES, ObjectivesConfig, active_objectives, extended_student, needs_teacher
+from cktf.objectives.registry import (
+    OBJECTIVES,
+    ObjectivesConfig,
+    active_objectives,
+    extended_student,
+    extends_student,
+    needs_teacher,
+)
 from cktf.objectives.weighted_sum import WeightedSum
 
 __all__ = [
@@ -27,5 +34,6 @@ __all__ = [
     "WeightedSum",
     "active_objectives",
     "extended_student",
+    "extends_student",
     "needs_teacher",
 ]

@@ -89,6 +89,13 @@ def needs_teacher(config: ChosenObjectives) -> bool:
     return any(method.needs_teacher for method, _ in active_objectives(config).values())
 
 
+def extends_student(config: ChosenObjectives) -> bool:
+    """Return whether an active objective's student has layers of its own (see `Objective.extend_student`)."""
+    plain = getattr(Objective.extend_student, "__func__", None)
+    methods = (method for method, _ in active_objectives(config).values())
+    return any(getattr(method.extend_student, "__func__", None) is not plain for method in methods)
+
+
 def extended_student(config: ChosenObjectives, student: nn.Module, given: BuildContext) -> nn.Module:
     """Return the network that is trained as the student (see `Objective.extend_student`).
 

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cktf.rows import Scalar, Status
 from cktf.seeding import derive
-from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, choice_label, draw
+from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, IntDomain, choice_label, draw
 from cktf.study.spec import StudySpec
 
 OWN_ATTEMPTS = 10
@@ -107,7 +107,7 @@ class Suggestions:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # its greeting would fall into the progress view
         self._domains = spec.search
         self._baseline = spec.baseline_config.model_dump(mode="json")
-        self._sampler, self._sampler_seed = spec.sampler, spec.sampler_seed
+        self._sampler, self._sampler_seed, self._enqueue = spec.sampler, spec.sampler_seed, spec.enqueue
         self._study = optuna.create_study(
             direction="maximize" if spec.maximise else "minimize",
             pruner=PRUNERS[spec.prune](spec.baseline_config.scored_epochs),
@@ -128,7 +128,11 @@ class Suggestions:
             name = self._sampler
             if attempt >= OWN_ATTEMPTS:  # it returns to known arms again and again
                 name = "bruteforce" if finite else "random"
+            if is_first := attempt == 0 and number < len(self._enqueue):
+                self._fix(self._enqueue[number])
             trial = self._ask(name, number, attempt)
+            if is_first:
+                self._store_state(trial)
             values = self._values(trial)
             if is_new(values):
                 self._proposed = trial
@@ -173,14 +177,20 @@ class Suggestions:
         return self._study.ask()
 
     def _ask_again(self, values: Mapping[str, Scalar]) -> Trial:
-        choices = {path for path, domain in self._domains.items() if isinstance(domain, ChoiceDomain)}
-        labels = {path: choice_label(value) if path in choices else value for path, value in values.items()}
-        self._study.enqueue_trial(labels)
+        self._fix(values)
         trial = self._ask(self._sampler, len(self._trials))
-        if self._sampler in _STATEFUL:
-            _ = trial.relative_params  # drawn, so that its state is stored, and replaced by the recorded values
+        self._store_state(trial)
         assert self._values(trial) == values, "a recorded arm lies outside of the study's domains"
         return trial
+
+    def _fix(self, values: Mapping[str, Scalar]) -> None:
+        """Let the next trial that is asked for have these values."""
+        written: dict[type, Callable[[Any], Scalar]] = {ChoiceDomain: choice_label, FloatDomain: float, IntDomain: int}
+        self._study.enqueue_trial({path: written[type(self._domains[path])](value) for path, value in values.items()})
+
+    def _store_state(self, trial: Trial) -> None:
+        if self._sampler in _STATEFUL:
+            _ = trial.relative_params  # drawn, so that the sampler's state is stored, and replaced by the fixed values
 
     def _values(self, trial: Trial) -> dict[str, Scalar]:
         return draw(self._domains, self._baseline, lambda path, domain: _suggest(trial, path, domain))

@@ -30,6 +30,7 @@ from cktf.study.designs import every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
 from cktf.study.paths import spelled
 from cktf.study.problems import StudyError, explain
+from cktf.study.sections import Published
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import contents_of
@@ -140,9 +141,13 @@ def require_unedited(run: Storage, rows: Iterable[Row]) -> None:
         )
 
 
-def _reference_values(spec: StudySpec) -> dict[str, dict[str, float]]:
-    """Return context to arm to published value; an arm's aliases may have it."""
-    values = {context: {**own} for context, own in spec.reference.by_context().items()} if spec.reference else {}
+def _reference_values(spec: StudySpec) -> dict[str, dict[str, float | list[float]]]:
+    """Return context to arm to published value, with sd and n a list; an arm's aliases may have it."""
+    published = spec.reference.by_context() if spec.reference else {}
+    values = {
+        context: {arm: [of.value, of.sd, of.n] if isinstance(of, Published) else of for arm, of in own.items()}
+        for context, own in published.items()
+    }
     for arm in plan_arms(spec) if values else ():
         own = values.get(arm.context, {})
         for name in arm.names:

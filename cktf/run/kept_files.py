@@ -8,6 +8,7 @@ from cktf.errors import refusal_of, visible
 from cktf.plan.state import RunState
 from cktf.rows import EndRow, Row, Status
 from cktf.storage import PARTIAL, TRIALS, Storage
+from cktf.study.designs import plan_arms
 from cktf.study.spec import StudySpec
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT
 
@@ -44,6 +45,9 @@ class TrialFiles:
 
     def _left_over(self, names: Iterable[str]) -> Iterator[str]:
         best = self._state.best_arms(maximise=self._spec.maximise) if self._spec.keep == "best" else {}
+        kept = None if isinstance(self._spec.keep, str) else self._spec.keep
+        arms = plan_arms(self._spec) if kept else ()
+        listed = {arm.arm_id for arm in arms if {*arm.names} & {*(kept or ())}}
         for name in names:
             trial_id, _, file = name.partition("/")
             trial = self._state.trials.get(trial_id) or self._state.teacher_trials.get(trial_id)
@@ -51,7 +55,8 @@ class TrialFiles:
                 continue
             first = best.get(trial.planned.context)
             is_worse = trial.status is Status.COMPLETE and first is not None and trial.planned.arm_id != first.arm_id
-            if self._is_done_with(trial_id, file) or (file == STUDENT and is_worse):
+            is_unlisted = kept is not None and trial.planned.arm_id not in listed
+            if self._is_done_with(trial_id, file) or (file == STUDENT and (is_worse or is_unlisted)):
                 yield name
 
     def _is_done_with(self, trial_id: str, file: str) -> bool:

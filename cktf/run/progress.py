@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cktf.errors import RunNotFound
@@ -19,6 +19,12 @@ from cktf.storage import Storage
 
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
     from cktf.plan.planner import Planner
+
+WIDE = 120
+"""Characters of a terminal whose live line has room for the best arm."""
+
+BAR_WIDTH, LONGEST_NAME, LONGEST_ARM = 12, 20, 40
+"""Characters of the live line's bar and of the study's name in it, and of an arm's name in a line of its own."""
 
 LOOK_SECONDS = 0.25
 """Least time between two updates of the live line; a large study has hundreds of epochs a second."""
@@ -32,9 +38,10 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
         Function to call after each row.
     """
     clock, state = _Clock(planner), planner.state
-    name = TextColumn("{task.description}", markup=False)
-    words = TextColumn("{task.fields[words]}", markup=False)
-    bars = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    cut = Column(no_wrap=True, overflow="ellipsis", max_width=LONGEST_NAME)
+    name = TextColumn("{task.description}", markup=False, table_column=cut)
+    words = TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    bars = (BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(name, *bars, words, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(planner.spec.name, total=planner.total(), completed=state.num_ended, words="")
         shown = 0.0
@@ -43,8 +50,9 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
             nonlocal shown
             clock.see(row)
             if isinstance(row, EndRow) and not console.is_terminal:
-                line = f"[{state.num_ended}/{planner.total()}] {_line_of(state.trial(row.trial_id), state.metric)}"
-                console.print(f"{line}; {clock.in_words()}", markup=False, highlight=False, soft_wrap=True)
+                ended = _line_of(state.trial(row.trial_id), state.metric, longest=LONGEST_ARM)
+                line = "; ".join(filter(None, (f"[{state.num_ended}/{planner.total()}] {ended}", clock.left())))
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
             elif isinstance(row, EndRow) and row.status == Status.FAILED:
                 line = _line_of(state.trial(row.trial_id), state.metric)
                 bar.console.print(line, style="red", markup=False, highlight=False)
@@ -52,7 +60,8 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
                 bar.console.print(look_in_words(row, state), markup=False, highlight=False, soft_wrap=True)
             if console.is_terminal and (isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS):
                 shown = time.monotonic()
-                bar.update(task, completed=state.num_ended, total=planner.total(), words=clock.in_words())
+                said = clock.in_words(with_best=console.width >= WIDE)
+                bar.update(task, completed=state.num_ended, total=planner.total(), words=said)
 
         yield see
 
@@ -139,12 +148,14 @@ def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
     return f"{teacher.model} on {teacher.data}{seed}, {score}"
 
 
-def _line_of(trial: TrialState, metric: str) -> str:
+def _line_of(trial: TrialState, metric: str, longest: int | None = None) -> str:
     row = trial.planned
     latest = trial.curve[max(trial.curve)] if trial.curve else None
     score = "" if latest is None else f", {metric.removeprefix(MEASURE)} {latest:.4g}"
     reason = f": {trial.end.reason}" if trial.end and trial.end.reason else ""
     label, epochs = arm_label(row.arm, row.context), ""
+    if longest and len(label) > longest:
+        label = f"{label[: longest - 1]}…"
     if row.stage == Stage.TEACHER:
         label = f"teacher {label}"
         epochs = f", epoch {max(trial.curve)} of {trial.epochs}" if trial.curve and not trial.end else ""
@@ -164,21 +175,29 @@ class _Clock:
         if self._began is None and isinstance(row, EpochRow | EndRow) and row.trial_id in self._planner.state.trials:
             self._began = time.monotonic()
 
-    def in_words(self) -> str:
+    def in_words(self, *, with_best: bool) -> str:
         planner = self._planner
         counts = planner.state.counts()
-        words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
+        words = [f"{planner.running} running"]
+        if failed := counts[Status.FAILED]:
+            words.append(f"{failed} failed")
         if teachers := sum(trial.end is None for trial in planner.state.teacher_trials.values()):
             words.append(f"{teachers} teacher{'s' * (teachers > 1)} to train first")
         if planner.spec.prune != "none":
             words.append(f"{counts[Status.PRUNED]} pruned")
-        if len(planner.spec.baselines) == 1:  # the line has no room for the best of several
+        if left := self.left():
+            words.append(left)
+        if with_best and len(planner.spec.baselines) == 1:  # the line has no room for the best of several
             best = planner.state.best_arms(maximise=planner.spec.maximise)
             words += [f"best {planner.spec.metric} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
-        ended = planner.state.num_ended
-        if self._began is not None and (done := ended - self._before):
-            seconds = (time.monotonic() - self._began) / done * (planner.total() - ended)
-            minutes = round(seconds / 60)
-            left = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-            words.append(f"{left if minutes else 'under a minute'} left")
         return ", ".join(words)
+
+    def left(self) -> str:
+        """Return the time that is left at the pace of this session; empty before its first end and after the last."""
+        ended, total = self._planner.state.num_ended, self._planner.total()
+        done = ended - self._before
+        if self._began is None or not done or ended == total:
+            return ""
+        minutes = round((time.monotonic() - self._began) / done * (total - ended) / 60)
+        left = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+        return f"{left if minutes else 'under 1 min'} left"

@@ -21,7 +21,10 @@ from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import trial_config
 
-ONLY_WITH = {"search": ("sampler", "sampler_seed", "prune", "trials", "confirm"), "fractional": ("resolution",)}
+ONLY_WITH = {
+    "search": ("sampler", "sampler_seed", "prune", "enqueue", "trials", "confirm"),
+    "fractional": ("resolution",),
+}
 """Design to the keys that only a study with it may have."""
 
 MOST_CELLS = 10_000
@@ -41,6 +44,7 @@ def find_problems(spec: StudySpec) -> list[Finding]:
         _check_arms,
         _check_teachers,
         _check_contrasts,
+        _check_keep,
         _check_measures,
         _check_reference,
     )
@@ -70,7 +74,7 @@ def _check_keys(spec: StudySpec) -> Iterator[Finding]:
         yield ("delta",), f"is of two-sided comparisons; with 'alternative: {spec.alternative}' there is 'margin:'"
     if spec.contrasts and spec.search is not None:
         yield ("contrasts",), "a study with 'search:' has none, for its arms have no names before it runs"
-    if spec.race is not None:
+    if spec.race is not None and len(kinds) == 1:
         if spec.kind in ("search", "grid", "fractional"):
             why = "chooses its arms as results come" if spec.search else "needs all arms at all seeds"
             yield ("race",), f"a study with '{spec.kind}:' has none, for it {why}"
@@ -161,6 +165,14 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
             if asked.symbol not in ORDERINGS and asked.literal is not None:
                 mapping = overlay(spec.baseline, {asked.path: asked.literal})
                 yield from _check_trial(mapping, ("search", path, "when", asked.path), asked.path, elsewhere=False)
+    for index, values in enumerate(spec.enqueue):
+        for path, value in values.items():
+            if path not in spec.search:
+                yield ("enqueue", index), _unknown("factor", path, spec.search)
+            elif problem := spec.search[path].problem(value):
+                yield ("enqueue", index, path), problem
+    if len(spec.enqueue) > spec.trials:
+        yield ("enqueue",), f"must be {spec.trials} or fewer, the study's trials; got {len(spec.enqueue)}"
     if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
         yield ("seeds",), f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}"
     if spec.confirm is not None and spec.confirm.top > spec.trials:
@@ -239,6 +251,18 @@ def _check_contrasts(spec: StudySpec) -> Iterator[Finding]:
         elif len(names) == 2 and all(first is second for first, second in both):
             yield where, f"must be two arms that train differently; got {shown(list(names))}"
         met.add(frozenset(names))
+
+
+def _check_keep(spec: StudySpec) -> Iterator[Finding]:
+    if isinstance(spec.keep, str):
+        return
+    if spec.search is not None:
+        yield ("keep",), "must be best, all or none here, for the arms of a search have no names before it runs"
+        return
+    known = dict.fromkeys(name for arm in plan_arms(spec) for name in arm.names)
+    for index, name in enumerate(spec.keep):
+        if name not in known:
+            yield ("keep", index), _unknown("arm", name, known)
 
 
 def _check_measures(spec: StudySpec) -> Iterator[Finding]:

@@ -122,6 +122,19 @@ class _Range(_Domain):
             high = low + (self.num_values - 1) * self.step
         return low, high
 
+    def problem(self, value: Scalar) -> str | None:
+        """Return what a value must be to lie in the domain; None if it does."""
+        low, high = self.bounds
+        is_whole = isinstance(low, int)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if is_whole else int | float)
+            or not low <= value <= high
+        ):
+            return f"must be {'a whole number' if is_whole else 'a number'} from {low} to {high}; got {shown(value)}"
+        steps = (value - low) / self.step if self.step else 0
+        return f"must be {low} plus steps of {self.step}; got {value}" if abs(steps - round(steps)) > 1e-9 else None
+
 
 class FloatDomain(_Range):
     """A real number between two bounds, both included: ``{float: [0.02, 1.0], log: true}``."""
@@ -165,6 +178,14 @@ class ChoiceDomain(_Domain):
     def labels(self) -> dict[str, Scalar]:
         """Label to choice."""
         return {choice_label(choice): choice for choice in self.choices}
+
+    def problem(self, value: Scalar) -> str | None:
+        """Return what a value must be to lie in the domain; None if it does."""
+        return (
+            None
+            if choice_label(value) in self.labels
+            else f"must be one of {', '.join(self.labels)}; got {shown(value)}"
+        )
 
     @property
     def edges(self) -> tuple[Scalar, ...]:

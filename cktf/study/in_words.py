@@ -46,6 +46,21 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
     return words
 
 
+def kept_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
+    """Return which students a run stores when it ends, and by which key."""
+    per_arm = sum(len(replicates(spec, arms[0].config, seed)) for seed in spec.confirm_seeds or spec.seeds)
+    listed = spec.keep if isinstance(spec.keep, tuple) else ()
+    count = sum(bool({*arm.names} & {*listed}) for arm in arms)
+    each = f" of {_counted(len(spec.baselines), 'context')}" if len(spec.baselines) > 1 else ""
+    words = {
+        "best": f"of the arm with the best {spec.columns[0]}{each}, about {_counted(per_arm, 'student')} an arm",
+        "all": "of every complete trial",
+        "none": "none",
+    }
+    found = words[spec.keep] if isinstance(spec.keep, str) else f"of {_counted(count, 'arm')}: {', '.join(listed)}"
+    return f"weights stored ('keep'): {found}"
+
+
 def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | None:
     """Return the numbers of comparisons in the (largest) family and of seeds; None if nothing is compared."""
     if spec.search is not None:

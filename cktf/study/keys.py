@@ -17,7 +17,7 @@ from pydantic import (
 from cktf.errors import InputError, shown
 from cktf.measures.registry import built, directions, with_settings
 from cktf.plugins import Plugin
-from cktf.rows import Alternative, Family
+from cktf.rows import Alternative, Family, Scalar
 from cktf.settings import Seed, Settings
 from cktf.storage import PATIENCE
 from cktf.study.domains import Domain
@@ -158,8 +158,9 @@ class StudyKeys(Settings):
     similarity of layers, scores at the banks, gradients of the terms. It changes no result and no trial's identity;
     `{}` takes the defaults. None: nothing is measured."""
 
-    keep: Literal["best", "all", "none"] = "best"
-    """Students whose weights are stored: those of the best arm, all, or none."""
+    keep: Literal["best", "all", "none"] | Annotated[tuple[str, ...], Field(min_length=1)] = "best"
+    """Students whose weights are stored: those of the best arm (by the metric, of each context), all, none, or those of
+    the arms that are listed by their names."""
 
     keep_logits: bool = False
     """Store each student's logits after its last epoch, of the validation split and of the test split, as float32 in
@@ -203,6 +204,10 @@ class StudyKeys(Settings):
 
     prune: Literal["none", "median", "percentile", "hyperband", "successive_halving"] = "none"
     """Optuna's pruner, by which a search ends bad trials early."""
+
+    enqueue: tuple[dict[str, Scalar], ...] = ()
+    """Settings that a search tries before those of its sampler, which learns from them: each a path to a value of its
+    domain. The sampler chooses the factors that one does not name."""
 
     trials: int = Field(default=40, ge=1, le=MOST_TRIALS)
     """Number of arms that a search tries."""

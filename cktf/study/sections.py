@@ -12,6 +12,19 @@ from cktf.settings import Seed, Settings
 from cktf.study.problems import refusal
 
 
+class Published(Settings):
+    """A published mean of several runs."""
+
+    value: float
+    """The mean."""
+
+    sd: float = Field(gt=0, allow_inf_nan=False)
+    """Standard deviation of the runs."""
+
+    n: int = Field(ge=2)
+    """Number of runs."""
+
+
 class Reference(Settings):
     """Published values, shown beside a study's own numbers and never mixed with them."""
 
@@ -21,13 +34,15 @@ class Reference(Settings):
     metric: str = "test_accuracy"
     """The column of `cktf.rows.EpochResult` of the values, in its unit; the study must report the same."""
 
-    values: dict[str, float | dict[str, float]] = Field(min_length=1)
-    """Context to arm to value; in a study without contexts, arm to value."""
+    values: dict[
+        str, Annotated[float | Published | dict[str, float | Published], Field(union_mode="left_to_right")]
+    ] = Field(min_length=1)
+    """Context to arm to value, or to ``{value: 74.9, sd: 0.2, n: 5}``; in a study without contexts, arm to value."""
 
     teacher: float | dict[str, float] | None = None
     """Context to the value of its teacher; in a study without contexts, the value."""
 
-    def by_context(self) -> dict[str, dict[str, float]]:
+    def by_context(self) -> dict[str, dict[str, float | Published]]:
         """Return context to arm to value; values without a context are under ''."""
         nested = {key: value for key, value in self.values.items() if isinstance(value, dict)}
         flat = {key: value for key, value in self.values.items() if not isinstance(value, dict)}

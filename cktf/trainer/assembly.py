@@ -1,16 +1,16 @@
 """Builds the parts of a trial from its configuration: networks, objectives and phases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from cktf.batch import Layers, NoRepresentation
+from cktf.batch import Layers, NoRepresentation, Shapes
 from cktf.data import Dataset, Samples, Split, unlabelled_samples
 from cktf.errors import InputError
 from cktf.measures.student import uncompiled
-from cktf.models import build_model, inner_layers, measure_shapes
+from cktf.models import build_model, folded, inner_layers, measure_shapes
 from cktf.objectives import BuildContext, WeightedSum, extended_student
 from cktf.seeding import initialisation
 from cktf.trainer.config import TrialConfig
@@ -49,46 +49,21 @@ def assemble(
     is_transfer = config.task == "transfer"
     labelled = Samples(dataset, parts.train_index)
     samples = unlabelled_samples(dataset, parts.validation_index) if is_transfer else labelled
-    teacher_shapes = None
-    if teacher:
-        with uncompiled(teacher):  # a graph for one image would be of no use
-            teacher_shapes = measure_shapes(teacher, dataset.image_shape, "teacher")
     # The student has its teacher's classes, which in a transfer are not the data set's.
-    num_classes = teacher_shapes.logits.numel() if teacher_shapes and is_transfer else dataset.num_classes
-    try:
-        with initialisation(config.seed, "student"):
-            student = build_model(config.student, num_classes, dataset.image_shape)
-    except InputError as error:
-        raise InputError(f"student.model: {error}") from error
-    if initial:
-        initial(student)
-    shapes = measure_shapes(student, dataset.image_shape)
-    given = BuildContext(
-        student=shapes,
-        teacher=teacher_shapes or shapes,
-        labels=samples.labels if labels is None else labels,
-        seed=config.seed,
-        student_layers=inner_layers(student),
-        teacher_layers=inner_layers(teacher) if teacher else Layers(),
-    )
-    extended = extended_student(config.objective, student, given)
-    if extended is not student:
-        student, shapes = extended, measure_shapes(extended, dataset.image_shape)
-        given = replace(given, student=shapes, student_layers=inner_layers(student))
+    of_teacher = _shapes_of_teacher(teacher, dataset.image_shape).logits if teacher and is_transfer else None
+    num_classes = dataset.num_classes if of_teacher is None else of_teacher.numel()
+    labels = samples.labels if labels is None else labels
+    classes = num_classes, dataset.num_classes
+    student, probe, given = built_student(config, dataset.image_shape, classes, labels, teacher, initial)
     objective = WeightedSum(config.objective, given).to(dataset.device)
-    probe = None
-    if config.probe:
-        try:
-            num_features = shapes.penultimate.numel()
-        except NoRepresentation as error:
-            raise InputError(f"probe: {error}") from error
-        probe = Probe(config.probe, student, num_features, dataset.num_classes, config.seed)
     network = probe or student
 
     # Convolutions are faster with the channels innermost, on a CPU too (WRN-40-2 and WRN-16-2: 1.4 times).
     network.to(dataset.device).to(memory_format=torch.channels_last)
     if teacher:
         teacher.to(memory_format=torch.channels_last)
+        if dataset.device.type == "cuda" and not config.compile:
+            teacher = folded(teacher, dataset.image_shape, getattr(torch, config.precision_on("cuda")))
     if config.compile:
         student.compile()
         # A warm worker compiles many networks; beyond PyTorch's limit of 8 graphs of a class nothing would be compiled.
@@ -98,3 +73,58 @@ def assemble(
     if probe:
         phases.append(probe_phase(probe, labelled, config.seed))
     return network, objective, phases
+
+
+def built_student(
+    config: TrialConfig,
+    image_shape: Sequence[int],
+    num_classes: tuple[int, int],
+    labels: Tensor,
+    teacher: nn.Module | None,
+    initial: Callable[[nn.Module], None] | None = None,
+) -> tuple[nn.Module, Probe | None, BuildContext]:
+    """Return a trial's student on the CPU with the layers that an objective adds, and the probe around it, if any.
+
+    Args:
+        config: The trial.
+        image_shape: (channels, height, width).
+        num_classes: Of the student's own classifier, and of the data set, which is the probe's.
+        labels: (samples,), int64, CPU: those that objectives are built for.
+        teacher: The frozen teacher; None if the trial runs none.
+        initial: Loads the file of the student's initial parameters into it.
+
+    Raises:
+        InputError: If the network cannot read such images, or does not have what is added to it.
+    """
+    try:
+        with initialisation(config.seed, "student"):
+            student = build_model(config.student, num_classes[0], image_shape)
+    except InputError as error:
+        raise InputError(f"student.model: {error}") from error
+    if initial:
+        initial(student)
+    shapes = measure_shapes(student, image_shape)
+    given = BuildContext(
+        student=shapes,
+        teacher=_shapes_of_teacher(teacher, image_shape) if teacher else shapes,
+        labels=labels,
+        seed=config.seed,
+        student_layers=inner_layers(student),
+        teacher_layers=inner_layers(teacher) if teacher else Layers(),
+    )
+    extended = extended_student(config.objective, student, given)
+    if extended is not student:
+        student, shapes = extended, measure_shapes(extended, image_shape)
+        given = replace(given, student=shapes, student_layers=inner_layers(student))
+    if not config.probe:
+        return student, None, given
+    try:
+        num_features = shapes.penultimate.numel()
+    except NoRepresentation as error:
+        raise InputError(f"probe: {error}") from error
+    return student, Probe(config.probe, student, num_features, num_classes[1], config.seed), given
+
+
+def _shapes_of_teacher(teacher: nn.Module, image_shape: Sequence[int]) -> Shapes:
+    with uncompiled(teacher):  # a graph for one image would be of no use
+        return measure_shapes(teacher, image_shape, "teacher")

@@ -128,10 +128,19 @@ def load_checkpoint(place: Storage) -> Checkpoint | None:
         return None
 
 
-def save_student(place: Storage, student: nn.Module) -> None:
-    """Write the weights of a student, its average or the probe around it, as safetensors into the trial's folder."""
+def save_student(place: Storage, student: nn.Module, about: Mapping[str, str] | None = None) -> None:
+    """Write the weights of a student, its average or the probe around it, as safetensors into the trial's folder.
+
+    ``about`` stands in the file's metadata: what `cktf.trainer.stored_student.AboutStudent` says of it.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in student.state_dict().items()}
-    place.write(STUDENT, save_safetensors(tensors, {"sha256": _checksum(tensors)}))
+    place.write(STUDENT, save_safetensors(tensors, {**(about or {}), "sha256": _checksum(tensors)}))
+
+
+def metadata_of(content: bytes) -> dict[str, str]:
+    """Return the metadata in the bytes of a safetensors file; files of other programs may have none."""
+    found: dict[str, str] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    return found
 
 
 def load_weights(content: bytes) -> dict[str, Tensor]:
@@ -142,10 +151,9 @@ def load_weights(content: bytes) -> dict[str, Tensor]:
     """
     try:
         tensors = load_safetensors(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        checksum = metadata_of(content).get("sha256")
     except Exception as error:  # a class of safetensors' own
         raise InputError(f"it is no whole file of weights: {error}") from error
-    checksum = header.get("__metadata__", {}).get("sha256")  # files of other programs have none
     if checksum not in (None, _checksum(tensors)):
         raise InputError("its checksum does not fit")
     return tensors

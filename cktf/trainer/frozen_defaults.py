@@ -29,7 +29,7 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "teacher": None,
     "teachers": None,
     "teachers_as": "mean",
-    **_in("student", "teacher", stem=None, stages=None, penultimate=None, weights=None, weights_sha256=None),
+    **_in("student", "teacher", width=1.0, stem=None, stages=None, penultimate=None, weights=None, weights_sha256=None),
     **_in("teacher", checkpoint=None, sha256=None, mean=None, std=None, classes=None, accept_any=False),
     **_in("teacher", epochs=240, epoch=None, batch_size=64, train_fraction=1.0, precision="auto", seed=0),
     "epochs": 240,

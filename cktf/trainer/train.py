@@ -34,10 +34,14 @@ from cktf.trainer.measuring import Measuring, packed
 from cktf.trainer.optimizer import build_optimizer, learning_rate
 from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
 from cktf.trainer.step import Step
+from cktf.trainer.stored_student import AboutStudent
 
 
 class TrainOptions(Settings):
     """How a trial is run; passed as one value from the study to the training loop."""
+
+    name: str = ""
+    """Name of the study, which the stored student's file says."""
 
     read_test: bool = False
     """Evaluate the test split once, after the last epoch."""
@@ -223,7 +227,8 @@ def train(
         )
         history.append(result)
         if place and is_last and workers.rank == 0:
-            save_student(place, judged)
+            about = AboutStudent.of(config, dataset, shapes.student.logits.numel(), options.name)
+            save_student(place, judged, about.metadata())
             measuring.save_logits(place)
         if writer.is_due(is_end=epoch == phase.epochs):
             started = time.perf_counter()

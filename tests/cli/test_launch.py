@@ -9,7 +9,7 @@ from cktf.rows import EndRow, PlannedRow, Status
 from cktf.run.ledger import Ledger
 from cktf.storage import Storage
 from cktf.study.load import load_study
-from tests.cli.commands import REPLACED, cktf, cktf_alone, message_for
+from tests.cli.commands import REPLACED, cktf, message_for
 from tests.runs import begin, rows_of
 
 
@@ -21,6 +21,10 @@ def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> 
     log = re.findall(r"; see (\S+)", err)[0]
     assert "diverging" in cktf("show", "run", Path(log).parent.name, cwd=tmp_path)[1]
     assert "TrainingFailed" in Path(log).read_text()
+    failed = [row for row in rows_of(str(tmp_path / "run"), EndRow) if row.status == Status.FAILED]
+    (reason,) = {row.reason for row in failed}
+    assert len(failed) == 2
+    assert f"2 failed: {reason}" in err
     assert "4 complete, 2 failed" in out
     assert "--retry-failed" in out
     assert "Traceback" not in out + err
@@ -28,6 +32,7 @@ def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> 
     code, out, _ = cktf("status", "run", cwd=tmp_path)
     assert code == 0
     assert "Does a wrong learning rate hurt?" in out
+    assert reason in out
 
     code, out, _ = cktf("report", "run", cwd=tmp_path)
     assert code == 0
@@ -84,22 +89,20 @@ compare:
   kd: {objective: {kd: {weight: 1.0}}}
   cktf: {objective: {cktf: {negatives: 4096}}}
   longer: {epochs: 300}
+resources: {slots: 1}
 """
 
 
-@pytest.mark.ray
-def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in ("CKTF_DATA", "CKTF_CACHE"):
-        monkeypatch.setenv(variable, str(tmp_path / "kept"))
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(tmp_path: Path, session_cache: Path) -> None:
+    kept = sorted(session_cache.rglob("*"))
     (tmp_path / "objects.yaml").write_text(SMOKE)
     assert "cifar10 is not there" in message_for("launch", "objects.yaml", cwd=tmp_path)
     code, out, err = cktf("validate", "objects.yaml", "--smoke", cwd=tmp_path)
     assert code == 0
     assert "3 arms x 2 seeds = 6 trials" in out
     assert "one arm, trained once, since a smoke run makes them one: baseline; longer" in out + err
-    code, out, err = cktf_alone("launch", "objects.yaml", "--smoke", cwd=tmp_path)  # whose slots see the variables
+    code, out, err = cktf("launch", "objects.yaml", "--smoke", cwd=tmp_path)
     assert code == 0, err
     assert "longer" in err
     assert "6 complete" in out
@@ -113,7 +116,7 @@ def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(
     assert "smoke" in told
     code, out, _ = cktf("train", "objects.yaml", "--arm", "longer", "--smoke", cwd=tmp_path)
     assert "epoch   2/2" in out
-    assert not (tmp_path / "kept").exists()
+    assert sorted(session_cache.rglob("*")) == kept
 
 
 def test_a_cluster_that_does_not_answer_is_told(study: Path, tmp_path: Path) -> None:

@@ -113,8 +113,7 @@ def test_a_broken_line_is_told_in_the_same_words(run: Storage, line: str, messag
 def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(
     run: Storage, ray_cluster: Cluster, tmp_path: Path
 ) -> None:
-    address, start_worker, env = ray_cluster
-    start_worker()
+    address, start_worker, env = ray_cluster  # whose head parses nothing
     start_worker()
     there = tmp_path / "there"
     command = [sys.executable, "-m", "cktf.cli", "report", run.root, "--engine", "ray", "--address", address]

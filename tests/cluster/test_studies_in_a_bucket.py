@@ -2,10 +2,12 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 from cktf.driver import launch
@@ -22,10 +24,13 @@ def facts(run: str) -> Any:
 
 @pytest.mark.usefixtures("ray_on_this_machine")
 def test_a_bucket_that_refuses_for_a_while_changes_nothing(
-    make_spec: MakeSpec, proxy: Proxy, tmp_path: Path, console: Console
+    make_spec: MakeSpec, train_without_ray: Callable[..., Any], proxy: Proxy, tmp_path: Path, console: Console
 ) -> None:
     spec = make_spec({"epochs": 6}, seeds=1, storage_patience=300, checkpoint_seconds=0)
-    launch(spec, tmp_path / "run", console=console)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as a slot has
+    train_without_ray(spec, Storage(tmp_path / "run"))
+    torch.set_num_threads(threads)
     run = proxy.uri("study")
     faults = []
 

@@ -10,15 +10,15 @@ from tests.fuzz.kinds import KINDS
 
 SEED = 20
 CASES = {
-    "studies": 60,
-    "overrides": 80,
-    "commands": 15,
-    "ledgers": 8,
-    "csv": 30,
-    "optuna": 12,
-    "ray-tune": 12,
-    "checkpoints": 30,
-    "data": 30,
+    "studies": 30,
+    "overrides": 40,
+    "commands": 8,
+    "ledgers": 5,
+    "csv": 15,
+    "optuna": 5,
+    "ray-tune": 6,
+    "checkpoints": 15,
+    "data": 15,
 }
 """So many of each kind as take a few seconds; ``make fuzz`` runs thousands."""
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from cktf.batch import Activations
+from cktf.batch import Activations, Shapes
 from cktf.models import MODELS, ModelConfig, build_model, measure_shapes, under_own_keys
 from cktf.seeding import initialisation
 
@@ -293,3 +293,22 @@ def test_wrong_layers_are_refused_with_what_would_be_right(
 ) -> None:
     with pytest.raises(ValidationError, match=message):
         ModelConfig.model_validate({"model": "torchvision/resnet18"} | resnet18_layers | change)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "resnet5x4", "wrn_16_1", "vgg8"])
+def test_width_scales_the_channels_of_every_layer(name: str) -> None:
+    configs = [ModelConfig(model=name, width=width) for width in (1, 0.5)]
+    plain, half = (measure_shapes(build_model(config, 3, (3, 32, 32)), (3, 32, 32)) for config in configs)
+
+    def maps(shapes: Shapes) -> list[torch.Size]:
+        return [shapes.stem, *(block for blocks in shapes.stages for block in blocks), shapes.penultimate]
+
+    for whole, scaled in zip(maps(plain), maps(half), strict=True):
+        assert (2 * scaled[0], *scaled[1:]) == tuple(whole)
+
+
+def test_width_of_another_network_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"width: is of .*resnet8.*; got 0\.5 with MobileNetV2"):
+        ModelConfig(model="MobileNetV2", width=0.5)
+    with pytest.raises(ValueError, match=r"width: is of .*; got 2 with torchvision/resnet18"):
+        ModelConfig(model="torchvision/resnet18", width=2)

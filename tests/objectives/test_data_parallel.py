@@ -1,16 +1,14 @@
-"""Objectives on two workers with unequal shards, against one worker. Also the program that each worker runs."""
+"""Objectives on two workers with unequal shards, against one worker."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import OBJECTIVES, BuildContext
+from tests.two_workers import TwoWorkers
 
 SAMPLES, STEPS = 6, 3
 SHARDS = slice(0, 2), slice(2, 6)
@@ -90,9 +88,12 @@ def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
     return results
 
 
-def test_two_workers_compute_what_one_does(tmp_path: Path) -> None:
-    workers = [subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+def work(rank: int, folder: Path) -> None:
+    torch.save(trained(SHARDS[rank]), folder / f"worker{rank}.pt")
+
+
+def test_two_workers_compute_what_one_does(run_in_two_workers: TwoWorkers, tmp_path: Path) -> None:
+    run_in_two_workers(work, tmp_path)
     shards = [torch.load(tmp_path / f"worker{rank}.pt") for rank in range(len(SHARDS))]
     for name, expected in trained(slice(0, SAMPLES)).items():
         for path, value in expected.items():
@@ -106,10 +107,3 @@ def test_two_workers_compute_what_one_does(tmp_path: Path) -> None:
                     assert torch.equal(*parts)
                     actual = parts[0]
             assert torch.allclose(actual, value, rtol=1e-4, atol=1e-5), f"{name}: {path}"
-
-
-if __name__ == "__main__":
-    rank, folder = int(sys.argv[1]), sys.argv[2]
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(SHARDS))
-    torch.save(trained(SHARDS[rank]), f"{folder}/worker{rank}.pt")
-    dist.destroy_process_group()

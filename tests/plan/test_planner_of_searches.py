@@ -45,14 +45,17 @@ def test_every_sampler_goes_on_after_a_restart_as_if_there_was_none(
         "optimizer.learning_rate": {"float": [0.01, 0.11], **step},
         "optimizer.momentum": {"float": [0.0, 0.9], **step},
     }
-    spec = make_search(search=domains, sampler=sampler, trials=14)
+    known = [{"optimizer.learning_rate": 0.05, "optimizer.momentum": 0.5}, {"optimizer.momentum": 0}]
+    spec = make_search(search=domains, sampler=sampler, trials=14, enqueue=known)
     whole, cut = [], []
     run_to_end(ledger(spec, whole), by_learning_rate)
-    for _ in range(3):
-        run_to_end(ledger(spec, cut), by_learning_rate, most=5, at_once=1)
+    for most in (1, 5, 5, 5):
+        run_to_end(ledger(spec, cut), by_learning_rate, most=most, at_once=1)
     one_by_one = []
     run_to_end(ledger(spec, one_by_one), by_learning_rate, at_once=1)
 
+    first, second = [row.params for row in planned(cut)][:2]
+    assert (first, second["optimizer.momentum"]) == (known[0], 0.0)
     assert len({row.arm_id for row in planned(whole)}) == 14
     assert [row.params for row in planned(cut)] == [row.params for row in planned(one_by_one)]
     assert cut == one_by_one

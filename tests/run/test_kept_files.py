@@ -17,9 +17,11 @@ def by_arm(row: PlannedRow, _: object) -> Any:
     return 90.0 if row.arm == "baseline" else 80.0
 
 
-@pytest.mark.parametrize(("keep", "kept"), [("all", 4), ("best", 2), ("none", 0)])
+@pytest.mark.parametrize(
+    ("keep", "kept"), [("all", 4), ("best", 2), ("none", 0), (["momentum=0"], 2), (["momentum=0", "baseline"], 4)]
+)
 def test_students_stay_as_the_study_says(
-    keep: str,
+    keep: str | list[str],
     kept: int,
     make_spec: MakeSpec,
     tmp_path: Path,
@@ -38,6 +40,9 @@ def test_students_stay_as_the_study_says(
     assert len(list(tmp_path.glob("trials/*/student.safetensors"))) == kept
     assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
     assert len(list(tmp_path.glob("trials/*"))) == kept, "no folder without files is left"
+    if keep == ["momentum=0"]:
+        arms = {planner.state.trials[path.name].planned.arm for path in tmp_path.glob("trials/*")}
+        assert arms == {"momentum=0"}
 
 
 def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(

@@ -59,11 +59,34 @@ def test_without_a_terminal_each_end_is_one_line(make_spec: MakeSpec, rows: list
         run_to_end(planner, by_arm, at_once=1)
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 4
-    assert lines[0].startswith("[1/4] baseline, seed 0, failed: out of memory; 0 running, 1 failed, ")
-    assert lines[3].startswith(
-        "[4/4] momentum=0, seed 1, complete, validation_accuracy 80; "
-        "0 running, 1 failed, best validation_accuracy 80 (momentum=0)"
-    )
+    assert lines[0].startswith("[1/4] baseline, seed 0, failed: out of memory")
+    assert lines[2].endswith("; under 1 min left")
+    assert lines[3] == "[4/4] momentum=0, seed 1, complete, validation_accuracy 80"
+
+
+def test_the_live_line_fits_eighty_columns_and_long_names_are_cut(
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    long = "a study with a name that says all that there is to say"
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    planner = Planner(make_spec(name=long), rows.append)
+    with watch(planner, console) as show:
+        planner.listeners.append(show)
+        planner.on_end(planner.next_trial().trial_id, Status.FAILED, "out of memory")
+        run_to_end(planner, by_arm)
+    bars = [line for line in console.file.getvalue().replace("\r", "\n").splitlines() if "4/4" in line]
+    assert bars
+    assert all(len(line.partition("\x1b")[0]) <= 80 for line in bars)
+    assert "a study with a name…" in bars[-1]
+    assert "0 running, 1 failed" in bars[-1]
+
+    piped = Console(file=io.StringIO(), width=80)
+    arm = {"optimizer.momentum": [0.123456789012345], "optimizer.weight_decay": [0.000123456789]}
+    planner = Planner(make_spec(grid=arm), [].append)
+    with watch(planner, piped) as show:
+        planner.listeners.append(show)
+        run_to_end(planner, by_arm)
+    assert "momentum=0.123456789012345, weight_deca…" in piped.file.getvalue()
 
 
 def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(
@@ -147,7 +170,7 @@ def test_arms_of_several_contexts_are_named_with_them(
             planner.listeners.append(show)
             run_to_end(planner, by_arm, at_once=1)
     lines = console.file.getvalue().splitlines()
-    assert lines[3].startswith("[4/4] two: momentum=0, seed 0, complete, validation_accuracy 80; ")
+    assert lines[3].startswith("[4/4] two: momentum=0, seed 0, complete, validation_accuracy 80")
     assert "best" not in lines[3]
     for best in ("one: baseline, validation_accuracy 90", "two: baseline, validation_accuracy 90"):
         assert best in shown(run)

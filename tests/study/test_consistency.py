@@ -92,6 +92,7 @@ def test_contexts_that_do_not_fit_are_refused(refused: Refused, keys: dict[str, 
         ({"source": "", "values": {"kd": 1.0}}, "reference.source: "),
         ({"values": {}}, "reference.values: must have 1 or more entries; got {}"),
         ({"values": {"small": {"kd": "x"}}}, "reference.values.small"),
+        ({"values": {"small": {"kd": {"value": 1.0, "sd": 0, "n": 5}}}}, "reference.values.small"),
         ({"values": {"kd": 1.0}}, "reference.values: must be of one of the study's contexts: small, large"),
         ({"teacher": 75.0}, "reference.teacher: must be of one of the study's contexts: small, large"),
         (

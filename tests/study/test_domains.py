@@ -7,6 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, IntDomain, draw, drawing_order, parse_condition
+from cktf.study.spec import StudySpec
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Domain)
 
@@ -124,3 +125,42 @@ def test_choices_that_are_equal_numbers_are_one_and_others_are_told_apart() -> N
     assert isinstance(domain, ChoiceDomain)
     assert list(domain.labels) == ["1", "'1'", "true", "null", "'true'", "0.5", "'null'"]
     assert [type(choice) for choice in domain.labels.values()] == [int, str, bool, type(None), str, float, str]
+
+
+SEARCHED: dict[str, object] = {
+    "search": {
+        "optimizer.learning_rate": {"float": [0.01, 0.1], "step": 0.03},
+        "batch_size": {"int": [16, 64], "log": True},
+        "objective.cktf.pairing": {"choice": ["last", "first"]},
+    },
+    "trials": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("enqueue", "message"),
+    [
+        ([{"batch_size": 128}], r"enqueue[0].batch_size: must be a whole number from 16 to 64; got 128"),
+        ([{}, {"batch_size": 32.0}], r"enqueue[1].batch_size: must be a whole number from 16 to 64; got 32.0"),
+        (
+            [{"optimizer.learning_rate": 0.05}],
+            "enqueue[0].optimizer.learning_rate: must be 0.01 plus steps of 0.03; got",
+        ),
+        ([{"optimizer.learning_rate": True}], "optimizer.learning_rate: must be a number from 0.01 to 0.1; got true"),
+        ([{"objective.cktf.pairing": "all"}], "objective.cktf.pairing: must be one of last, first; got 'all'"),
+        ([{"batch": 32}], "enqueue[0]: no such factor. Did you mean 'batch_size'?"),
+        ([{}, {}, {}], "enqueue: must be 2 or fewer, the study's trials; got 3"),
+        ([3], "enqueue[0]: must be a mapping of keys to values; got 3"),
+    ],
+)
+def test_a_setting_to_try_first_outside_of_its_domain_is_refused(
+    refused: Callable[..., str], enqueue: list[object], message: str
+) -> None:
+    assert message in refused(**SEARCHED, enqueue=enqueue)
+
+
+def test_settings_to_try_first_are_of_searches(refused: Callable[..., str], make: Callable[..., StudySpec]) -> None:
+    said = refused(ablate={"batch_size": [16]}, enqueue=[{"batch_size": 32}])
+    assert "enqueue: only a study with 'search:' has this key" in said
+    known = [{"optimizer.learning_rate": 0.04, "batch_size": 32}]
+    assert make(**SEARCHED, enqueue=known).enqueue == tuple(known)

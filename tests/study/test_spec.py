@@ -86,6 +86,7 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
     ("keys", "message"),
     [
         ({}, "a study has exactly one of ablate, compare, leave_one_out, grid, fractional, search; got none of them"),
+        ({"race": {}}, "fractional, search; got none of them"),
         ({"ablate": ABLATE, "search": SEARCH}, "grid, fractional, search; got ablate and search"),
         ({"ablate": {}}, "ablate: must have 1 or more entries; got {}"),
         ({"ablate": {"epochs": []}}, "ablate.epochs: must have 1 or more entries; got []"),
@@ -328,6 +329,10 @@ def test_values_are_told_by_context_and_arm() -> None:
 
 
 def test_without_contexts_they_are_those_of_the_unnamed_one() -> None:
+    spread = {"value": 71.5, "sd": 0.5, "n": 5}
+    for nested in ({"kd": spread}, {"a": {"kd": spread, "baseline": 70}}):
+        found = Reference.model_validate({"source": "Some 2023", "values": nested}).by_context()
+        assert found.get("", found.get("a"))["kd"].sd == 0.5  # type: ignore[index, union-attr]
     reference = Reference.model_validate({"source": "Some 2023", "values": {"kd": 71.5}, "teacher": 75.5})
     assert reference.by_context() == {"": {"kd": 71.5}}
     assert reference.teachers() == {"": 75.5}

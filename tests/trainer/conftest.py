@@ -16,7 +16,7 @@ TINY = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> MakeTrial:
     """A trial configuration that trains in a second or two, with changes laid over its top level."""
 

@@ -19,7 +19,7 @@ FOLDER = Path(os.environ.get("CKTF_GOLDEN") or Path(__file__).parents[1] / "gold
 FILE = FOLDER / "trajectories.json"
 
 
-TOLD = json.loads(FILE.read_text()) if FILE.is_file() else {"common": {}, "cases": {}}
+TOLD: dict[str, Any] = json.loads(FILE.read_text()) if FILE.is_file() else {"common": {}, "cases": {}}
 
 
 COMMON: dict[str, Any] = TOLD["common"]

@@ -1,5 +1,7 @@
 """Prints what identities the running code gives: `python -m tests.trainer.identities [LEDGER STUDY]`.
 
+Of a ledger and a study it prints, too, which arms of the study a resumed run would plan anew.
+
 A script, so that a test can ask another version of the package, in another process, and compare.
 """
 
@@ -46,5 +48,5 @@ def planned_anew(ledger: Path, study: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    said = planned_anew(*map(Path, sys.argv[1:])) if sys.argv[1:] else identities()
+    said = [identities(), planned_anew(*map(Path, sys.argv[1:]))] if sys.argv[1:] else identities()
     sys.stdout.write(json.dumps(said, indent=1, ensure_ascii=False) + "\n")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, nn
 
 from cktf.batch import Activations
 from cktf.models import MODELS
@@ -15,6 +15,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
+from tests.two_workers import TwoWorkers
 
 CPU = torch.device("cpu")
 SOURCES = ("all", "queue")
@@ -68,20 +69,16 @@ def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
 
 def _rank(rank: int, folder: str | Path) -> None:
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    try:
-        torch.save(_summed_gradients(rank), f"{folder}/gradients{rank}.pt")
-        results = {source: _trained(f"{folder}/{source}", source)[0] for source in SOURCES}
-        torch.save({source: [vars(result) for result in results[source]] for source in SOURCES}, f"{folder}/{rank}.pt")
-    finally:
-        distributed.destroy_process_group()
+    torch.save(_summed_gradients(rank), f"{folder}/gradients{rank}.pt")
+    results = {source: _trained(f"{folder}/{source}", source)[0] for source in SOURCES}
+    torch.save({source: [vars(result) for result in results[source]] for source in SOURCES}, f"{folder}/{rank}.pt")
 
 
 @pytest.fixture(scope="module")
-def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two workers have written; their processes import for longer than they work, so they do all at once."""
+def two_workers(run_in_two_workers: TwoWorkers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two workers have written."""
     folder = tmp_path_factory.mktemp("workers")
-    multiprocessing.spawn(_rank, args=(str(folder),), nprocs=2)
+    run_in_two_workers(_rank, folder)
     return folder
 
 

@@ -11,6 +11,7 @@ from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import HealthConfig
+from cktf.trainer.stored_student import AboutStudent, student_of
 from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
@@ -39,6 +40,9 @@ def test_the_projected_student_is_evaluated_and_stored_with_the_teacher_s_classi
     found = evaluate(network, evaluation_batches(dataset, parts.validation_index))
     assert (found.accuracy, found.loss) == (last.validation_accuracy, last.validation_loss)
     assert last.terms.keys() == {"simkd.projection"}
+    content = (tmp_path / "trials" / config.trial_id / "student.safetensors").read_bytes()
+    student, (images, _) = student_of(content, AboutStudent.read(content)), next(evaluation_batches(dataset, "test"))
+    assert torch.allclose(student(dataset.test_images[: len(images)]), network.eval()(images).logits, atol=1e-5)
 
 
 def test_its_initial_student_is_that_of_the_other_arms(tiny):

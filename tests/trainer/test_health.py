@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, nn
 
 from cktf.batch import Batch
 from cktf.data import evaluation_batches, split
@@ -26,6 +26,7 @@ from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
+from tests.two_workers import TwoWorkers
 
 CPU = torch.device("cpu")
 ALWAYS = HealthConfig(every=1)
@@ -222,19 +223,17 @@ def on_validation(config: TrialConfig) -> Any:
 
 def _worker(rank: int, folder: Path, of_step: Any, of_trial: Any, *of_splits: Any) -> None:
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    try:
-        workers = Workers.current()
-        health, _, terms, share = step(TrialConfig.model_validate_json(of_step), workers)
-        config = TrialConfig.model_validate_json(of_trial)
-        alone, beside = trained(run_trial(config)), trained(run_trial(config, TrainOptions(health=ALWAYS)))
-        splits = [on_validation(TrialConfig.model_validate_json(text)) for text in of_splits]
-        torch.save((health.gradient_norms(terms, share, workers), alone, beside, splits), f"{folder}/{rank}.pt")
-    finally:
-        distributed.destroy_process_group()
+    workers = Workers.current()
+    health, _, terms, share = step(TrialConfig.model_validate_json(of_step), workers)
+    config = TrialConfig.model_validate_json(of_trial)
+    alone, beside = trained(run_trial(config)), trained(run_trial(config, TrainOptions(health=ALWAYS)))
+    splits = [on_validation(TrialConfig.model_validate_json(text)) for text in of_splits]
+    torch.save((health.gradient_norms(terms, share, workers), alone, beside, splits), f"{folder}/{rank}.pt")
 
 
-def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny: MakeTrial, tmp_path: Path) -> None:
+def test_two_workers_measure_the_same_split_and_their_gradients_add_up(
+    tiny: MakeTrial, run_in_two_workers: TwoWorkers, tmp_path: Path
+) -> None:
     config = tiny(objective={"cross_entropy": {}, "kd": {}}, epochs=1)
     banks = tiny(objective={"cross_entropy": {}, "crd": {"negatives": 8}}, epochs=1)
     list(run_trial(config))  # the teacher is there
@@ -242,7 +241,7 @@ def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny: Mak
     of_batch = {"negatives": 8, "source": "batch", "transform": "similarity", "head": "pad"}
     splits = [tiny(objective={"cktf": cktf}) for cktf in (normalised, of_batch)]
     configs = [each.model_dump_json() for each in (config, banks, *splits)]
-    multiprocessing.spawn(_worker, args=(str(tmp_path), *configs), nprocs=2)
+    run_in_two_workers(_worker, tmp_path, *configs)
     workers = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     norms, alone, beside, measured = workers[0]
     assert norms == workers[1][0]

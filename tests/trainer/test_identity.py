@@ -56,8 +56,11 @@ def asked(environment: dict[str, str], *arguments: object) -> Any:
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A package with one more objective, network and data set, and with settings that it did not have."""
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What a package finds with one more objective, network and data set, and with settings that it did not have.
+
+    One process is asked for all of it, for it imports for longer than it works.
+    """
     changes = {
         "objectives/registry.py": ('    "kd": KD,\n', '    "aaa": KD,\n    "kd": KD,\n'),
         "models/build.py": ('    "resnet8x4": ', '    "aaa": partial(ResNet, depth=8),\n    "resnet8x4": '),
@@ -68,20 +71,21 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "trainer/optimizer.py": ("    momentum: float", "    dampening: float = 0.25\n\n    momentum: float"),
         "trainer/teacher.py": ("    checkpoint: str", "    tone: float | None = None\n\n    checkpoint: str"),
     }
-    return with_changes(tmp_path_factory.mktemp("grown"), changes)
-
-
-def test_no_identity_moves_with_a_new_objective_network_data_set_or_defaulted_setting(grown: Any) -> None:
-    assert asked(grown) == json.loads(PINS.read_text(encoding="utf-8"))
-
-
-def test_a_run_that_is_resumed_with_one_more_objective_plans_no_new_trial(grown: Any, tmp_path: Path) -> None:
-    study, ledger = STUDIES / "digits_ablation.yaml", tmp_path / "ledger.jsonl"
+    place = tmp_path_factory.mktemp("grown")
+    study, ledger = STUDIES / "digits_ablation.yaml", place / "ledger.jsonl"
     rows: list[str] = []
     Planner(load_study(study), lambda row: rows.append(row.to_json()))
     assert len(rows) == 73, "72 students and their teacher"
     ledger.write_text("\n".join(rows))
-    assert asked(grown, ledger, study) == []
+    return asked(with_changes(place, changes), ledger, study)
+
+
+def test_no_identity_moves_with_a_new_objective_network_data_set_or_defaulted_setting(found: Any) -> None:
+    assert found[0] == json.loads(PINS.read_text(encoding="utf-8"))
+
+
+def test_a_run_that_is_resumed_with_one_more_objective_plans_no_new_trial(found: Any) -> None:
+    assert found[1] == []
 
 
 def defaults(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:

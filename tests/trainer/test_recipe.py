@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +81,18 @@ def test_with_everything_on_a_run_that_is_killed_and_resumed_is_bit_equal(
     whole = Storage(tmp_path / "whole")
     uninterrupted = list(run_trial(config, TrainOptions(read_test=True), run=whole))
     expected = checkpoint_of(whole, config)
-    for killed_after in range(1, config.total_epochs):
-        broken = Storage(tmp_path / f"after {killed_after}")
-        first = run_trial(config, TrainOptions(read_test=True, checkpoint_seconds=0), run=broken)
-        for _ in range(killed_after):
-            next(first)
-        first.close()
-        resumed = list(run_trial(config, TrainOptions(read_test=True), run=broken))
-        assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
-        found = checkpoint_of(broken, config)
-        for name in ("student", "objective", "average"):
-            left, right = getattr(expected, name), getattr(found, name)
-            assert left.keys() == right.keys()
-            assert all(torch.equal(value, right[key]) for key, value in left.items())
+    broken = Storage(tmp_path / "broken")
+    for epoch in range(1, config.total_epochs):  # and each time resumed
+        training = run_trial(config, TrainOptions(read_test=True, checkpoint_seconds=0), run=broken)
+        assert len([*islice(training, epoch)]) == epoch
+        training.close()
+    resumed = list(run_trial(config, TrainOptions(read_test=True), run=broken))
+    assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
+    found = checkpoint_of(broken, config)
+    for name in ("student", "objective", "average"):
+        left, right = getattr(expected, name), getattr(found, name)
+        assert left.keys() == right.keys()
+        assert all(torch.equal(value, right[key]) for key, value in left.items())
     assert expected.average
     assert all(math.isfinite(value) for result in uninterrupted for value in result.terms.values())
 

@@ -12,7 +12,6 @@ from torch.utils._pytree import tree_leaves
 
 from cktf.objectives import OBJECTIVES
 from cktf.trainer.step import Step
-from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
 
@@ -87,6 +86,13 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def trained_teacher(tiny: MakeTrial) -> None:
+    """Train the teacher of all cases, and store it."""
+    next(run_trial(tiny(epochs=1)))
+
+
+@pytest.mark.usefixtures("trained_teacher")
 @pytest.mark.parametrize("name", CASES)
 def test_no_step_after_the_first_reads_the_device_and_all_do_the_same(
     name: str, tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch
@@ -101,7 +107,6 @@ def test_no_step_after_the_first_reads_the_device_and_all_do_the_same(
             **CASES[name],
         }
     )
-    next(run_trial(tiny(epochs=1), TrainOptions()), None)  # whose teacher is trained, and stored
     with watched(monkeypatch) as steps:
         next(run_trial(config))
     assert len(steps) > 4

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import multiprocessing
 
 from cktf.data import split
 from cktf.models import build_model
@@ -25,6 +24,7 @@ from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from cktf.trial.teacher_once import shared_teacher
 from tests.kinds import MakeTrial
+from tests.two_workers import TwoWorkers
 
 CPU = torch.device("cpu")
 TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
@@ -314,9 +314,11 @@ def _in_a_process(rank: int, folder: Path, config_json: str) -> None:
     torch.save({"found": found, "seen": sum(parts.seen)}, folder / f"{rank}.pt")
 
 
-def test_two_processes_at_once_run_the_teacher_once_and_read_the_same(tiny: MakeTrial, tmp_path: Path) -> None:
+def test_two_processes_at_once_run_the_teacher_once_and_read_the_same(
+    tiny: MakeTrial, run_in_two_workers: TwoWorkers, tmp_path: Path
+) -> None:
     config = tiny(objective={"kd": {}, "crd": {"negatives": 8}}, augmentation=AUGMENTED)
-    multiprocessing.spawn(_in_a_process, args=(tmp_path, config.model_dump_json()), nprocs=2)
+    run_in_two_workers(_in_a_process, tmp_path, config.model_dump_json(), as_group=False)
     one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     samples = len(main_phase(config).loader.rows)
     assert one["seen"] + other["seen"] == 2 * samples

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from analysis.report.table import SMOKE, Table, main_name, unmade_table
-from analysis.report.tables import comparisons, distillation, effects, measures, searches
+from analysis.report.tables import comparisons, components, distillation, effects, measures, searches
 from analysis.results import Results
 from analysis.wording import quantity
 
@@ -12,11 +12,13 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
     "contexts": effects.contexts,
     "effects": effects.effects,
     "leaderboard": searches.leaderboard,
+    "components": components.components,
     "measures": measures.measures,
     "over_contexts": comparisons.over_contexts,
     "over_teachers": comparisons.over_teachers,
     "ranks": comparisons.ranks,
     "interactions": comparisons.interactions,
+    "shapley": components.shapley,
     "teachers": distillation.teachers,
     "pairing": comparisons.pairing,
     "health": distillation.health,

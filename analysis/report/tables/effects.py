@@ -19,6 +19,7 @@ from analysis.report.reading import (
 from analysis.report.table import NOTE, OVER_IMAGES, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
+from analysis.statistics.published import difference_interval
 from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, MOST_MORE_SEEDS
 from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, signed_text, unit_text
 from cktf.rows import Alternative
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 
 MEAN = "mean ± sd"
 """Ends the head of the column of the arms' means."""
+
+MARK = "*"
+"""Behind a published value that the measured mean is told from."""
+
+TOLD = (
+    f"{MARK} Told from the measured mean: its 95% interval leaves this value out or, of one with a standard deviation, "
+    "Welch's interval of the difference leaves out 0."
+)
 
 UNTESTED = "No comparison could be tested, so none is decided; the table says why"
 """Remark if no arm could be tested."""
@@ -47,6 +56,8 @@ def effects(results: Results) -> list[Table]:
         own, published = (number_text(value, measured.decimals) for value in teacher_of(results, context))
         if study.reference_values.get(context) or published != ABSENT:
             remarks.append(f"Reference: {study.reference_source}.")
+            of_context = results.arms[results.arms["context"] == context]
+            remarks += [TOLD] * any(published_text(results, arm)[0].endswith(MARK) for _, arm in of_context.iterrows())
         if published != ABSENT:
             own = "not measured" if own == ABSENT else own
             remarks.append(f"The teacher: {own}, reference {published}.")
@@ -74,6 +85,7 @@ def contexts(results: Results) -> list[Table]:
     remark = f"n = {counts[0]} in each cell." if len(counts) == 1 else "n is the number of seeds."
     if study.reference_source:
         remark += f" In parentheses: the reference, {study.reference_source}."
+        remark += f" {TOLD}" * any(f"{MARK})" in cell for row in rows for cell in row)
     columns = dict(enumerate(results.contexts, 1))
     return [Table(head, rows, remark, *marks(results, rows, columns), has_means=True)]
 
@@ -101,9 +113,30 @@ def context_rows(results: Results) -> Rows:
         cells = {}
         for _, arm in of_name.iterrows():
             own = mean_and_sd(arm, decimals) + (f", n = {arm['n']}" if counts_differ else "")
-            cells[arm["context"]] = beside(own, arm["reference"])
+            reference = published_text(results, arm)[0]
+            cells[arm["context"]] = own if reference == ABSENT else f"{own} ({reference})"
         rows.append([str(name), *(cells.get(context, ABSENT) for context in results.contexts)])
     return rows
+
+
+def published_text(results: Results, arm: "pd.Series[Any]") -> tuple[str, str]:
+    """Return what was published of an arm, marked where the measured mean is told from it; and their difference.
+
+    The latter is empty where the publication has no standard deviation.
+    """
+    study = results.facts.study
+    decimals = quantity(study.report_metric).decimals
+    if np.isnan(arm["reference"]):
+        return ABSENT, ""
+    found = study.reference_values[arm["context"]][arm["arm"]]
+    value, *spread = found if isinstance(found, list) else [found]
+    low, high = difference_interval(arm["mean"], arm["sd"], arm["n"], found)
+    text = number_text(value, decimals) + (
+        f" ± {number_text(spread[0], decimals)}, n = {spread[1]:g}" if spread else ""
+    )
+    ends = f"{signed_text(low, decimals)}, {signed_text(high, decimals)}"
+    note = f"minus the reference: {signed_text(arm['mean'] - value, decimals)} [{ends}]" if spread else ""
+    return text + (MARK if low > 0 or high < 0 else ""), note
 
 
 def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cells, Cells]:
@@ -171,9 +204,10 @@ def effects_rows(results: Results, context: str = "") -> Rows:
         arm = arms.loc[arm_id]
         also = f"also: {', '.join(others[arm_id])}" if arm_id in others else ""
         own = [arm["arm"], *([against] if has_contrasts else []), str(arm["n"]), mean_and_sd(arm, measured.decimals)]
-        own += [number_text(arm[name], measured.decimals) for name in published]
+        reference, difference = published_text(results, arm)
+        own += [reference] * len(published)
         raced = f"{out[arm_id]}{f' ({why[arm_id]})' if arm_id in why else ''}" if arm_id in out else ""
-        rows.append([*own, *figures, "; ".join(part for part in (also, raced, note) if part)])
+        rows.append([*own, *figures, "; ".join(part for part in (also, raced, note, difference) if part)])
 
     none = [ABSENT] * (3 + len(further))
     for arm_id, arm in arms[arms["is_baseline"] & ~arms.index.isin(effects.index)].iterrows():

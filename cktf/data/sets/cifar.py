@@ -23,8 +23,11 @@ CIFAR10_KIND = Kind(
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
     augmentation=Augmentation(crop=4, flip=True),
+    class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 )
-CIFAR100_KIND = replace(CIFAR10_KIND, num_classes=100, mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761))
+CIFAR100_KIND = replace(
+    CIFAR10_KIND, num_classes=100, mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761), class_names=()
+)
 
 
 def load_cifar10(place: DataPlace) -> Dataset:

@@ -16,6 +16,7 @@ DIGITS_KIND = Kind(
     mean=(0.3054386079311371,),
     std=(0.37577205896377563,),
     augmentation=Augmentation(crop=1, flip=False),
+    class_names=tuple("0123456789"),
 )
 
 _LARGEST = 16  # a pixel counts the dark points of a 4x4 field

@@ -45,7 +45,7 @@ def load_image_folder(place: DataPlace) -> Dataset:
     test_files, test_labels = _labelled(layout.test, layout.train.classes)
     parts = {"train": train_files, "test" if layout.is_drawn else layout.test.folder.name: test_files}
     train_images, test_images = read_image_files(place.name, parts, side)
-    kind = replace(IMAGE_FOLDER_KIND, num_classes=len(layout.train.classes))
+    kind = replace(IMAGE_FOLDER_KIND, num_classes=len(layout.train.classes), class_names=tuple(layout.train.classes))
     return kind.dataset(train_images, train_labels, test_images, test_labels)
 
 

@@ -19,7 +19,16 @@ from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, size_i
 from cktf.errors import InputError
 
 MNIST_KIND = Kind(10, channels=1, side=28, mean=(0.1307,), std=(0.3081,), augmentation=Augmentation(2, flip=False))
-FASHION_MNIST_KIND = replace(MNIST_KIND, mean=(0.2860,), std=(0.3530,), augmentation=Augmentation(2, flip=True))
+FASHION_MNIST_KIND = replace(
+    MNIST_KIND,
+    mean=(0.2860,),
+    std=(0.3530,),
+    augmentation=Augmentation(2, flip=True),
+    class_names=(
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+)
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""

@@ -24,6 +24,7 @@ STL10_KIND = Kind(
     std=(0.2603, 0.2566, 0.2713),
     augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
     has_unlabelled=True,
+    class_names=("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
 )
 
 _IMAGE = (3, _SIDE, _SIDE)

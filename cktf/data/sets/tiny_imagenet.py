@@ -1,6 +1,7 @@
 """Tiny-ImageNet, 64x64 colour, 200 classes, 100,000 and 10,000 samples (Le and Yang, 2015)."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -50,7 +51,8 @@ def load_tiny_imagenet(place: DataPlace) -> Dataset:
     test_files, test_labels = (_files_by_class if is_rearranged else _annotated_files)(folder / "val", classes)
     parts = {"train": train_files, "val": test_files}
     train_images, test_images = read_image_files(place.name, parts, place.side or TINY_IMAGENET_KIND.side)
-    return TINY_IMAGENET_KIND.dataset(train_images, train_labels, test_images, test_labels)
+    kind = replace(TINY_IMAGENET_KIND, class_names=tuple(classes))
+    return kind.dataset(train_images, train_labels, test_images, test_labels)
 
 
 def _find(place: DataPlace) -> Path:

@@ -15,7 +15,7 @@ from cktf.batch import Batch
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.queue import Queue
 from cktf.objectives.contrastive.settings import BankPrecision, ContrastiveSettings
-from cktf.objectives.parts.workers import gather_batch, gather_with_gradient
+from cktf.objectives.parts.workers import gather_with_gradient
 
 LARGEST_NORM = math.sqrt(3)
 """Largest norm of a row: of a corner of the cube that initial rows are drawn from; later rows have norm 1."""
@@ -32,15 +32,14 @@ class Bank(nn.Module, ABC):
         """
 
     @abstractmethod
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Return each anchor's positive (batch, dim) and the rows (candidates, dim) that its negatives are among.
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
+        """Return the rows (candidates, dim) that anchors' negatives are among: each a column of the negatives' weights.
 
-        ``embeddings`` (batch, dim) are this side's current ones; a row is a column of the negatives' weights.
+        ``embeddings`` (batch, dim) are this side's current ones of this worker's shard.
         """
 
-    @abstractmethod
-    def update(self, batch: Batch, embeddings: Tensor) -> None:
-        """Store this side's embeddings (batch, dim) of this worker's shard of a batch, and those of all workers."""
+    def store(self, index: Tensor, values: Tensor) -> None:  # a bank need not store anything
+        """Store values (batch, dim) of the samples of a whole batch, that of all workers."""
 
 
 class MemoryBank(Bank):
@@ -51,26 +50,22 @@ class MemoryBank(Bank):
 
     embeddings: Tensor
 
-    def __init__(self, num_samples: int, dim: int, momentum: float, precision: BankPrecision = "float32") -> None:
+    def __init__(self, num_samples: int, dim: int, precision: BankPrecision = "float32") -> None:
         super().__init__()
-        self.momentum = momentum
         self.register_buffer("embeddings", random_rows(num_samples, dim, precision))
 
     def rows(self, embeddings: Tensor) -> Tensor:
         """Return the rows of all training samples."""
         return self.embeddings
 
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Return the rows of the batch's samples, and the rows that the negatives name; all rows if they name none."""
-        rows = self.embeddings if negatives.rows is None else self.embeddings.index_select(0, negatives.rows)
-        return self.embeddings[batch.index].float(), rows
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
+        """Return the rows that the negatives name; all rows if they name none."""
+        return self.embeddings if negatives.rows is None else self.embeddings.index_select(0, negatives.rows)
 
     @torch.no_grad()
-    def update(self, batch: Batch, embeddings: Tensor) -> None:
-        """Move the rows m of a batch by its embeddings v: m <- normalise(momentum * m + (1 - momentum) * v)."""
-        index, embeddings = gather_batch(batch.index, batch), gather_batch(embeddings, batch)
-        moved = torch.lerp(embeddings, self.embeddings[index].float(), self.momentum)
-        self.embeddings.index_copy_(0, index, functional.normalize(moved, dim=1).to(self.embeddings.dtype))
+    def store(self, index: Tensor, values: Tensor) -> None:
+        """Put values in the samples' rows."""
+        self.embeddings.index_copy_(0, index, values)
 
 
 class EmbeddingQueue(Bank):
@@ -84,13 +79,13 @@ class EmbeddingQueue(Bank):
         """Return the last samples' embeddings."""
         return self.embeddings.values
 
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Return the current embeddings as positives, constants as the rows are, and all rows."""
-        return embeddings.detach(), self.embeddings.values
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
+        """Return all rows."""
+        return self.embeddings.values
 
-    def update(self, batch: Batch, embeddings: Tensor) -> None:
-        """Push the embeddings of a batch."""
-        self.embeddings.push(gather_batch(embeddings, batch))
+    def store(self, index: Tensor, values: Tensor) -> None:
+        """Push values."""
+        self.embeddings.push(values)
 
 
 class CurrentEmbeddings(Bank):
@@ -100,12 +95,16 @@ class CurrentEmbeddings(Bank):
         """Return the embeddings of the batch."""
         return embeddings
 
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Return this worker's embeddings as positives, and those of all workers as rows."""
-        return embeddings, gather_with_gradient(embeddings, batch)
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
+        """Return the embeddings of all workers."""
+        return gather_with_gradient(embeddings, batch)
 
-    def update(self, batch: Batch, embeddings: Tensor) -> None:
-        """Store nothing."""
+
+@torch.no_grad()
+def moved_towards(embeddings: Tensor, rows: Tensor, momentum: float) -> Tensor:
+    """Return rows m of memory banks, moved by embeddings v: normalise(momentum * m + (1 - momentum) * v)."""
+    moved = torch.lerp(embeddings, rows.float(), momentum)
+    return functional.normalize(moved, dim=-1).to(rows.dtype)
 
 
 def random_rows(num_rows: int, dim: int, precision: BankPrecision) -> Tensor:
@@ -121,7 +120,7 @@ def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank 
         return None
     match config.source:
         case "sampled" | "all" | "shared":
-            return MemoryBank(num_samples, dim, config.momentum, config.bank_precision)
+            return MemoryBank(num_samples, dim, config.bank_precision)
         case "queue":
             return EmbeddingQueue(config.negatives, dim, config.bank_precision)
         case "batch":

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
 from cktf.objectives.contrastive.negatives import Source, build_source
-from cktf.objectives.contrastive.pair import ContrastivePair
+from cktf.objectives.contrastive.pair import ContrastivePair, losses
 from cktf.objectives.contrastive.representations import OF_BATCH, LayerPair, Pairing, Representations, Transform
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.objective import BuildContext, Factor, FeatureObjective
@@ -145,10 +145,10 @@ class CKTF(FeatureObjective):
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; update the banks."""
         shared = self.source(batch) if self.source else None
         own = {name: source(batch) if source else None for name, source in self._own.items()}
-        return {
-            name: pair(*self.representations(layer, student, teacher, batch), batch, own.get(name, shared))
-            for (name, pair), layer in zip(self.pairs.items(), self.layers.values(), strict=True)
-        }
+        pairs = {name: pair for name, pair in self.pairs.items() if isinstance(pair, ContrastivePair)}
+        compared = {pairs[name]: self.representations(of, student, teacher, batch) for name, of in self.layers.items()}
+        found = losses(compared, batch, {pair: own.get(name, shared) for name, pair in pairs.items()})
+        return {name: found[pair] for name, pair in pairs.items()}
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
         """Return what the sources draw."""

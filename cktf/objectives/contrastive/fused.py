@@ -5,6 +5,8 @@ Nothing of the size of the scores is written to memory; sums over stretches are 
 that equal steps give equal bits. Products are in float32 (no TF32). The formulas are those of `nce` and `info_nce`.
 """
 
+from collections.abc import Sequence
+
 import torch
 import triton
 from torch import Tensor
@@ -27,29 +29,31 @@ PROGRAMS = 1024
 """Programs that a launch aims at: several for each multiprocessor of the largest GPUs."""
 
 
-def nce_sums(in_bits: Tensor, rows: Tensor, weights: Tensor, odds: float) -> tuple[Tensor, Tensor]:
-    """Return sums over the rows of w log(1 + x), (batch,), and of w x / (1 + x) m, (batch, dim), x = odds 2^(v . m).
+def nce_sums(in_bits: Tensor, rows: Sequence[Tensor], weights: Tensor, odds: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Return sums over a side's rows of w log(1 + x) and of w x / (1 + x) m, x being odds 2^(v . m).
+
+    They are (sides, batch) and (sides, batch, dim).
 
     Args:
-        in_bits: (batch, dim), float32: anchors v over the temperature and over log 2.
-        rows: (rows, dim), float32 or bfloat16: candidates m.
+        in_bits: (sides, batch, dim), float32: anchors v over the temperature and over log 2.
+        rows: For each side (rows, dim), float32 or bfloat16: candidates m, equally many.
         weights: (batch, rows), of any type: w, how often each row is a negative of each anchor.
-        odds: 1 / (Z (c + epsilon)).
+        odds: 1 / (Z (c + epsilon)) of each side.
     """
     losses, _, pushes = _launch(in_bits, rows, weights, odds, is_nce=True)
-    return losses.sum(0), pushes.sum(0)
+    return losses.sum(1), pushes.sum(1)
 
 
-def info_nce_sums(in_bits: Tensor, rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def info_nce_sums(in_bits: Tensor, rows: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return for each anchor its largest score, and sums of w 2^(v . m - largest) and of the same times m.
 
-    They are (batch, 1), -inf for an anchor without negatives, (batch, 1) and (batch, dim). A row of weight 0 counts in
-    none; the arguments are those of `nce_sums`.
+    They are (sides, batch, 1), -inf for an anchor without negatives, (sides, batch, 1) and (sides, batch, dim). A row
+    of weight 0 counts in none; the arguments are those of `nce_sums`.
     """
-    totals, peaks, centres = _launch(in_bits, rows, weights, 1.0, is_nce=False)
-    peak = peaks.amax(0)
+    totals, peaks, centres = _launch(in_bits, rows, weights, [1.0] * len(rows), is_nce=False)
+    peak = peaks.amax(1, keepdim=True)
     shrink = torch.exp2(peaks - peak.nan_to_num(neginf=0.0))
-    return peak.unsqueeze(1), (totals * shrink).sum(0).unsqueeze(1), (centres * shrink.unsqueeze(2)).sum(0)
+    return peak.mT, (totals * shrink).sum(1).unsqueeze(2), (centres * shrink.unsqueeze(3)).sum(1)
 
 
 def fault(device: torch.device) -> str:
@@ -63,8 +67,9 @@ def fault(device: torch.device) -> str:
     peak = scores.masked_fill(w == 0, -torch.inf).amax(1, keepdim=True)
     shares = w * (scores - peak).exp2()
     expected = [(w * x.log1p()).sum(1), w * (x / (1 + x)) @ m, peak, shares.sum(1, keepdim=True), shares @ m]
+    given = in_bits.unsqueeze(0), [rows], weights
     try:
-        found = [*nce_sums(in_bits, rows, weights, odds), *info_nce_sums(in_bits, rows, weights)]
+        found = [side for (side,) in (*nce_sums(*given, [odds]), *info_nce_sums(*given))]
     except Exception as error:  # a compiler fails in many ways, and the products are always there
         return f"{type(error).__name__}: {error}"
     furthest = max(
@@ -75,28 +80,30 @@ def fault(device: torch.device) -> str:
 
 
 def _launch(
-    in_bits: Tensor, rows: Tensor, weights: Tensor, odds: float, *, is_nce: bool
+    in_bits: Tensor, rows: Sequence[Tensor], weights: Tensor, odds: Sequence[float], *, is_nce: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sums of each stretch: (stretches, batch), (stretches, batch) and (stretches, batch, dim)."""
-    (batch, dim), num_rows = in_bits.shape, len(rows)
+    """Return the sums of each stretch: twice (sides, stretches, batch), and (sides, stretches, batch, dim)."""
+    (sides, batch, dim), num_rows = in_bits.shape, len(rows[0])
     width = max(16, triton.next_power_of_2(dim))
     groups = triton.cdiv(batch, ANCHORS)
     block_rows = min(64, ELEMENTS // width)
     blocks = triton.cdiv(num_rows, block_rows)
     per_stretch = triton.cdiv(blocks, max(1, PROGRAMS // groups))
     stretches = triton.cdiv(blocks, per_stretch)
-    sums, peaks = in_bits.new_empty(2, stretches, batch)
-    vectors = in_bits.new_empty(stretches, batch, dim)
-    _contrast[(stretches, groups)](
-        *(in_bits.contiguous(), rows.contiguous(), weights, sums, peaks, vectors),
-        *(odds, batch, num_rows, weights.stride(0), weights.stride(1), dim),
-        per_stretch=per_stretch,
-        width=width,
-        num_anchors=ANCHORS,
-        block_rows=block_rows,
-        is_nce=is_nce,
-        num_stages=2,
-    )
+    sums, peaks = in_bits.new_empty(2, sides, stretches, batch)
+    vectors = in_bits.new_empty(sides, stretches, batch, dim)
+    in_bits = in_bits.contiguous()
+    for side, own in enumerate(rows):
+        _contrast[(stretches, groups)](
+            *(in_bits[side], own.contiguous(), weights, sums[side], peaks[side], vectors[side]),
+            *(odds[side], batch, num_rows, weights.stride(0), weights.stride(1), dim),
+            per_stretch=per_stretch,
+            width=width,
+            num_anchors=ANCHORS,
+            block_rows=block_rows,
+            is_nce=is_nce,
+            num_stages=2,
+        )
     return sums, peaks, vectors
 
 

@@ -7,6 +7,8 @@ The higher a critic, the more the two agree. Between vectors of length 1 the sec
 the cosine at half the temperature.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -78,6 +80,19 @@ class OfBatch(nn.BatchNorm1d):
     def forward(self, values: Tensor) -> Tensor:
         """Return values (batch, width) normalised."""
         return super().forward(values) if len(values) > 1 else values
+
+
+def embed(heads: Sequence[Head], representations: Sequence[Tensor]) -> Tensor:
+    """Return the embeddings (heads, batch, dim) of each head's own representation (batch, ...).
+
+    Heads 2 i and 2 i + 1 are the sides of a pair, and padded to the wider.
+    """
+    projected = [head.projection(own.flatten(1)) for head, own in zip(heads, representations, strict=True)]
+    if len({values.shape[1] for values in projected}) == 1:
+        embeddings = torch.stack(projected)
+        return functional.normalize(embeddings, dim=2) if heads[0].unit_length else embeddings
+    sides = [functional.normalize(own, dim=1) if heads[0].unit_length else own for own in projected]
+    return torch.stack([own for pair in zip(sides[::2], sides[1::2], strict=True) for own in pad_to_wider(*pair)])
 
 
 def pad_to_wider(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

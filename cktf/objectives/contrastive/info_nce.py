@@ -10,12 +10,13 @@ the forward pass, tile by tile. The sum is stored relative to the largest expone
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cktf.objectives.contrastive.nce import GradientTakenForward, kernel_for, tiles, times_transposed
+from cktf.objectives.contrastive.nce import GradientTakenForward, apart, kernel_for, tiles, times_transposed
 from cktf.objectives.contrastive.negatives import Negatives
 
 SMALLEST_EXPONENT = -115.0
@@ -26,25 +27,22 @@ FAR = 1e30
 
 
 def info_nce_loss(
-    anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, *, temperature: float
+    anchors: Tensor, positives: Tensor, rows: Sequence[Tensor], negatives: Negatives, *, temperature: float
 ) -> Tensor:
-    """Return the InfoNCE loss of one side of one pair, a scalar, in nats; the arguments are those of the NCE loss."""
-    loss: Tensor = _InfoNCELoss.apply(anchors, positives, rows, negatives, temperature)
-    return loss
+    """Return the InfoNCE loss of each side, (sides,), in nats; the arguments are those of the NCE loss."""
+    losses: Tensor = _InfoNCELoss.apply(anchors, positives, negatives, temperature, *rows)
+    return losses
 
 
 class _InfoNCELoss(GradientTakenForward):
     @staticmethod
     def forward(
-        ctx: Any, anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, temperature: float
+        ctx: Any, anchors: Tensor, positives: Tensor, negatives: Negatives, temperature: float, *rows: Tensor
     ) -> Tensor:
-        batch = len(anchors)
+        batch = anchors.shape[1]
         scaled = anchors / temperature
         in_bits = scaled / math.log(2)  # as in `nce`
-        positive = (in_bits * positives).sum(1, keepdim=True)
-        # Of each anchor: the largest score so far, the sum of the exponentials relative to it, and their sum
-        # with the candidates they belong to.
-        peak, total, centre = positive, torch.ones_like(positive), positives.clone()
+        positive = (in_bits * positives).sum(2, keepdim=True)
         fused = kernel_for(anchors)
         if fused:
             peak, sums, vectors = fused.info_nce_sums(in_bits, rows, negatives.packed)
@@ -52,30 +50,43 @@ class _InfoNCELoss(GradientTakenForward):
             factor = factor if negatives.scale is None else factor * negatives.scale.unsqueeze(1)
             shrink, peak = torch.exp2(positive - higher), higher
             total, centre = shrink + sums * factor, positives * shrink + vectors * factor
-        for columns, tile in () if fused else tiles(in_bits, rows):
-            scores = times_transposed(in_bits, tile)
-            # Far below: what does not count, in a sixth of the time of `torch.where`.
-            lowered = (negatives.weights[:, columns] - 1).clamp_(max=0)
-            counted = torch.add(scores, lowered, alpha=FAR)
-            higher = torch.maximum(peak, counted.amax(1, keepdim=True))
-            shrink = torch.exp2(peak - higher)
-            values = _exponentials(scores, higher, negatives, columns)
-            total = total * shrink + values.sum(1, keepdim=True)
-            centre = centre * shrink + times_transposed(values, tile.T)
-            peak = higher
-        loss = (peak - positive) * math.log(2) + total.log()
+        else:
+            sums = [_sums(*of_side, negatives) for of_side in zip(in_bits, positive, positives, rows, strict=True)]
+            peak, total, centre = (torch.stack(values) for values in zip(*sums, strict=True))
+        loss = (peak - positive) * math.log(2) + apart(total.squeeze(2)).log().unsqueeze(2)
 
-        pull = torch.expm1(-loss)  # the positive's probability less 1
+        pull = torch.expm1(apart(-loss.squeeze(2))).unsqueeze(2)  # the positive's probability less 1
         of_positives = scaled * pull / batch if ctx.needs_input_grad[1] else None
-        of_rows = None
-        if ctx.needs_input_grad[2]:
-            of_rows = torch.empty_like(rows)
-            for columns, tile in tiles(in_bits, rows):
-                values = _exponentials(times_transposed(in_bits, tile), peak, negatives, columns)
-                of_rows[columns] = values.T @ (scaled / (total * batch))
+        of_rows = [torch.empty_like(own) for own in rows] if any(ctx.needs_input_grad[-len(rows) :]) else []
+        for side, of_side in enumerate(of_rows):
+            for columns, tile in tiles(in_bits[side], rows[side]):
+                values = _exponentials(times_transposed(in_bits[side], tile), peak[side], negatives, columns)
+                of_side[columns] = values.T @ (scaled[side] / (total[side] * batch))
         of_anchors = (centre / total - positives) / (batch * temperature)
-        ctx.save_for_backward(of_anchors, of_positives, of_rows)
-        return loss.mean()
+        ctx.save_for_backward(of_anchors, of_positives, *of_rows)
+        return loss.mean((1, 2))
+
+
+def _sums(
+    in_bits: Tensor, positive: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return of each of one side's anchors the largest score, and sums relative to it over positive and negatives.
+
+    They are (batch, 1), of the exponentials (batch, 1), and of these times the candidates (batch, dim).
+    """
+    peak, total, centre = positive, torch.ones_like(positive), positives
+    for columns, tile in tiles(in_bits, rows):
+        scores = times_transposed(in_bits, tile)
+        # Far below: what does not count, in a sixth of the time of `torch.where`.
+        lowered = (negatives.weights[:, columns] - 1).clamp_(max=0)
+        counted = torch.add(scores, lowered, alpha=FAR)
+        higher = torch.maximum(peak, counted.amax(1, keepdim=True))
+        shrink = torch.exp2(peak - higher)
+        values = _exponentials(scores, higher, negatives, columns)
+        total = total * shrink + values.sum(1, keepdim=True)
+        centre = centre * shrink + times_transposed(values, tile.T)
+        peak = higher
+    return peak, total, centre
 
 
 def _exponentials(scores: Tensor, peak: Tensor, negatives: Negatives, columns: slice) -> Tensor:

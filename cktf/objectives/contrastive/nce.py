@@ -21,7 +21,7 @@ require a gradient, such as the embeddings of the batch itself, get it by a thir
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -53,28 +53,29 @@ LARGEST_LOG = 80.0
 def noise_contrastive_loss(
     anchors: Tensor,
     positives: Tensor,
-    rows: Tensor,
+    rows: Sequence[Tensor],
     negatives: Negatives,
     *,
     temperature: float,
-    partition: float,
+    partitions: Sequence[float],
     num_samples: int,
 ) -> Tensor:
-    """Return the NCE loss of one side of one pair, a scalar.
+    """Return the NCE loss of each of several sides of pairs, (sides,).
 
     Gradients go to the anchors, and to positives and rows where these require any.
 
     Args:
-        anchors: (batch, dim), float32, L2-normalised.
-        positives: (batch, dim), float32: of each anchor, an embedding of the other side.
-        rows: (candidates, dim), float32 or bfloat16: embeddings of the other side.
+        anchors: (sides, batch, dim), float32, L2-normalised.
+        positives: (sides, batch, dim), float32: of each anchor, an embedding of the other side.
+        rows: For each side (candidates, dim), float32 or bfloat16: embeddings of the other side, equally many.
         negatives: Which rows are each anchor's negatives.
         temperature: tau.
-        partition: Z, see `estimate_partition`.
+        partitions: Z of each side, see `estimate_partition`.
         num_samples: n.
     """
-    loss: Tensor = _NoiseContrastiveLoss.apply(anchors, positives, rows, negatives, temperature, partition, num_samples)
-    return loss
+    settings = negatives, temperature, partitions, num_samples
+    losses: Tensor = _NoiseContrastiveLoss.apply(anchors, positives, *settings, *rows)
+    return losses
 
 
 @torch.no_grad()
@@ -92,14 +93,19 @@ def estimate_partition(
 
 
 class GradientTakenForward(torch.autograd.Function):
-    """A scalar loss whose ``forward`` saved the gradients of its first three arguments."""
+    """Losses (sides,) whose ``forward`` saved the gradients of its first two arguments, and of each side's last one."""
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient_of_loss: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the saved gradients times that of the loss; the other arguments are constants."""
-        gradients = [g if g is None else gradient_of_loss * g for g in ctx.saved_tensors]
-        return *gradients, *[None] * (len(ctx.needs_input_grad) - 3)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the saved gradients times that of the losses; the other arguments are constants."""
+        of_samples, of_rows = ctx.saved_tensors[:2], ctx.saved_tensors[2:] or [None] * len(gradient)
+        factors = gradient.view(-1, 1, 1)
+        return (
+            *(own if own is None else factors * own for own in of_samples),
+            *[None] * (len(ctx.needs_input_grad) - 2 - len(gradient)),
+            *(own if own is None else factor * own for factor, own in zip(gradient, of_rows, strict=True)),
+        )
 
 
 class _NoiseContrastiveLoss(GradientTakenForward):
@@ -108,56 +114,68 @@ class _NoiseContrastiveLoss(GradientTakenForward):
         ctx: Any,
         anchors: Tensor,
         positives: Tensor,
-        rows: Tensor,
         negatives: Negatives,
         temperature: float,
-        partition: float,
+        partitions: Sequence[float],
         num_samples: int,
+        *rows: Tensor,
     ) -> Tensor:
-        batch, scale = len(anchors), negatives.scale
+        batch, scale = anchors.shape[1], negatives.scale
         noise = negatives.count / num_samples
         # p / c = odds * exp(score). Scaling after the exponential keeps its argument within 1 / tau, where it
         # can neither overflow nor underflow. A power of two takes a third of the time of MKL's exp.
-        odds = 1 / (partition * (noise + EPSILON))
+        odds = [1 / (partition * (noise + EPSILON)) for partition in partitions]
         scaled = anchors / temperature
         in_bits = scaled / math.log(2)
-        largest_log = math.log1p(odds * math.exp(LARGEST_NORM / temperature))
 
-        x = (scaled * positives).sum(1) + math.log(odds)
-        loss = softplus(-x).sum()
-        pull = (torch.sigmoid(x) - 1).unsqueeze(1)
+        x = apart((scaled * positives).sum(2))
+        torch._foreach_add_(x.unbind(), [math.log(of_side) for of_side in odds])
+        pull = (torch.sigmoid(x) - 1).unsqueeze(2)
+        losses = softplus(x.neg_()).sum(1)
         gradient = positives * pull
-        of_rows = torch.zeros_like(rows) if ctx.needs_input_grad[2] else None
+        of_rows = [torch.zeros_like(own) for own in rows] if any(ctx.needs_input_grad[-len(rows) :]) else []
         push = gradient if scale is None else torch.zeros_like(gradient)
-        fused = kernel_for(anchors) if of_rows is None else None
+        fused = None if of_rows else kernel_for(anchors)
         if fused:
             logarithms, shares = fused.nce_sums(in_bits, rows, negatives.packed, odds)
-            loss += logarithms.sum() if scale is None else logarithms @ scale
+            losses += logarithms.sum(1) if scale is None else logarithms @ scale
             push.add_(shares)
-        for columns, tile in () if fused else tiles(in_bits, rows):
-            weights, one = negatives.weights[:, columns], anchors.new_ones(())
-            scores = times_transposed(in_bits, tile).exp2_()
-            if negatives.distinct:
-                # Where the weight is 0, so are then loss and gradient: one pass for both.
-                scores.mul_(weights)
-                denominators = torch.add(one, scores, alpha=odds)
-                scores.div_(denominators)
-                logarithms = _logs_of_products(denominators, largest_log)
-            else:
-                denominators = torch.add(one, scores, alpha=odds)
-                scores.div_(denominators).mul_(weights)
-                logarithms = denominators.log_().mul_(weights)
-            loss += _sum(logarithms, scale)
-            push.add_(times_transposed(scores, tile.T), alpha=odds)
-            if of_rows is not None:
-                factor = scaled if scale is None else scaled * scale.unsqueeze(1)
-                of_rows[columns] = (scores.T @ factor).mul_(odds / batch)
+        one = anchors.new_ones(())
+        for side, own in () if fused else enumerate(rows):
+            largest_log = math.log1p(odds[side] * math.exp(LARGEST_NORM / temperature))
+            for columns, tile in tiles(in_bits[side], own):
+                weights = negatives.weights[:, columns]
+                scores = times_transposed(in_bits[side], tile).exp2_()
+                if negatives.distinct:
+                    # Where the weight is 0, so are then loss and gradient: one pass for both.
+                    scores.mul_(weights)
+                    denominators = torch.add(one, scores, alpha=odds[side])
+                    scores.div_(denominators)
+                    logarithms = _logs_of_products(denominators, largest_log)
+                else:
+                    denominators = torch.add(one, scores, alpha=odds[side])
+                    scores.div_(denominators).mul_(weights)
+                    logarithms = denominators.log_().mul_(weights)
+                losses[side].add_(_sum(logarithms, scale))
+                push[side].add_(times_transposed(scores, tile.T), alpha=odds[side])
+                if of_rows:
+                    factor = scaled[side] if scale is None else scaled[side] * scale.unsqueeze(1)
+                    of_rows[side][columns] = (scores.T @ factor).mul_(odds[side] / batch)
         if scale is not None:
             gradient.addcmul_(push, scale.unsqueeze(1))
 
         of_positives = scaled * pull / batch if ctx.needs_input_grad[1] else None
-        ctx.save_for_backward(gradient.div_(batch * temperature), of_positives, of_rows)
-        return loss / batch + negatives.per_anchor * math.log1p(EPSILON / noise)
+        ctx.save_for_backward(gradient.div_(batch * temperature), of_positives, *of_rows)
+        return losses / batch + negatives.per_anchor * math.log1p(EPSILON / noise)
+
+
+def apart(values: Tensor) -> Tensor:
+    """Return a copy of values (sides, batch) whose sides are not adjacent in memory.
+
+    A CPU computes the last few numbers of a stretch of memory by other instructions than the rest, whose last bits
+    differ: so a side gets the numbers that it gets alone.
+    """
+    return values.new_empty(len(values), values.shape[1] + 1)[:, :-1].copy_(values)
 
 
 def _sum(values: Tensor, scale: Tensor | None) -> Tensor:
@@ -221,8 +239,8 @@ def is_fused(device: torch.device, dim: int) -> bool:
 
 
 def kernel_for(anchors: Tensor) -> ModuleType | None:
-    """Return the module of the fused kernel if it takes anchors (batch, dim); None: the products take them."""
-    return _kernel(anchors.device) if is_fused(anchors.device, anchors.shape[1]) else None
+    """Return the module of the fused kernel if it takes anchors (..., dim); None: the products take them."""
+    return _kernel(anchors.device) if is_fused(anchors.device, anchors.shape[-1]) else None
 
 
 @cache

@@ -17,7 +17,7 @@ from cktf.objectives.contrastive.settings import ContrastiveSettings, SourceKind
 from cktf.objectives.parts.workers import gather_batch
 
 SECOND_WIDTH = 64
-"""Draws of the second fill of sampled negatives."""
+"""Draws that are added to the fill of sampled negatives."""
 
 NO_CLASS = -1
 """Label of a queue's row that no sample has taken yet: a negative of every anchor."""
@@ -188,8 +188,8 @@ class SampledNegatives(FromMemory):
     random byte each. Then what is missing is filled with uniform draws among those not yet taken; of a set that is too
     large, one in three million, uniform draws among its members are left out. Neither move prefers one sample to
     another, hence the set is uniform. Where K is more than half of what is available, the samples to leave out are
-    drawn instead. The fill has a fixed width, which is enough in all but few batches of a thousand. A second, narrow
-    one is always made, because a step must not wait for the device to tell whether it is needed.
+    drawn instead. The fill has a fixed width, which is enough in all but few batches of a thousand; what a second draw
+    adds to it is for those, and always drawn, because a step must not wait for the device to tell whether it is needed.
     """
 
     by_class: Tensor
@@ -234,7 +234,7 @@ class SampledNegatives(FromMemory):
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
         """Return the weights (batch, num_samples), float32, of a batch."""
         classes = batch.labels
-        # The second fill has draws of its own, so that those behind the first do not depend on it.
+        # What is added has a stream of its own, so that draws behind the fill do not depend on it.
         first, second = (
             seeding.generator(self.seed, purpose, batch.step, batch.offset, device=classes.device)
             for purpose in ("negatives", "negatives, second fill")
@@ -261,25 +261,20 @@ class SampledNegatives(FromMemory):
         picked = uniform < self.thresholds[classes].unsqueeze(1)
         weights = picked.logical_and_(is_other).float()
         picks = self.picks[classes]
-        missing = picks - weights.sum(1).long()
-        for width, generator in ((self.width, first), (SECOND_WIDTH, second)):
-            missing = self._fill(weights, missing, classes, width, generator)
+        self._fill(weights, picks - weights.sum(1).long(), self._draw_others(classes, self.width, first, second))
         if self.any_complement:
             weights = torch.where(self.complement[classes].unsqueeze(1), is_other.float() - weights, weights)
         return weights
 
-    def _fill(
-        self, weights: Tensor, missing: Tensor, classes: Tensor, width: int, generator: torch.Generator
-    ) -> Tensor:
-        """Give each anchor the first new samples of a row of draws, as many as are missing; return how many still are.
+    def _fill(self, weights: Tensor, missing: Tensor, candidates: Tensor) -> None:
+        """Give each anchor the first new samples of its row of candidates (batch, draws), as many as are missing.
 
         ``weights`` (batch, num_samples), 0 or 1, are changed in place. Where ``missing`` (batch,) is below 0, so many
         of the anchor's samples are left out instead: the first of the row.
         """
-        candidates = self._draw_others(classes, width, generator)
         taken = weights.gather(1, candidates)
         # The row's weights say for a moment at which draw, counted from the last, a sample comes up first.
-        places = torch.arange(width, 0, -1.0, device=weights.device).expand_as(taken)
+        places = torch.arange(candidates.shape[1], 0, -1.0, device=weights.device).expand_as(taken)
         weights.scatter_reduce_(1, candidates, places, "amax")
         first = weights.gather(1, candidates)
         is_short = (missing >= 0).unsqueeze(1)
@@ -289,12 +284,19 @@ class SampledNegatives(FromMemory):
         # All draws of one sample get the same value, so their order does not matter.
         found = torch.where(is_short, (first >= last) | (taken > 0), (first < last) & (taken > 0))
         weights.scatter_(1, candidates, found.float())
-        return missing - moved.sum(1) * missing.sign()
 
-    def _draw_others(self, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """Return (batch, count), int64: uniform draws, with replacement, of samples of other classes."""
-        draws = torch.empty(len(classes), count, dtype=torch.int64, device=classes.device)
-        ranks = draws.random_(generator=generator) % self.available[classes].unsqueeze(1)
+    def _draw_others(
+        self, classes: Tensor, count: int, generator: torch.Generator, second: torch.Generator | None = None
+    ) -> Tensor:
+        """Return (batch, count), int64: uniform draws, with replacement, of samples of other classes.
+
+        With a ``second`` generator there are `SECOND_WIDTH` more, which are its own.
+        """
+        draws = torch.empty(len(classes), count, dtype=torch.int64, device=classes.device).random_(generator=generator)
+        if second:
+            more = draws.new_empty(len(classes), SECOND_WIDTH).random_(generator=second)
+            draws = torch.cat([draws, more], dim=1)
+        ranks = draws % self.available[classes].unsqueeze(1)
         # In the order of classes, an anchor's own class is one gap: ranks behind it move on by its size.
         behind = ranks >= self.starts[classes].unsqueeze(1)
         return self.by_class[ranks + behind * self.sizes[classes].unsqueeze(1)]

@@ -1,5 +1,7 @@
 """One pair of representations, contrasted both ways: CRD has one pair, CKTF several."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,15 +10,15 @@ from torch import Tensor, nn
 from cktf import seeding
 from cktf.batch import Batch
 from cktf.errors import InputError
-from cktf.objectives.contrastive.banks import Bank, build_bank
-from cktf.objectives.contrastive.heads import Head, agreement, as_products, pad_to_wider
+from cktf.objectives.contrastive.banks import Bank, CurrentEmbeddings, MemoryBank, build_bank, moved_towards
+from cktf.objectives.contrastive.heads import Head, agreement, as_products, embed
 from cktf.objectives.contrastive.info_nce import info_nce_loss
 from cktf.objectives.contrastive.nce import estimate_partition, is_fused, noise_contrastive_loss
 from cktf.objectives.contrastive.negatives import Negatives, Source, without_alike
 from cktf.objectives.contrastive.reweighted import reweighted_loss
 from cktf.objectives.contrastive.settings import ContrastiveSettings, HeadKind
 from cktf.objectives.objective import BuildContext
-from cktf.objectives.parts.workers import gather_batch
+from cktf.objectives.parts.workers import gather_batch, gather_samples
 from cktf.objectives.schedules import Value, value_of
 
 MOST_ROWS = 4096
@@ -58,23 +60,6 @@ class Side(nn.Module):
         assert self.bank is not None
         return self.bank
 
-    def contrast(self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
-        """Return the loss of this side's anchors against the other side's positives and rows, a scalar."""
-        anchors, positives, rows, temperature = self._products(anchors, positives, rows)
-        if isinstance(temperature, Tensor):  # its gradient, if it is learned, is that of the anchors
-            anchors, temperature = anchors / temperature, 1.0
-        scored = anchors, positives, rows, negatives
-        if self.config.estimator == "infonce":
-            if self.config.hardness > 0 or negatives.positives is not None:
-                return reweighted_loss(*scored, temperature=temperature, hardness=self.config.hardness)
-            return info_nce_loss(*scored, temperature=temperature)
-        if self.partition is None:
-            estimate = estimate_partition(*scored, temperature=temperature, num_samples=self.num_samples)
-            self.partition = float(gather_batch(estimate.expand(len(anchors)), batch).mean())
-        return noise_contrastive_loss(
-            *scored, temperature=temperature, num_samples=self.num_samples, partition=self.partition
-        )
-
     def health(
         self, anchors: Tensor, positives: Tensor, rows: Tensor, classes: tuple[Tensor, Tensor]
     ) -> dict[str, Tensor]:
@@ -84,22 +69,10 @@ class Side(nn.Module):
         """
         every = -(-len(rows) // MOST_ROWS)
         is_negative = classes[0][::every] != classes[1].unsqueeze(1)
-        anchors, positives, rows, temperature = self._products(anchors, positives, rows[::every].float())
-        return score_health(anchors, positives, rows, is_negative, temperature)
-
-    def _products(
-        self, anchors: Tensor, positives: Tensor, rows: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, float | Tensor]:
-        """Return vectors whose products are the scores, and the temperature that goes with them.
-
-        The scores are cosines, or without ``unit_length`` minus the squared distance, up to a constant for each anchor.
-        """
-        temperature = self.temperature()
+        rows, temperature = rows[::every].float(), scaled(self.temperature(), self.config)
         if not self.config.unit_length:
-            return *as_products(anchors, positives, rows), temperature
-        if self.config.critic == "squared_distance":
-            temperature = temperature / 2
-        return anchors, positives, rows, temperature
+            anchors, positives, rows = as_products(anchors, positives, rows)
+        return score_health(anchors, positives, rows, is_negative, temperature)
 
     def get_extra_state(self) -> dict[str, float | None]:
         """Return the part of the state dict besides parameters and buffers."""
@@ -149,23 +122,8 @@ class ContrastivePair(nn.Module):
         )
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
-        """Return the loss of both sides' representations (batch, ...), a scalar, and update the banks.
-
-        Without negatives it is minus the mean critic of the two embeddings.
-        """
-        of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
-        if negatives is None:
-            return -agreement(of_student, of_teacher, self.config.critic, self.temperature()).mean()
-        candidates = self.teacher.stored.candidates(of_teacher, batch, negatives)
-        if self.config.teacher_threshold is not None:
-            negatives = without_alike(negatives, of_teacher, candidates[1], batch, self.config.teacher_threshold)
-        loss = self.student.contrast(of_student, *candidates, batch, negatives)
-        candidates = self.student.stored.candidates(of_student, batch, negatives)
-        loss = loss + self.teacher.contrast(of_teacher, *candidates, batch, negatives)
-        # Only now: both sides are scored against the banks as the step before left them.
-        self.student.stored.update(batch, of_student)
-        self.teacher.stored.update(batch, of_teacher)
-        return loss
+        """Return the loss of both sides' representations (batch, ...), a scalar, and update the banks."""
+        return losses({self: (student, teacher)}, batch, {self: negatives})[self]
 
     def is_fused(self, device: torch.device) -> bool:
         """Return whether the fused kernel takes the contrast on a device."""
@@ -183,13 +141,107 @@ class ContrastivePair(nn.Module):
         if source is None:
             return {}
         classes = source.classes(batch)
-        of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
+        of_student, of_teacher = embed([self.student.head, self.teacher.head], (student, teacher))
         of_students_bank = of_teacher, of_student, self.student.stored.rows(of_student), classes
         of_teachers_bank = of_student, of_teacher, self.teacher.stored.rows(of_teacher), classes
         return {
             f"{self.name}.student": self.teacher.health(*of_students_bank),
             f"{self.name}.teacher": self.student.health(*of_teachers_bank),
         }
+
+
+def losses(
+    compared: Mapping[ContrastivePair, tuple[Tensor, Tensor]],
+    batch: Batch,
+    negatives: Mapping[ContrastivePair, Negatives | None],
+) -> dict[ContrastivePair, Tensor]:
+    """Return the loss of each pair of one method, a scalar, and update the banks.
+
+    Pairs with the same negatives, width and temperature are contrasted together, since a GPU's time goes by the number
+    of operators. Without negatives a loss is minus the mean critic of the two embeddings.
+
+    Args:
+        compared: The representations (batch, ...) of the student and of the teacher.
+        batch: This worker's shard of a batch.
+        negatives: Those of each pair.
+    """
+    found: dict[ContrastivePair, Tensor] = {}
+    together: dict[tuple[object, ...], list[ContrastivePair]] = {}
+    for pair, of_networks in compared.items():
+        if (chosen := negatives[pair]) is None:
+            of_student, of_teacher = embed([pair.student.head, pair.teacher.head], of_networks)
+            found[pair] = -agreement(of_student, of_teacher, pair.config.critic, pair.temperature()).mean()
+        else:
+            alone = pair.name if pair.config.teacher_threshold is not None else ""
+            together.setdefault((id(chosen), id(pair.temperature), pair.dim, alone), []).append(pair)
+    for pairs in together.values():
+        chosen = negatives[pairs[0]]
+        assert chosen is not None
+        of_pairs = _contrast(pairs, [own for pair in pairs for own in compared[pair]], batch, chosen)
+        found |= zip(pairs, of_pairs.unbind(), strict=True)
+    return found
+
+
+def _contrast(
+    pairs: Sequence[ContrastivePair], representations: Sequence[Tensor], batch: Batch, negatives: Negatives
+) -> Tensor:
+    """Return the losses (pairs,) of pairs that are contrasted alike; sides are in the order student, teacher."""
+    config = pairs[0].config
+    sides = [side for pair in pairs for side in (pair.student, pair.teacher)]
+    banks = [side.stored for side in sides]
+    anchors = embed([side.head for side in sides], representations)
+    rows = [bank.candidates(own, batch, negatives) for bank, own in zip(banks, anchors.unbind(), strict=True)]
+    rows = [row for pair in zip(rows[1::2], rows[::2], strict=True) for row in pair]  # the other side's
+    index, moved = gather_samples(anchors.detach(), batch)
+    of_samples = anchors if isinstance(banks[0], CurrentEmbeddings) else anchors.detach()
+    memories = [bank for bank in banks if isinstance(bank, MemoryBank)]
+    if memories:
+        latest = torch.stack([bank.embeddings[index] for bank in memories])
+        moved = moved_towards(moved, latest, config.momentum)
+        of_samples = latest[:, batch.offset : batch.offset + len(batch.index)].float()
+    positives = of_samples.reshape(-1, 2, *of_samples.shape[1:]).flip(1).flatten(0, 1)
+    if config.teacher_threshold is not None:
+        negatives = without_alike(negatives, anchors[1], rows[0], batch, config.teacher_threshold)
+    loss = _losses(sides, anchors, positives, rows, batch, negatives)
+    # Only now: both sides are scored against the banks as the step before left them.
+    for bank, own in zip(banks, moved, strict=True):
+        bank.store(index, own)
+    return loss.view(-1, 2).sum(1)
+
+
+def _losses(
+    sides: Sequence[Side],
+    anchors: Tensor,
+    positives: Tensor,
+    rows: Sequence[Tensor],
+    batch: Batch,
+    negatives: Negatives,
+) -> Tensor:
+    """Return the loss of each side's anchors against the other side's positives and rows, (sides,)."""
+    config, temperature = sides[0].config, scaled(sides[0].temperature(), sides[0].config)
+    if not config.unit_length:
+        products = [as_products(*of_side) for of_side in zip(anchors, positives, rows, strict=True)]
+        lifted, of_positives, rows = zip(*products, strict=True)
+        anchors, positives = torch.stack(lifted), torch.stack(of_positives)
+    if isinstance(temperature, Tensor):  # its gradient, if it is learned, is that of the anchors
+        anchors, temperature = anchors / temperature, 1.0
+    if config.estimator == "infonce":
+        if config.hardness == 0 and negatives.positives is None:
+            return info_nce_loss(anchors, positives, rows, negatives, temperature=temperature)
+        of_one = partial(reweighted_loss, negatives=negatives, temperature=temperature, hardness=config.hardness)
+        return torch.stack([of_one(*of_side) for of_side in zip(anchors, positives, rows, strict=True)])
+    same: dict[str, Any] = {"temperature": temperature, "num_samples": sides[0].num_samples}
+    for side, own, positive, of_side in zip(sides, anchors, positives, rows, strict=True):
+        if side.partition is None:
+            estimate = estimate_partition(own, positive, of_side, negatives, **same)
+            side.partition = float(gather_batch(estimate.expand(len(own)), batch).mean())
+    partitions = [side.partition or 0.0 for side in sides]
+    return noise_contrastive_loss(anchors, positives, rows, negatives, partitions=partitions, **same)
+
+
+def scaled(temperature: float | Tensor, config: ContrastiveSettings) -> float | Tensor:
+    """Return the temperature that products are divided by: those of vectors of length 1 are no squared distances."""
+    return temperature / 2 if config.unit_length and config.critic == "squared_distance" else temperature
 
 
 @torch.no_grad()

@@ -65,7 +65,7 @@ class _LogSums(torch.autograd.Function):
         total, centre = torch.zeros_like(peak), torch.zeros_like(anchors)
         fused = kernel_for(anchors)
         if fused:
-            peak, total, centre = fused.info_nce_sums(in_bits, rows, weights)
+            peak, total, centre = (side for (side,) in fused.info_nce_sums(in_bits.unsqueeze(0), [rows], weights))
         for columns, tile in () if fused else tiles(in_bits, rows):
             scores = _counted(in_bits, tile, weights[:, columns])
             higher = torch.maximum(peak, scores.amax(1, keepdim=True))

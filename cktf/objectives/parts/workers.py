@@ -25,6 +25,20 @@ def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
+def gather_samples(embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return index (batch,) and embeddings (sides, batch, dim), float32, of a whole batch, in one exchange."""
+    if batch.share == 1:
+        return batch.index, embeddings
+    # As numbers of 32 bits, of which all but one worker's are 0: so their sum is exact.
+    by_sample = embeddings.transpose(0, 1)
+    bits = [batch.index.view(torch.int32).view(-1, 2), by_sample.flatten(1).view(torch.int32)]
+    whole = gather_batch(torch.cat(bits, dim=1), batch)
+    index = whole[:, :2].contiguous().view(torch.int64).flatten()
+    values = whole[:, 2:].contiguous().view(torch.float32).view(len(whole), *by_sample.shape[1:])
+    return index, values.transpose(0, 1)
+
+
+@torch.no_grad()
 def sum_over_workers(values: Tensor, batch: Batch) -> Tensor:
     """Add up, in place, the values of all workers, which have one shape."""
     if batch.share < 1:

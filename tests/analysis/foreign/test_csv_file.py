@@ -95,21 +95,21 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
         (
             "method,run,acc\nnone,0,1\nkd,x,1\n",
             {},
-            "column 'run': a seed is a whole number of at most 64 bits; row 2 has 'x'",
+            "column 'run': a seed is a whole number of at most 64 bits; line 3 has 'x'",
         ),
         (
             "method,run,acc\nnone,0,1\nkd,9223372036854775808,1\n",
             {},
-            "a seed is a whole number of at most 64 bits; row 2 has '922",
+            "a seed is a whole number of at most 64 bits; line 3 has '922",
         ),
         ("method,run,acc,acc\nnone,0,1,2\n", {}, "2 columns are called 'acc' (--metric); rename all but one"),
-        ("method,run,acc\nnone,0,1,2\n", {}, "row 1 has 4 cells under 3 columns (method, run, acc)"),
-        ("method,run,acc\nnone,0,1\nkd,0\n", {}, "row 2 has 2 cells under 3 columns"),
+        ("method,run,acc\nnone,0,1,2\n", {}, "line 2 has 4 cells under 3 columns (method, run, acc)"),
+        ("method,run,acc\nnone,0,1\nkd,0\n", {}, "line 3 has 2 cells under 3 columns"),
         *(
             (
                 f"method,run,acc\nnone,0,1\nkd,0,{cell}\n",
                 {},
-                f"column 'acc' holds numbers, or nothing where a trial failed; row 2 has '{cell}'",
+                f"column 'acc' holds numbers, or nothing where a trial failed; line 3 has '{cell}'",
             )
             for cell in ("1_070.0", "0x1F", "٣", "7e1_0", "1e", "70 %", "--1", "1.2.3")
         ),
@@ -117,7 +117,7 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
             (
                 f"method,run,acc\nnone,0,1\nkd,{cell},1\n",
                 {},
-                f"a seed is a whole number of at most 64 bits; row 2 has '{cell}'",
+                f"a seed is a whole number of at most 64 bits; line 3 has '{cell}'",
             )
             for cell in ("1_0", "0.5", "٣", "0x1", "inf", "1e3")
         ),
@@ -126,14 +126,14 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
         (
             "method,run,acc\nnone,0,1\nkd,0,good\n",
             {},
-            "column 'acc' holds numbers, or nothing where a trial failed; row 2 has 'good'",
+            "column 'acc' holds numbers, or nothing where a trial failed; line 3 has 'good'",
         ),
         (
             "method,run,acc\nkd,0,1\nat,0,1\n",
             {},
             "no arm is called 'none', which is to be the baseline; there are: kd, at",
         ),
-        ("method,run,acc\nnone,0,1\n,0,1\n", {}, "column 'method' is empty in row 2"),
+        ("method,run,acc\nnone,0,1\n,0,1\n", {}, "column 'method' is empty in line 3"),
         ("method,run,acc\nnone,0,1\nnone,0,2\n", {}, "arm 'none' has several rows at seed 0"),
     ],
 )
@@ -354,3 +354,29 @@ def test_each_fold_counts_once(tmp_path: Path) -> None:
     assert "the paired t test over clusters (column fold)" in said
     assert "each cluster counts once" in said
     assert main_tables(results)
+
+
+def test_the_only_numbers_are_the_metric(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("arm,seed,acc,note,status\nbaseline,0,1,x,ok\nkd,0,2,y,ok\n")
+    assert read_csv(tmp_path / "a.csv").facts.study.metric == "metric.acc"
+    (tmp_path / "a.csv").write_text("arm,seed,acc,f1\nbaseline,0,1,3\nkd,0,2,4\n")
+    with pytest.raises(ValueError, match="--metric says which of its numbers is compared; there are: acc, f1"):
+        read_csv(tmp_path / "a.csv")
+
+
+def test_the_last_epoch_scores_a_trial_or_the_best_one(tmp_path: Path) -> None:
+    rows = [(arm, seed, epoch) for arm in ("baseline", "kd") for seed in (0, 1) for epoch in (10, 9, 8)]
+    lines = [f"{arm},{seed},{epoch},{50 + len(arm) + seed + epoch * (19 - 2 * epoch)}" for arm, seed, epoch in rows]
+    lines[-1] = "kd,1,8,"
+    results = read_back(tmp_path, ["arm,seed,epoch,acc", *lines], step="epoch")
+    assert results.trials["metric.acc"].tolist() == [48, 49, 42, 43]
+    assert results.epochs["epoch"].tolist() == [8, 9, 10] * 3 + [9, 10]
+    best = read_back(tmp_path, ["arm,seed,epoch,acc", *lines], step="epoch", best=True)
+    assert best.trials["metric.acc"].tolist() == [82, 83, 76, 62]
+    assert "A trial is scored by its best value on the way" in caveats(best)
+    with pytest.raises(ValueError, match="'kd', '0' has two rows of step 10: line 8 and line 14"):
+        read_back(tmp_path, ["arm,seed,epoch,acc", *lines, "kd,0,10,3"], step="epoch")
+    with pytest.raises(ValueError, match=r"column 'epoch': a step is a whole number; line 14 has '1\.5'"):
+        read_back(tmp_path, ["arm,seed,epoch,acc", *lines, "kd,0,1.5,3"], step="epoch")
+    with pytest.raises(ValueError, match=r"arm 'baseline' has several rows at seed 0 \(line 2, line 3\)"):
+        read_back(tmp_path, ["arm,seed,epoch,acc", *lines])

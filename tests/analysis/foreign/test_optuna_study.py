@@ -117,15 +117,19 @@ def test_what_cannot_be_read_is_told(storage: str, tmp_path: Path, capsys: pytes
     optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
     with pytest.raises(ValueError, match="--study names one of its studies; there are: rates, two"):
         read_optuna(storage)
-    with pytest.raises(ValueError, match="study 'two' has 2 objectives; a report reads one"):
+    with pytest.raises(ValueError, match=r"study 'two' has 2 objectives; --metric names .*: values_0, values_1"):
         read_optuna(storage, name="two")
     (tmp_path / "text.db").write_text("no data base, whatever its name says " * 100)
     with pytest.raises(ValueError, match=r"no Optuna storage that can be read"):
         read_optuna(f"sqlite:///{tmp_path}/text.db")
     with pytest.raises(ValueError, match=r"^nonsense: No such file"):
         read_optuna("nonsense")
-    assert main(["report", storage, "--from", "optuna", "--metric", "x", "--out", str(tmp_path / "o")]) == 2
-    assert capsys.readouterr().err == "--metric: results --from optuna do not take it; they take --study\n"
+    assert main(["compare", storage, "--from", "optuna", "--study", "rates", "--metric", "x"]) == 2
+    assert "study 'rates' has 1 objectives; --metric names the one" in capsys.readouterr().err
+    assert main(["compare", storage, "--from", "optuna", "--study", "rates", "--delta", "1"]) == 2
+    assert "--delta is of arms at seeds: --seed names the param that is the seed" in capsys.readouterr().err
+    assert main(["compare", storage, "--from", "optuna", "--study", "rates", "--minimise"]) == 2
+    assert "study 'rates' maximises value" in capsys.readouterr().err
 
 
 def test_a_password_does_not_stand_in_the_report() -> None:
@@ -317,3 +321,48 @@ def test_what_is_no_storage_is_one_message(place: str) -> None:
         InputError, match=r"(?i)no Optuna storage that can be read|no such file|there is no file|is a directory"
     ):
         read_optuna(place)
+
+
+def write_seeds(url: str) -> None:
+    """Write a study of two objectives, whose params name method and seed, and whose attributes a test score."""
+    study = optuna.create_study(storage=url, study_name="seeds", directions=["maximize", "minimize"])
+    domains = {
+        "method": optuna.distributions.CategoricalDistribution(["none", "kd"]),
+        "seed": optuna.distributions.IntDistribution(0, 9),
+    }
+    for method, gain in (("none", 0.0), ("kd", 2.0)):
+        for seed, noise in enumerate((0.0, 1.0, 0.25)):
+            score = 70 + seed + gain + (noise if gain else 0)
+            study.add_trial(
+                optuna.create_trial(
+                    params={"method": method, "seed": seed},
+                    distributions=domains,
+                    values=[score, 3 - gain - noise],
+                    user_attrs={"test": score + 1, "fold": "a"},
+                )
+            )
+
+
+def test_a_study_whose_params_name_arm_and_seed_is_a_comparison(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    write_seeds(url)
+    first = read_optuna(url, metric="values_0", arm="method", baseline="none", delta=1.0)
+    assert first.effects[["arm", "n_pairs", "effect"]].to_numpy().tolist() == [["kd", 3, pytest.approx(2 + 1.25 / 3)]]
+    assert first.effects["delta"].tolist() == [1.0]
+    assert first.leaderboard.empty
+    second = read_optuna(url, metric="values_1", seed="seed", baseline="method=none")
+    assert second.effects["arm"].tolist() == ["method=kd"]
+    assert second.effects["effect"].tolist() == [-2.0]
+    assert not second.facts.study.maximise
+    tested = read_optuna(url, metric="test", arm="method", baseline="none", context="fold")
+    assert tested.trials["metric.test"].tolist() == [71, 72, 73, 73, 75, 75.25]
+    assert tested.contexts == ["a"]
+    assert "arm: column method, seed: column seed, context: column fold, metric: column test" in methods_text(tested)
+    with pytest.raises(InputError, match=r"no column is called 'net' \(--arm\); there are: .*, method, seed"):
+        read_optuna(url, metric="values_0", arm="net")
+    with pytest.raises(InputError, match="user attribute 'fold' must be a number; got 'a'"):
+        read_optuna(url, metric="fold", arm="method")
+    study = optuna.load_study(study_name="seeds", storage=url)
+    study.add_trial(study.trials[0])
+    with pytest.raises(InputError, match=r"arm 'none' has several rows at seed 0 \(trial 0, trial 6\)"):
+        read_optuna(url, metric="values_0", arm="method", baseline="none")

@@ -275,3 +275,22 @@ def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:
     for name in ("file", "fifo", "none"):
         with pytest.raises(InputError, match=f"^{tmp_path / name}: "):
             read_ray_tune(tmp_path / name, metric="acc")
+
+
+def test_trials_whose_params_name_arm_and_seed_are_a_comparison(tmp_path: Path) -> None:
+    trials = [
+        {"params": {"net": {"method": method}, "seed": seed}, "acc": [99, 70 + seed + gain + seed * gain / 4]}
+        for method, gain in (("none", 0), ("kd", 2))
+        for seed in range(3)
+    ]
+    trials[-1]["acc"] = [99]
+    write(tmp_path, trials)
+    results = read_ray_tune(tmp_path, metric="acc", arm="net.method", baseline="none")
+    assert results.effects[["arm", "n_pairs", "effect"]].to_numpy().tolist() == [["kd", 2, 2.25]]
+    assert results.trials["status"].tolist()[-1] == Status.PRUNED
+    same = read_ray_tune(tmp_path, metric="acc", seed="seed", contrasts=["net.method=kd, net.method=none"])
+    assert same.effects["effect"].tolist() == [2.25]
+    best = read_ray_tune(tmp_path, metric="acc", arm="net.method", baseline="none", best=True)
+    assert best.trials["metric.acc"].tolist()[:3] == [99] * 3
+    with pytest.raises(InputError, match="--contrast is of arms at seeds: --seed names the param that is the seed"):
+        read_ray_tune(tmp_path, metric="acc", contrasts=["kd, none"])

@@ -5,23 +5,22 @@ import pytest
 from analysis.foreign import read
 from analysis.report.write import report_on
 from cktf.errors import InputError
-from cktf.foreign_options import TAKES, Options
+from cktf.foreign_options import KINDS, TAKES, Options
 
 
 @pytest.mark.parametrize(
     ("kind", "options", "told"),
     [
-        ("tsv", {}, "--from 'tsv': no such kind of results; there are: csv, optuna, ray-tune"),
-        ("optuna", {"arm": "a"}, "--arm: results --from optuna do not take it; they take --study"),
-        ("ray-tune", {"delta": 0.0}, "--delta: results --from ray-tune do not take it; they take --metric"),
+        ("tsv", {}, "--from 'tsv': no such kind of results; there are: csv, wandb, mlflow, tensorboard, optuna, "),
+        ("optuna", {"step": "a"}, "--step: results --from optuna do not take it; they take --study, --metric, "),
+        ("mlflow", {"best": True}, "--best: results --from mlflow do not take it; they take --study, --metric, "),
         (
             "csv",
             {"metric": "a", "minimise": True, "maximise": True},
             "--minimise, --maximise: they exclude each",
         ),
         ("ray-tune", {"metric": "a", "status": "s"}, "--status: results --from ray-tune do not take it"),
-        ("csv", {"metric": "loss"}, "--metric loss: not said whether a larger or a smaller value is better"),
-        ("csv", {}, "--metric: results --from csv do not say which of their numbers is compared"),
+        ("ray-tune", {}, "--metric: results --from ray-tune do not say which of their numbers is compared"),
     ],
 )
 def test_options_that_do_not_fit_are_told(kind: str, options: dict[str, object], told: str) -> None:
@@ -39,6 +38,9 @@ def test_every_option_is_of_some_kind() -> None:
         "arm",
         "seed",
         "context",
+        "names",
+        "step",
+        "best",
         "baseline",
         "delta",
         "contrast",
@@ -68,8 +70,8 @@ def test_places_that_do_not_fit_are_told(places: list[str], out: str | None, kin
     assert str(error.value) == told
 
 
-@pytest.mark.parametrize("kind", ["csv", "optuna", "ray-tune"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_empty_place_is_told_as_such(kind: str) -> None:
-    options = Options() if kind == "optuna" else Options(metric="accuracy")
+    options = Options(metric="accuracy")
     with pytest.raises(InputError, match=f"the place of the results is empty; name .* of --from {kind}"):
         read(kind, " ", options)

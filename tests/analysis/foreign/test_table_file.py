@@ -77,13 +77,13 @@ BAD = {
     "thousands": (
         b'arm,seed,acc\nbaseline,0,"1,070"\n',
         {},
-        "row 1 has '1,070'; --decimal , reads a comma as the",
+        "line 2 has '1,070'; --decimal , reads a comma as the",
     ),
-    "both signs": (b'arm,seed,acc\nbaseline,0,"1.070,5"\n', {}, "row 1 has '1.070,5'"),
+    "both signs": (b'arm,seed,acc\nbaseline,0,"1.070,5"\n', {}, "line 2 has '1.070,5'"),
     "a point beside commas": (
         b"arm;seed;acc\nbaseline;0;1.5\n",
         {"decimal": ","},
-        "row 1 has '1.5'",
+        "line 2 has '1.5'",
     ),
     "another sign": (TEXT.encode(), {"separator": ";;"}, "--separator ';;': is one sign"),
     "a quote": (TEXT.encode(), {"separator": '"'}, "--separator '\"': is one sign"),
@@ -99,14 +99,14 @@ BAD = {
     "a list of lists": (b"[[1, 2]]", {}, "row 1 must be a mapping of column to value; got [1, 2]"),
     "nested JSON": (b'[{"arm": {"a": 1}}]', {}, "row 1, 'arm': must be one value; got {\"a\": 1}"),
     "no records": (b"[]", {}, "no table: it is empty"),
-    "quotes that never end": (b'arm,seed,acc\n"kd,0,1\nkd,1,2\n', {}, "row 1 has 1 cells under 3 columns"),
+    "quotes that never end": (b'arm,seed,acc\n"kd,0,1\nkd,1,2\n', {}, "line 2 has 1 cells under 3 columns"),
     "a long cell": (b"arm,seed,acc\nkd,0," + b"1" * 200_000, {}, "no table of separated values"),
     "a seed of 5,000 digits": (
         b"arm,seed,acc\nkd," + b"1" * 5000 + b",1\n",
         {},
-        "a seed is a whole number of at most 64 bits; row 1 has '" + "1" * 59 + "...",
+        "a seed is a whole number of at most 64 bits; line 2 has '" + "1" * 59 + "...",
     ),
-    "a word before seeds": (b"arm,seed,acc\nbaseline,s0,1\nkd,s0,1\n", {}, "row 1 has 's0'"),
+    "a word before seeds": (b"arm,seed,acc\nbaseline,s0,1\nkd,s0,1\n", {}, "line 2 has 's0'"),
     "a wide table": (
         b"method,seed0,seed1\nkd,1,2\n",
         {},
@@ -114,7 +114,7 @@ BAD = {
         "is one arm at one seed",
     ),
     "a capital baseline": (b"arm,seed,acc\nBaseline,1,2\n", {}, "'Baseline' differs by capitals alone"),
-    "a sign that is invisible": (b"arm,seed,acc\nbaseline,0,1\x00\n", {}, "row 1 has '1\\x00'"),
+    "a sign that is invisible": (b"arm,seed,acc\nbaseline,0,1\x00\n", {}, "line 2 has '1\\x00'"),
 }
 
 

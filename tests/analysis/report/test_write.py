@@ -77,7 +77,7 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
     assert "temperature=0.5" in Path(paths.figures["effects"]).read_text()
     assert {Path(path).name for path in paths.papers} == {
         *("arms.csv", "best.csv", "effects.csv", "effects.md", "effects.tex", "pairing.md", "pairing.tex"),
-        *("methods.md", "methods.tex"),
+        *("components.md", "components.tex", "methods.md", "methods.tex"),
     }
 
     pictures.clear()
@@ -184,7 +184,7 @@ def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> 
     policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")
-    assert page.sections == ["verdict", *paths.figures, "pairing-table", *LAST_SECTIONS]
+    assert page.sections == ["verdict", *paths.figures, "components-table", "pairing-table", *LAST_SECTIONS]
 
 
 def test_names_with_markup_stay_text(hostile: Path) -> None:
@@ -264,7 +264,14 @@ def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) 
     paths = write_report(grid)
     assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "best", "interactions"}
     page = Page(Path(paths.html).read_text())
-    assert page.sections == ["verdict", *paths.figures, "interactions-table", "pairing-table", *LAST_SECTIONS]
+    assert page.sections == [
+        "verdict",
+        *paths.figures,
+        "components-table",
+        "interactions-table",
+        "pairing-table",
+        *LAST_SECTIONS,
+    ]
     assert "cktf.temperature=1.0 × cktf.theta=0.0" in page.texts
 
 

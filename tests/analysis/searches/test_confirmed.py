@@ -40,7 +40,7 @@ def test_above_fresh_is_the_search_score_minus_the_mean_at_fresh_seeds(ledger: A
     # 96 promised, 93.5 found: 2.5 too good; 95 promised, 95.5 found: 0.5 too bad.
     np.testing.assert_allclose(table["above_fresh"], [np.nan, 2.5, -0.5])
     # 12.706 is Student's 97.5% point with one degree of freedom; the standard error of 93 and 94 is 0.5.
-    assert table.at[1, "high"] - table.at[1, "mean"] == pytest.approx(12.7062 * 0.5, rel=1e-4)
+    assert (table["high"] - table["mean"])[1] == pytest.approx(12.7062 * 0.5, rel=1e-4)
     assert table["n"].tolist() == [2, 2, 2]
     assert table["n_search"].tolist() == [0, 1, 1]
 

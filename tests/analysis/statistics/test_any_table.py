@@ -31,7 +31,10 @@ def test_one_name_in_two_contexts_is_two_arms() -> None:
     [
         ({"accuracy": None}, "the table: no column is called 'accuracy'; there are: arm, seed"),
         ({"arm": ["none", None, "kd", "kd"]}, "the table: column 'arm' is empty in row 2"),
-        ({"seed": [0, 0, 0, 1]}, "the table: arm 'none' has several rows at seed 0; an arm has one row at"),
+        (
+            {"seed": [0, 0, 0, 1]},
+            "the table: arm 'none' has several rows at seed 0 (row 1, row 2); an arm has one row at",
+        ),
         (
             {"arm": ["a", "a", "b", "b"]},
             "no arm is called 'none', which is to be the baseline; there are: a, b",

@@ -22,7 +22,7 @@ def test_known_effects_are_found(ablation: Path) -> None:
     table = effects(load(ablation).trials, metric="test_accuracy").set_index("arm")
     assert len(table) == 4
     for arm, true in {"temperature=0.5": -3.0, "theta=0.0": -0.2, "pairing=first": 1.0}.items():
-        assert table.at[arm, "low"] - 0.5 < true < table.at[arm, "high"] + 0.5
+        assert table["low"][arm] - 0.5 < true < table["high"][arm] + 0.5
     assert table.at["temperature=0.5", "p_holm"] < 0.01
     assert (table["p_holm"] >= table["p"]).all()
     assert (table["correlation"] > 0.5).any()

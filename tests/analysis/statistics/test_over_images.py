@@ -54,7 +54,7 @@ def test_in_a_race_it_is_of_the_seeds_of_the_last_look_and_as_much_wider_as_the_
 ) -> None:
     found = effects(table(right), looks=[3, 5]).set_index("arm")
     differences = 100 * (right["kd"][:3, 0].astype(float) - right["baseline"][:3, 0])
-    half = found.at["kd", "high"] - found.at["kd", "effect"]
+    half = (found["high"] - found["effect"])["kd"]
     critical = half / (differences.mean(axis=1).std(ddof=1) / np.sqrt(3))
     expected = crossed_mean(differences, 1 - 2 * stats.t.sf(critical, 2))
     assert found.loc["kd", ["low_images", "high_images"]].tolist() == pytest.approx([expected.low, expected.high])

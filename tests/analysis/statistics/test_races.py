@@ -52,9 +52,9 @@ def test_a_comparison_has_the_figures_of_its_last_look() -> None:
         assert found.at[arm, "p"] == pytest.approx(judged.p[0])
         assert found.at[arm, "p_anytime"] == pytest.approx(anytime_p(values - against)[0])
         half = race.width(judged.sd, judged.n_pairs, np.array([had]), 0.05)[0]
-        assert found.at[arm, "high"] - found.at[arm, "effect"] == pytest.approx(half)
+        assert (found["high"] - found["effect"])[arm] == pytest.approx(half)
         half = race.width(judged.sd, judged.n_pairs, np.array([had]), 0.025)[0]
-        assert found.at[arm, "high_simultaneous"] - found.at[arm, "effect"] == pytest.approx(half)
+        assert (found["high_simultaneous"] - found["effect"])[arm] == pytest.approx(half)
     assert found.at["early", "verdict"] == "helps"
     assert found["detectable"].isna().all()
     assert found["p_flip"].isna().all()

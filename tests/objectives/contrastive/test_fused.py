@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cktf.objectives.contrastive.info_nce import info_nce_loss
-from cktf.objectives.contrastive.nce import kernel_for, noise_contrastive_loss
+from cktf.objectives.contrastive.nce import kernel_for
 from cktf.objectives.contrastive.negatives import Negatives
+from tests.objectives.contrastive.one_side import info_nce_loss, noise_contrastive_loss
 
 BATCH, TEMPERATURE, PARTITION, COUNT = 19, 0.1, 300.0, 40
 CPU = torch.device("cpu")

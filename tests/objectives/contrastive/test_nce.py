@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from cktf.objectives.contrastive import nce as contrast
-from cktf.objectives.contrastive.nce import estimate_partition, noise_contrastive_loss
+from cktf.objectives.contrastive.nce import estimate_partition
 from cktf.objectives.contrastive.negatives import Negatives
+from tests.objectives.contrastive.one_side import noise_contrastive_loss
 
 NUM_SAMPLES, BATCH, DIM, NEGATIVES = 23, 4, 3, 6
 
@@ -217,7 +218,7 @@ def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_bank() -> Non
             partition=50.0,
             num_samples=NUM_SAMPLES,
         )
-    assert kept == [torch.Size([BATCH, DIM])]
+    assert kept == [torch.Size([1, BATCH, DIM])]
 
 
 def test_anchors_may_have_unequal_numbers_of_negatives() -> None:

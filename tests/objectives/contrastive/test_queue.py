@@ -55,16 +55,8 @@ def test_samples_of_earlier_batches_are_negatives_of_other_classes() -> None:
 def test_embeddings_are_kept_in_a_memory_of_fixed_length_and_precision(precision: BankPrecision, size: int) -> None:
     queue = EmbeddingQueue(6, 3, precision)
     for _ in range(4):
-        queue.update(labelled(0, 1, 2, 3), torch.randn(4, 3, requires_grad=True))
-    _, rows = queue.candidates(torch.ones(4, 3), labelled(0), QueuedNegatives(6)(labelled(0)))
+        queue.store(torch.arange(4), torch.randn(4, 3, requires_grad=True))
+    rows = queue.candidates(torch.ones(4, 3), labelled(0), QueuedNegatives(6)(labelled(0)))
     assert rows.shape == (6, 3)
     assert rows.element_size() == size
     assert not rows.requires_grad
-
-
-def test_positives_are_the_current_embeddings_as_constants() -> None:
-    embeddings = torch.randn(2, 3, requires_grad=True)
-    negatives = QueuedNegatives(6)(labelled(0, 1))
-    positives, _ = EmbeddingQueue(6, 3, "float32").candidates(embeddings, labelled(0, 1), negatives)
-    assert torch.equal(positives, embeddings)
-    assert not positives.requires_grad

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from cktf.objectives.contrastive import nce as contrast
-from cktf.objectives.contrastive.info_nce import info_nce_loss
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.reweighted import reweighted_loss
+from tests.objectives.contrastive.one_side import info_nce_loss
 from tests.objectives.contrastive.test_info_nce import BATCH, CANDIDATES, case, weights
 
 

@@ -1,16 +1,14 @@
-"""Data-parallel workers of one batch. This file is also the program that each worker runs."""
+"""Data-parallel workers of one batch."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.banks import EmbeddingQueue, MemoryBank
-from cktf.objectives.parts.workers import gather_batch
+from cktf.objectives.contrastive.banks import EmbeddingQueue, MemoryBank, moved_towards
+from cktf.objectives.parts.workers import gather_batch, gather_samples
+from tests.two_workers import TwoWorkers
 
 INDEX = torch.tensor([5, 1, 8, 3, 0])
 EMBEDDINGS = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), dim=1)
@@ -20,31 +18,32 @@ SHARDS = slice(0, 2), slice(2, 5)
 def updated(shard: slice) -> dict[str, Tensor]:
     """Return what a worker gathers with this shard, and its bank and its queue after the update."""
     torch.manual_seed(0)
-    bank, queue = MemoryBank(10, 4, momentum=0.5), EmbeddingQueue(7, 4, "float32")
+    bank, queue = MemoryBank(10, 4), EmbeddingQueue(7, 4, "float32")
     index = INDEX[shard]
     batch = Batch(torch.empty(0), index, index, step=0, share=len(index) / 5, offset=shard.start)
-    embeddings = EMBEDDINGS[shard].requires_grad_()
-    for each in bank, queue:
-        each.update(batch, embeddings)
+    embeddings = EMBEDDINGS[shard]
+    sides = torch.stack([embeddings, -embeddings]).detach()
+    index, (whole, negated) = gather_samples(sides, batch)
+    bank.store(index, moved_towards(whole, bank.embeddings[index], momentum=0.5))
+    queue.store(index, negated)
     return {
-        "index": gather_batch(index, batch),
-        "embeddings": gather_batch(embeddings, batch).detach(),
+        "index": index,
+        "embeddings": whole,
+        "labels": gather_batch(batch.labels, batch),
         "bank": bank.embeddings,
         "queue": queue.embeddings.values,
     }
 
 
-def test_two_workers_with_unequal_shards_keep_the_bank_and_the_queue_that_one_would(tmp_path: Path) -> None:
-    workers = [subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+def work(rank: int, folder: Path) -> None:
+    torch.save(updated(SHARDS[rank]), folder / f"worker{rank}.pt")
+
+
+def test_two_workers_with_unequal_shards_keep_the_bank_and_the_queue_that_one_would(
+    run_in_two_workers: TwoWorkers, tmp_path: Path
+) -> None:
+    run_in_two_workers(work, tmp_path)
     expected = updated(slice(0, 5))
     for rank in range(len(SHARDS)):
         for name, value in torch.load(tmp_path / f"worker{rank}.pt").items():
             assert torch.equal(value, expected[name])
-
-
-if __name__ == "__main__":
-    rank, folder = int(sys.argv[1]), sys.argv[2]
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(SHARDS))
-    torch.save(updated(SHARDS[rank]), f"{folder}/worker{rank}.pt")
-    dist.destroy_process_group()

@@ -25,7 +25,9 @@ def test_several_contexts_stand_side_by_side_before_the_effects_of_each(contexts
     assert baseline[1].endswith(" (89.50)")
     assert kd[2].startswith(f"{mean['clothes', 'kd']:.2f} ± ")
     assert (fsp[0], fsp[2]) == ("fsp", "–")
-    assert across.remark == DIRECTION + "n = 4 in each cell. In parentheses: the reference, Some et al. 2023, Table 1."
+    assert across.remark.startswith(
+        DIRECTION + "n = 4 in each cell. In parentheses: the reference, Some et al. 2023, Table 1. * Told from"
+    )
 
 
 def test_cells_say_how_many_seeds_they_are_of_where_these_differ(contexts_writer: Callable[..., Any]) -> None:

@@ -68,6 +68,22 @@ def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
     assert clothes.remark.endswith(" Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00.")
 
 
+def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writer: Callable[..., Any]) -> None:
+    published = {"digits": {"baseline": [70.0, 0.5, 5], "kd": 91.5, "fsp": 12}}
+    ledger = contexts_writer(reference_values=published)
+    ledger.close_segment()
+    results = load(ledger.run)
+    across, digits, _ = main_tables(results)
+    arms = results.arms[results.arms["context"] == "digits"].set_index("arm")
+    assert arms.at["kd", "low"] < 91.5 < arms.at["kd", "high"]
+    assert [row[3] for row in digits.rows[1:]] == ["70.00 ± 0.50, n = 5*", "91.50", "12.00*"]
+    by = arms.at["baseline", "mean"] - 70
+    assert digits.rows[1][-1].startswith(f"minus the reference: +{by:.2f} [+")
+    assert "* Told from the measured mean" in digits.remark
+    assert "* Told from the measured mean" in across.remark
+    assert across.rows[2][1].endswith("(70.00 ± 0.50, n = 5*)")
+
+
 @pytest.mark.parametrize(
     ("verdict", "n_pairs", "low", "more", "text"),
     [

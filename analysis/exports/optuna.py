@@ -1,0 +1,114 @@
+"""A study of Optuna, for its dashboard and its tools: each trial that has ended is one of its trials."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from analysis.exports.trials import Tracked, tracked
+from analysis.results import Results
+from cktf.errors import InputError
+from cktf.rows import Status
+
+if TYPE_CHECKING:
+    import optuna
+
+TRIAL = "trial_id"
+"""User attribute: a trial's id."""
+
+
+def export(results: Results, place: str) -> int:
+    """Add the trials that have ended to a storage: a URL of Optuna's, or a file of SQLite. Others wait for their end.
+
+    A failed trial that was run again stands there twice, for what has ended in Optuna stays as it is.
+    """
+    import optuna
+
+    if "://" not in place:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+    asked = results.facts.study
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(
+            storage=place if "://" in place else f"sqlite:///{place}",
+            study_name=asked.study,
+            direction="maximize" if asked.maximise else "minimize",
+            load_if_exists=True,
+        )
+    finally:
+        optuna.logging.set_verbosity(level)
+    attributes = [trial.user_attrs for trial in study.get_trials(deepcopy=False)]
+    known = {(each.get(TRIAL), each.get("status")) for each in attributes}
+    ended = [each for each in tracked(results) if each.ended is not None]
+    new = [each for each in ended if (each.trial_id, each.status) not in known]
+    domains = _domains(results)
+    for trial in new:
+        try:
+            study.add_trial(_frozen(trial, domains, asked.metric))
+        except ValueError as error:
+            raise InputError(f"{place}: has this study with other levels; name another place: {error}") from error
+    return len(new)
+
+
+def _frozen(trial: Tracked, domains: dict[str, Any], metric: str) -> "optuna.trial.FrozenTrial":
+    from optuna.trial import TrialState, create_trial
+
+    curve = {step: value for step, value, _ in trial.curves.get(metric, ())}
+    states = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
+    state = states[Status(trial.status)] if curve else TrialState.FAIL
+    levels = {name: _plain(value) for name, value in trial.settings.items() if name in domains}
+    params = {
+        name: value
+        for name, value in levels.items()
+        if value in getattr(domains[name], "choices", [value])  # the baseline may have one that was not searched
+    }
+    last = {name: points[-1][1] for name, points in trial.curves.items()}
+    made = create_trial(
+        state=state,
+        value=curve[max(curve)] if state == TrialState.COMPLETE else None,
+        params=params,
+        distributions={name: domains[name] for name in params},
+        intermediate_values=curve,
+        user_attrs={TRIAL: trial.trial_id, **_named(trial), **trial.about, **last},
+    )
+    made.datetime_start = datetime.fromtimestamp(trial.began)  # Optuna's are in local time
+    made.datetime_complete = datetime.fromtimestamp(trial.ended or trial.began)
+    return made
+
+
+def _named(trial: Tracked) -> dict[str, Any]:
+    return {name: trial.settings[name] for name in ("arm", "context", "seed") if name in trial.settings}
+
+
+def _domains(results: Results) -> "dict[str, optuna.distributions.BaseDistribution]":
+    """Return the distribution of each factor: the range or choices of a search, or what a design's levels span."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    asked = results.facts.study
+    search = (yaml.safe_load(results.facts.study_file) or {}).get("search") or {}
+    found: dict[str, Any] = {}
+    for factor in asked.factors:
+        domain = search.get(factor)
+        domain = domain if isinstance(domain, dict) else {}
+        choices, bounds = domain.get("choice", []), domain.get("float") or domain.get("int") or []
+        planned = results.trials.get(f"param.{factor}", pd.Series(dtype=float)).dropna().tolist()
+        values = [_plain(value) for value in choices or [*bounds, *planned]]
+        is_log = factor in asked.log_factors
+        if not values:
+            continue
+        if choices or any(isinstance(value, bool | str) for value in values):
+            found[factor] = CategoricalDistribution(list(dict.fromkeys(values)))
+        elif all(isinstance(value, int) for value in values):
+            found[factor] = IntDistribution(min(values), max(values), log=is_log)
+        else:
+            found[factor] = FloatDistribution(min(values), max(values), log=is_log)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a level as Optuna takes it: what is no plain value as JSON."""
+    return value if isinstance(value, bool | int | float | str) else json.dumps(value, default=str)

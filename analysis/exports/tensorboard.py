@@ -1,0 +1,41 @@
+"""Event files for TensorBoard: a folder a trial, with its curves and, for the HParams page, its settings."""
+
+import re
+from pathlib import Path
+
+from analysis.exports.trials import tracked
+from analysis.results import Results
+
+
+def export(results: Results, place: str) -> int:
+    """Add the epochs that a folder of logs lacks; a trial's own folder is found by its id."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    count = 0
+    for trial in tracked(results):
+        name = re.sub(r"[^\w.=+-]+", "_", trial.name)
+        folder = Path(place) / f"{name}-{trial.trial_id[:8]}"
+        last, is_new = dict[str, int](), not folder.exists()
+        if not is_new:
+            known = EventAccumulator(str(folder), size_guidance={"scalars": 1}).Reload()
+            last = {tag: known.Scalars(tag)[-1].step for tag in known.Tags()["scalars"]}
+        new = [
+            Event(wall_time=time, step=step, summary=Summary(value=[Summary.Value(tag=tag, simple_value=value)]))
+            for tag, points in trial.curves.items()
+            for step, value, time in points
+            if step > last.get(tag, 0)
+        ]
+        if is_new:
+            settings = hparams_pb(trial.settings, trial_id=trial.trial_id, start_time_secs=trial.began)
+            new.insert(0, Event(wall_time=trial.began, summary=settings))
+        if new:
+            writer = EventFileWriter(str(folder))
+            for event in new:
+                writer.add_event(event)
+            writer.close()
+            count += 1
+    return count

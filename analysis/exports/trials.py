@@ -1,0 +1,88 @@
+"""The trials of a run as trackers take them: settings, and curves by name."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.results import Results
+from cktf.names import arm_label
+
+Point = tuple[int, float, float]
+"""Epoch, value, and when it was measured, in seconds since 1970."""
+
+NO_CURVES = {"seed", "epoch"}
+"""Numeric columns of epochs that are no results."""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A trial.
+
+    Attributes:
+        trial_id: Its id, by which it is found again in a tracker.
+        name: Arm and seed.
+        status: See `cktf.rows.Status`.
+        has_ended: Whether it is complete, pruned or failed.
+        settings: Arm, context, seed, and the factors that it sets.
+        about: Status, reason, device and the like: text.
+        curves: Metric (``validation_loss``, ``term.kd``) to its points, by epoch.
+        began: Seconds since 1970.
+        ended: Likewise; None while it waits or runs.
+    """
+
+    trial_id: str
+    name: str
+    status: str
+    settings: dict[str, Any]
+    about: dict[str, str]
+    curves: dict[str, list[Point]]
+    began: float
+    ended: float | None
+
+    @property
+    def size(self) -> str:
+        """A text that changes whenever there is more to tell of it."""
+        return f"{self.status} {sum(map(len, self.curves.values()))}"
+
+
+def tracked(results: Results) -> Iterator[Tracked]:
+    """Yield the trials of a run that have begun or ended, in the order of planning."""
+    epochs = dict([*results.epochs.groupby("trial_id", sort=False)])
+    numeric = [name for name in results.epochs.select_dtypes("number").columns if name not in NO_CURVES]
+    rows: list[dict[str, Any]] = results.trials.to_dict("records")  # type: ignore[assignment]
+    for row in rows:
+        own = epochs.get(row["trial_id"], results.epochs.iloc[:0])
+        ended = _seconds(row["ended_time"])
+        if own.empty and ended is None:
+            continue
+        steps, times = own["epoch"].tolist(), [_seconds(time) or 0.0 for time in own["time"]]
+        curves = {name: _points(steps, own[name].tolist(), times) for name in numeric}
+        factors = {name.removeprefix("param."): row[name] for name in row if name.startswith("param.")}
+        settings = {"arm": row["arm"], "context": row["context"] or None, "seed": row["seed"], **factors}
+        first = times[0] - float(own["epoch_seconds"].iloc[0]) if times else ended or 0.0
+        yield Tracked(
+            trial_id=row["trial_id"],
+            name=f"{arm_label(row['arm'], row['context'])}, seed {row['seed']}",
+            status=row["status"],
+            settings={name: value for name, value in settings.items() if not _is_missing(value)},
+            about={name: str(row[name]) for name in ("status", "reason", "stage", "device", "node", "git_commit")},
+            curves={name: points for name, points in curves.items() if points},
+            began=first,
+            ended=ended,
+        )
+
+
+def _points(steps: list[int], values: list[Any], times: list[float]) -> list[Point]:
+    of_each = zip(steps, values, times, strict=True)
+    return [(step, float(value), time) for step, value, time in of_each if not _is_missing(value)]
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _seconds(time: Any) -> float | None:
+    return None if pd.isna(time) else float(time.timestamp())

@@ -1,0 +1,73 @@
+"""A table that Weights & Biases exported, of runs, of a panel or of a run's history -> a comparison of named arms."""
+
+import os
+from typing import Any
+
+from analysis.arguments import listed
+from analysis.foreign.csv_file import results_in_table
+from analysis.foreign.named_arms import with_names
+from analysis.foreign.table_file import Table, read_table
+from analysis.results import Results
+from cktf.errors import InputError
+
+BETWEEN = " - "
+"""Between run and metric in the head of a panel's column."""
+
+ENDS = ("__MIN", "__MAX")
+"""What the heads of a point's least and largest value end in; a point may stand for several steps or runs."""
+
+MEANS = "Points of the panel that are means over several steps or runs, which is how W&B exports many: {}."
+"""Caveat of such points."""
+
+RUN, STEP = ("Name", "run", "run_id", "name"), "_step"
+"""Columns that hold the name of a run; column of the step in the rows of a history."""
+
+
+def read_wandb(
+    place: str | os.PathLike[str], *, metric: str | None = None, names: str | None = None, **asked: Any
+) -> Results:
+    """Return the results in an export of W&B as those of a comparison of named arms.
+
+    Read are the table of runs, with columns of their configuration and summary; the points of a panel, with a column
+    ``RUN - METRIC`` for each run; and histories, with a row for each ``_step``. The last point scores.
+
+    Args:
+        place: The file, CSV, JSON or Parquet, or its URI.
+        metric: What is compared; None: the only one that there is.
+        names: Where arm, seed and context stand in the names of runs: ``{arm}-s{seed}``; None: there are columns.
+        asked: Further arguments of `analysis.foreign.csv_file.results_in_table`.
+
+    Raises:
+        InputError: If the file is no such table, or a name has another form; and as `results_in_table` raises.
+    """
+    what = os.fspath(place)
+    table, caveats = read_table(what, separator=None if what.endswith(".tsv") else ","), []
+    if len(table.head) > 1 and all(BETWEEN in name for name in table.head[1:]):
+        table, metric, num_means = _points(what, table, metric)
+        caveats = [MEANS.format(num_means)] * (num_means > 0)
+    if STEP in table.head:
+        asked = {"step": STEP} | asked
+    if names is not None:
+        table = with_names(what, table, RUN, names)
+    return results_in_table(what, table, origin=f"the W&B export {what}", metric=metric, caveats=caveats, **asked)
+
+
+def _points(what: str, table: Table, metric: str | None) -> tuple[Table, str, int]:
+    """Return the points of a panel as a history of its runs, their metric, and how many points are means."""
+    columns = {name: place for place, name in enumerate(table.head)}
+    curves = [name.rpartition(BETWEEN) for name in table.head[1:] if not name.endswith((*ENDS, BETWEEN + STEP))]
+    metrics = [*dict.fromkeys(of_run for _, _, of_run in curves)]
+    if metric is None and len(metrics) == 1:
+        (metric,) = metrics
+    if metric not in metrics:
+        raise InputError(f"{what}: --metric names one of the panel's: {listed(metrics)}")
+    rows, places, num_means = [], [], 0
+    for run in dict.fromkeys(run for run, _, of_run in curves if of_run == metric):
+        name = f"{run}{BETWEEN}{metric}"
+        for cells, line in zip(table.rows, table.places, strict=True):
+            if cells[columns[name]]:
+                ends = {cells[columns[name + end]] for end in ENDS if name + end in columns}
+                num_means += len(ends) > 1
+                rows.append([run, cells[0], cells[columns[name]]])
+                places.append(f"{line}, column {name!r}")
+    return Table(["run", STEP, metric], rows, places), metric, num_means

@@ -1,0 +1,81 @@
+"""Which components are on in which arm, beside the arms' effects, and what each component adds."""
+
+from typing import Any
+
+from analysis.report.table import Columns, Table, cell, rows_of
+from analysis.results import Results
+from analysis.statistics.any_table import reported
+from analysis.statistics.levels import factor_label
+from analysis.statistics.over_contexts import shared_names
+from analysis.statistics.shapley import ALL, OFF
+from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, unit_text
+from cktf.names import arm_label
+
+ON, NOT_ON = "✓", "–"
+
+MOST_COMPONENTS = 12
+"""Columns of components beyond which a table can no longer be read."""
+
+
+def components(results: Results) -> list[Table]:
+    """Return the arms, which components are on in each, and their effects in each context.
+
+    A level that is 0, false or unset is off. Of a component with one other level a tick stands for it, of others the
+    level itself. There is no table of fewer than two components, or of more than can be read.
+    """
+    arms = reported(results.trials).drop_duplicates("arm_id")
+    named = [factor for factor in results.facts.study.factors if f"param.{factor}" in arms]
+    levels = {factor: arms[f"param.{factor}"].astype(str).fillna("") for factor in named}
+    columns = {factor: of_arms for factor, of_arms in levels.items() if of_arms.nunique() > 1}
+    if not 1 < len(columns) <= MOST_COMPONENTS or results.against_baseline.empty:
+        return []
+    measured = quantity(results.facts.study.report_metric)
+    arms = arms.assign(name=arms["arm_id"].map(shared_names(results.arms)))
+    effects = results.against_baseline.set_index("arm_id")
+    head = [factor_label(factor, columns) for factor in columns]
+    unit = unit_text(measured)
+    contexts = results.contexts
+    rows = [["arm", *head, *(f"{arm_label('effect', context)} [95% interval]{unit}" for context in contexts)]]
+    for name, of_name in arms.groupby("name", sort=False):
+        first = of_name.index[0]
+        cells = [_cell(of_arms[first], {*of_arms} - OFF) for of_arms in columns.values()]
+        of_context = dict(zip(of_name["context"], of_name["arm_id"], strict=True))
+        figures = [_effect(of_context.get(context), effects, arms, measured.decimals) for context in contexts]
+        rows.append([str(name), *cells, *figures])
+    remark = f"{ON}: on; {NOT_ON}: 0, false or unset. Effects are against the baseline, each interval of its own."
+    return [Table("Components of the arms", rows, remark)]
+
+
+def _cell(level: str, others: set[str]) -> str:
+    return NOT_ON if level in OFF else ON if len(others) == 1 else level
+
+
+def _effect(arm_id: Any, effects: Any, arms: Any, decimals: int) -> str:
+    if arm_id in effects.index:
+        return effect_text(effects.loc[arm_id], decimals)
+    is_baseline = arms.loc[arms["arm_id"] == arm_id, "is_baseline"]
+    return "baseline" if len(is_baseline) and is_baseline.iloc[0] else ABSENT
+
+
+def shapley(results: Results) -> list[Table]:
+    """Return what each component of a full grid of two levels adds; none where the design is no such grid."""
+    found = results.shapley
+    if found.empty:
+        return []
+    measured = quantity(results.facts.study.report_metric)
+    columns: Columns = {
+        "component": lambda row: arm_label(row["factor"], row["context"]),
+        "on": "level",
+        "off": "off",
+        f"adds [95% interval]{unit_text(measured)}": lambda row: effect_text(row, measured.decimals),
+        "p": cell(p_text, "p"),
+        "p (Holm)": lambda row: ABSENT if row["factor"] == ALL else p_text(row["p_holm"]),
+        "seeds": cell(number_text, "n_seeds", 0),
+        "note": "reason",
+    }
+    remark = (
+        "Shapley values: the mean of what switching a component on adds, over all orders in which components can be "
+        "switched on, within each seed; Student's t over seeds, p adjusted by Holm's method over the components. They "
+        "sum to what all of them add together, and hold for these levels: another off or on gives others."
+    )
+    return [Table("What each component adds", rows_of(found, columns), remark)]

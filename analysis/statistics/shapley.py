@@ -1,0 +1,106 @@
+"""What each component of a full grid of two levels adds, fairly shared: Shapley values, by seed.
+
+With v(S) the score of the arm that has the components S on and the others off, component j of k gets
+
+    phi_j = sum over S without j of |S|! (k - |S| - 1)! / k! (v(S + j) - v(S))
+
+(Shapley 1953), the mean of what switching it on adds over all orders in which components can be switched on. It is a
+contrast of the arms' means, computed within each seed and judged by Student's t over seeds, as main effects are. In
+each seed the values of all components sum to v(all) - v(none). A main effect is the plain mean over all settings of the
+others; the two differ by interactions of three, five, ... components alone.
+"""
+
+from collections.abc import Iterable
+from math import factorial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics.any_table import complete, reported
+from analysis.statistics.columns import columns, typed
+from analysis.statistics.interactions import factorial_cells, with_factors
+from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.levels import factor_label
+from analysis.statistics.seed_contrasts import Floats, seed_test
+from cktf.verdicts import holm
+
+COLUMNS = columns("context factor level off metric effect low high confidence p p_holm n_seeds n model reason")
+
+ALL = "all of them"
+"""Name of the row of what all components add together."""
+
+OFF = frozenset({"0", "0.0", "False", "None", "nan", "<NA>", ""})
+"""Levels, as text, that switch a component off."""
+
+CHANGES_NOTHING = "the arms with and without it train alike"
+
+
+def shapley(
+    trials: pd.DataFrame,
+    *,
+    factors: Iterable[str],
+    metric: str = "test_accuracy",
+    baseline: str | None = None,
+) -> pd.DataFrame:
+    """Return the Shapley value of each component, in every context that is a full grid of two levels each.
+
+    Args:
+        trials: As `analysis.load` gives them; or a plain table, see `analysis.statistics.any_table.as_trials`.
+        factors: The components, two or more: paths in trials, columns of a plain table.
+        metric: Column of the scores.
+        baseline: Name of the arm whose levels are off where none of a component's two levels is 0, false or unset;
+            None: the study's, or in a plain table the arm that is called ``baseline``, or else the first arm.
+
+    Returns:
+        One row for each component, and one (`ALL`) of what all add together: ``level`` (on) and ``off``, ``effect``
+        (the value, in the unit of the metric) with its interval, ``p``, ``p_holm`` (adjusted over all components of all
+        contexts), ``n_seeds`` and ``n`` (trials used), and a ``reason`` where there is no test. Empty where no context
+        is such a grid: in a fraction of one the values are confounded.
+
+    Raises:
+        InputError: As `analysis.interactions` does.
+    """
+    pool, factors = with_factors(trials, metric=metric, factors=factors, baseline=baseline, what="shapley")
+    rows = []
+    designed = reported(pool) if len(factors) > 1 else pool.head(0)
+    for context, of_context in designed.groupby("context", sort=False):
+        cells, reference = factorial_cells(of_context, factors)
+        if len(cells) != 2 ** len(factors):
+            continue
+        sides = [dict.fromkeys(side) for side in zip(*cells, strict=True)]
+        off = [
+            next((level for level in side if level in OFF), base) for side, base in zip(sides, reference, strict=True)
+        ]
+        level = [next(one for one in side if one != none) for side, none in zip(sides, off, strict=True)]
+        is_on = np.array([[one != none for one, none in zip(cell, off, strict=True)] for cell in cells])
+        arms = list(dict.fromkeys(cells.values()))
+        of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
+        scores = complete(of_context[of_context["arm_id"].isin(arms)], metric)
+        values = scores.pivot(index="seed", columns="arm_id", values=metric).reindex(columns=arms).to_numpy(np.float64)
+        of_all = is_on.all(axis=1) * 1.0 - (~is_on).all(axis=1)
+        names = [*(factor_label(factor, factors) for factor in factors), ALL]
+        for name, on, none, weights in zip(names, [*level, ""], [*off, ""], [*_weights(is_on), of_all], strict=True):
+            row = {"context": context, "factor": name, "level": on, "off": none, "metric": metric}
+            rows.append({**row, "confidence": CONFIDENCE, **_figures(values, weights @ of_cell)})
+    frame = typed(rows, COLUMNS)
+    is_component = (frame["factor"] != ALL).to_numpy()
+    frame.loc[is_component, "p_holm"] = holm(frame.loc[is_component, "p"].to_numpy(np.float64))
+    return frame
+
+
+def _figures(values: Floats, weights: Floats) -> dict[str, Any]:
+    """Return estimate and test of one contrast of the scores (seeds, arms)."""
+    if not weights.any():
+        return {"n_seeds": 0, "n": 0, "model": "", "reason": CHANGES_NOTHING}
+    found = seed_test(values, weights[np.newaxis])
+    low, high = found.interval()
+    counts = {"n_seeds": found.n_seeds, "n": found.n, "model": found.model, "reason": found.reason}
+    return {"effect": float(found.effect[0]), "low": low, "high": high, "p": found.p, **counts}
+
+
+def _weights(is_on: "np.ndarray[Any, np.dtype[np.bool_]]") -> list[Floats]:
+    """Return the weight of each cell in the value of each component; which components are on: (cells, components)."""
+    count, sizes = is_on.shape[1], is_on.sum(axis=1)
+    share = np.array([factorial(size) * factorial(count - size - 1) / factorial(count) for size in range(count)])
+    return [np.where(side, share[sizes - 1], -share[np.minimum(sizes, count - 1)]) for side in is_on.T]

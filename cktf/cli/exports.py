@@ -1,0 +1,96 @@
+"""The commands that take results and students out of a run, into other tools."""
+
+import shutil
+import subprocess
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cktf.cli.arguments import RunDirectory
+from cktf.cli.terminal import say
+from cktf.errors import InputError, UserError
+from cktf.own_analysis import require_own_analysis
+
+FOLLOW_SECONDS = 10.0
+"""Time between two looks of 'cktf export --follow'."""
+
+
+class Target(StrEnum):
+    """What a student, or a run, can be exported to."""
+
+    TORCH = "torch"
+    TORCHSCRIPT = "torchscript"
+    ONNX = "onnx"
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+    OPTUNA = "optuna"
+
+
+STUDENTS = {Target.TORCH, Target.TORCHSCRIPT, Target.ONNX}
+"""Those that one student is exported to."""
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="A run directory; of a student also its file.", show_default=False)],
+    to: Annotated[Target, typer.Option("--to", help="A student's format, or a tool for all trials.")],
+    out_file: Annotated[str | None, typer.Option("--out", help="File or folder that is written; a tool's URL.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Of a student: its arm, or 'CONTEXT: NAME'.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --arm: the replicate.")] = None,
+    trial: Annotated[str | None, typer.Option(help="Instead: beginning of a trial's id.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Of a tool: go on as results come, until the run ends, or Ctrl-C.")
+    ] = False,
+) -> None:
+    """Write a student for other programs, or all trials into TensorBoard, MLflow, Weights & Biases or Optuna."""
+    if to in STUDENTS:
+        from cktf.run.students import export_student
+
+        if follow:
+            raise UserError(f"--follow: is of a tool, and --to {to} is a student's format")
+        say([export_student(run, to, out_file, arm=arm, seed=seed, trial=trial)])
+        return
+    if (arm, seed, trial) != (None, None, None):
+        raise UserError(f"--arm, --seed, --trial: are of one student, and --to {to} takes all trials")
+    require_own_analysis()
+    from analysis.exports import export as export_run
+    from analysis.loading import load
+    from cktf.run.ledger import is_in_use
+    from cktf.storage import Storage
+
+    place, is_running = out_file or _place(run, to), True
+    while is_running:
+        is_running = follow and is_in_use(Storage(run))  # before the ledger is read, so that the last look sees its end
+        say([f"{place}: {export_run(load(run), to, place)} trials added or brought up to date"])
+        time.sleep(FOLLOW_SECONDS * is_running)
+
+
+def dashboard(
+    run: RunDirectory,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On this machine alone.")] = 8080,
+) -> None:
+    """Open optuna-dashboard on a copy of a run's trials, on this machine alone; Ctrl-C ends it."""
+    program = shutil.which("optuna-dashboard")
+    if program is None:
+        raise InputError("optuna-dashboard is not installed: pip install 'cktf[trackers]'")
+    require_own_analysis()
+    from analysis.exports import export as export_run
+    from analysis.loading import load
+
+    place = _place(run, Target.OPTUNA)
+    export_run(load(run), Target.OPTUNA, place)
+    subprocess.run([program, f"sqlite:///{place}", "--host", "127.0.0.1", "--port", str(port)], check=False)
+
+
+def _place(run: str, to: Target) -> str:
+    """Return where a tool's files go by default: into the folder ``exports`` of a run on this machine."""
+    from analysis.exports import EXPORTERS
+    from cktf.storage import Storage
+
+    storage = Storage(run)
+    if not storage.is_local:
+        raise InputError(f"--out: {run} is not on this machine; say where --to {to} is written")
+    return str(Path(storage.path) / "exports" / EXPORTERS[to])

@@ -1,0 +1,113 @@
+"""The stored students of a run, taken out: as modules of PyTorch, and as files of other formats."""
+
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cktf.data import load_dataset
+from cktf.errors import InputError, few, naming
+from cktf.names import arm_label
+from cktf.plan.state import TrialState
+from cktf.rows import Stage
+from cktf.run.ledger import using
+from cktf.run.one_trial import find_trial
+from cktf.run.plugins import register_stored
+from cktf.run.progress import read_run
+from cktf.storage import Storage
+from cktf.study.paths import spelled
+from cktf.study.problems import explain
+from cktf.trainer.checkpoint import STUDENT, trial_storage
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.stored_student import AboutStudent, Student, student_of
+from cktf.trial.formats import FORMATS, SUFFIXES, write_student
+from cktf.trial.weights import SAFETENSORS
+
+
+def load_student(
+    place: str | os.PathLike[str], *, arm: str | None = None, seed: int | None = None, trial: str | None = None
+) -> Student:
+    """Return a trained student: a module, in eval mode on the CPU, whose forward maps images to logits.
+
+    Images are (batch, channels, height, width), uint8, or floats from 0 to 1; the module normalises them. What else is
+    known of it, such as the names of classes, is its ``about``.
+
+    Args:
+        place: A run directory, or a student's file in one or taken out of one.
+        arm: Of a run: the name of the arm, ``CONTEXT: NAME`` where several have it.
+        seed: The replicate.
+        trial: Instead of both: the beginning of a trial's id, a teacher's too.
+
+    Raises:
+        UserError: If there is no such trial, its student is not stored or damaged, or its plug-ins are not there.
+    """
+    text = os.fspath(place)
+    if text.endswith(SAFETENSORS):
+        folder, _, name = text.rpartition("/")
+        with using(Storage(folder or ".")):
+            content = Storage(folder or ".").read(name)
+        if content is None:
+            raise InputError(f"{text}: there is no such file")
+        return _student(content, text, None)
+    study, state = read_run(text)
+    found, run = find_trial(state, trial, arm, seed), Storage(text)
+    register_stored(run, study.plugins)
+    row = found.planned
+    own = run.child("teachers") if row.stage == Stage.TEACHER else trial_storage(run, row.trial_id)
+    name = f"{row.trial_id}{SAFETENSORS}" if row.stage == Stage.TEACHER else STUDENT
+    with using(run):
+        content = own.read(name)
+        if content is None:
+            ids = {path.parent.name for path in map(Path, run.child("trials").names(STUDENT, below=True))}
+            rows = [each.planned for key, each in state.trials.items() if key in ids]
+            there = few([f"{arm_label(each.arm, each.context)} seed {each.seed}" for each in rows]) or "none"
+            raise InputError(
+                f"{run.root}: the student of {arm_label(row.arm, row.context)}, seed {row.seed}, is not stored; "
+                f"'keep:' in its study says which are, and these are: {there}"
+            )
+    return _student(content, own.full(name), found)
+
+
+def export_student(
+    place: str, to: str, out: str | None, *, arm: str | None = None, seed: int | None = None, trial: str | None = None
+) -> str:
+    """Write a student in another format, compare its outputs, and return what was written and how it is used.
+
+    Args:
+        place: As for `load_student`, like the last three.
+        to: One of `cktf.trial.formats.FORMATS`.
+        out: The file; None: the trial's id, with the format's suffix, in this folder.
+        arm: The arm.
+        seed: The replicate.
+        trial: Beginning of a trial's id.
+
+    Raises:
+        UserError: As `load_student` and `cktf.trial.formats.write_student`.
+    """
+    assert to in FORMATS
+    student = load_student(place, arm=arm, seed=seed, trial=trial)
+    path = Path(out or f"{student.about.config.trial_id}{SUFFIXES[to]}")
+    with naming(path):
+        path.touch()  # so that what is wrong with its name is said of that
+        usage = write_student(student, to, path)
+    return f"{path} is written; its logits are the student's on three images, to 1e-5\n{usage}"
+
+
+def _student(content: bytes, place: str, trial: TrialState | None) -> Student:
+    try:
+        return student_of(content, AboutStudent.read(content) or _about(trial))
+    except ValidationError as error:
+        said = "; ".join(f"{spelled(where)}: {text}" for where, text in explain(error, TrialConfig))
+        raise InputError(f"{place}: {said}; of a run with plug-ins, name the run instead of a file") from error
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def _about(trial: TrialState | None) -> AboutStudent:
+    """Return what is known of a student whose file, of an older version, says nothing: from its trial and its data."""
+    config = TrialConfig.model_validate(trial.planned.config) if trial else None
+    if config is None or config.task == "transfer":
+        then = "run the trial again" if config else "name its run instead"
+        raise InputError(f"says nothing of its network, being of an older version; {then}")
+    dataset = load_dataset(config.data)
+    return AboutStudent.of(config, dataset, dataset.num_classes)

@@ -1,0 +1,59 @@
+"""A trial taken back: its files are deleted, and the ledger says that its result does not count. No PyTorch here."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from cktf.errors import InputError, visible
+from cktf.names import arm_label
+from cktf.plan.state import RunState
+from cktf.rows import Stage, Status, StudyRow
+from cktf.run.ledger import Ledger, read_ledger, using
+from cktf.run.one_trial import find_trial
+from cktf.storage import TRIALS, Storage
+
+WITHDRAWN = "withdrawn by the user"
+"""Begins the reason of such a trial's end."""
+
+
+def withdraw(
+    run_dir: str, is_sure: Callable[[str], bool], trial: str | None, arm: str | None, seed: int | None, reason: str
+) -> str:
+    """Withdraw a trial of a run, and return what was done; empty if ``is_sure`` says no to its description.
+
+    A row is added that ends the trial as a failed one, with the reason, so that reports list it and ``resume
+    --retry-failed`` trains it from its beginning. Nothing is taken from the ledger. A trial that has not ended only
+    loses its files.
+
+    Args:
+        run_dir: The run directory, which no driver may be at work on.
+        is_sure: Asked before anything is done.
+        trial: As for `cktf.run.one_trial.find_trial`, like the next two.
+        arm: The arm.
+        seed: The replicate.
+        reason: Why, in one line.
+
+    Raises:
+        UserError: If there is no such trial, it trains a teacher, or the run is in use.
+    """
+    run = Storage(run_dir)
+    with using(run):
+        ledger = Ledger(run)
+    with ledger:
+        rows = list(read_ledger(run))
+        launches = [row for row in rows if isinstance(row, StudyRow)]
+        found = find_trial(RunState(launches[-1].metric if launches else "", rows), trial, arm, seed)
+        row, end = found.planned, found.end
+        if row.stage == Stage.TEACHER:
+            raise InputError(f"{row.trial_id}: trains a teacher, whose students have learnt from it")
+        what = f"{arm_label(row.arm, row.context)}, seed {row.seed} ({row.trial_id}), {found.status}"
+        if not is_sure(what):
+            return ""
+        with using(run):
+            if end:
+                said = ": ".join(filter(None, (WITHDRAWN, visible(" ".join(reason.split())))))
+                ledger.append(replace(end, status=Status.FAILED, reason=said, time=time.time()))
+                ledger.flush()
+            run.child(TRIALS, row.trial_id).clear()
+    again = "resume" if end is None else "resume --retry-failed"
+    return f"{what}: withdrawn; 'cktf {again}' trains it from its beginning"

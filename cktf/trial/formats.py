@@ -1,0 +1,145 @@
+"""A student in the formats of other programs, each read back and compared before it counts as written."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cktf.errors import InputError
+from cktf.models import Adapter
+from cktf.models.zoo import TIMM_PREFIX, TORCHVISION_PREFIX
+from cktf.plugins import ORIGINS
+from cktf.seeding import generator
+from cktf.trainer.stored_student import Student
+
+TOLERANCE = 1e-5
+"""Largest difference of a logit, and share of it, between a student and its exported file."""
+
+Reader = Callable[[Tensor], Tensor]
+"""A file read back: images (batch, channels, height, width), float32 from 0 to 1, to logits."""
+
+
+def write_student(student: Student, to: str, path: Path) -> str:
+    """Write a student in one of `FORMATS`, and return how the file is used.
+
+    Raises:
+        InputError: If the format does not take this student, a package is missing, or the file's outputs differ.
+    """
+    student.float().eval()
+    try:
+        run, usage = FORMATS[to](student, path)
+        few = torch.rand(3, *student.about.image_shape, generator=generator(0, "images of an export"))
+        with torch.no_grad():
+            found, expected = run(few), student(few)
+    except InputError:
+        path.unlink(missing_ok=True)
+        raise
+    except ImportError as error:
+        path.unlink(missing_ok=True)
+        raise InputError(f"--to {to}: needs a package that is not there: pip install 'cktf[onnx]' ({error})") from error
+    except Exception as error:  # whatever a tracer says of somebody's network
+        path.unlink(missing_ok=True)
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise InputError(f"--to {to}: {student.about.config.student.model} cannot be exported: {said}") from error
+    if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
+        path.unlink()
+        apart = float((found - expected).abs().max())
+        raise InputError(f"--to {to}: logits of the file differ from the student's by {apart:.2g}: it was deleted")
+    return usage
+
+
+def _as_torchscript(student: Student, path: Path) -> tuple[Reader, str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, and looks at shapes; another batch is compared below
+        traced = torch.jit.trace(student, _blank(student, 2))  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, path)
+        loaded: Reader = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    return loaded, f"logits = torch.jit.load({str(path)!r})(images)  # images: uint8, or float32 from 0 to 1"
+
+
+def _as_onnx(student: Student, path: Path) -> tuple[Reader, str]:
+    from onnxruntime import InferenceSession
+
+    sizes = {"images": {0: torch.export.Dim.DYNAMIC}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of onnxscript's own
+        program: Any = torch.onnx.export(
+            *(student, (_blank(student, 2),)),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=sizes,
+            verbose=False,
+        )
+    program.model.metadata_props.update(student.about.metadata())
+    program.save(path)
+    session = InferenceSession(path)
+    usage = f"logits, = onnxruntime.InferenceSession({str(path)!r}).run(None, {{'images': images}})  # float32, 0 to 1"
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0]), usage
+
+
+def _as_torch(student: Student, path: Path) -> tuple[Reader, str]:
+    if student.about.is_extended:
+        raise InputError(
+            "--to torch: this student has a probe, or layers of an objective, so that no library has its network; "
+            "use --to torchscript, --to onnx or cktf.load_student"
+        )
+    torch.save(student.network.state_dict(), path)
+
+    def run(program: str, images: Tensor) -> Tensor:
+        scope = {"images": images}
+        exec(program, scope)  # noqa: S102  # what the user is told to do, so that it is known to be right
+        return scope["logits"]
+
+    *programs, last = _programs(student, path)
+    for program in programs:
+        with suppress(TypeError):  # as networks raise that do not take an argument
+            run(program, _blank(student, 1))
+            return partial(run, program), program
+    return partial(run, last), last
+
+
+def _programs(student: Student, path: Path) -> list[str]:
+    """Return programs that load a state dict into the library's own network; the first that runs is right."""
+    about = student.about
+    model, classes, shape = about.config.student.model, about.num_classes, about.image_shape
+    name, shown = model.partition("/")[2], "(images - mean) / std"
+    if model.startswith(TORCHVISION_PREFIX):
+        size = f", image_size={shape[-1]}" if name.startswith("vit_") else ""
+        shown = f"({shown}).expand(-1, 3, -1, -1)" if shape[0] == 1 else shown
+        ways = [f"import torchvision\nnetwork = torchvision.models.get_model({name!r}, num_classes={classes}{size})"]
+    elif model.startswith(TIMM_PREFIX):
+        begin = f"import timm\nnetwork = timm.create_model({name!r}, num_classes={classes}, in_chans={shape[0]}"
+        ways = [f"{begin}, img_size={shape[1:]})", f"{begin})"]  # some take no img_size
+    else:
+        origin = ORIGINS.get(("MODELS", model))
+        of = f"  # with the plug-in {origin.name}, once it is registered" if origin else ""
+        ways = [f"from cktf.models import MODELS{of}\nnetwork = MODELS[{model!r}]({classes}, {shape[0]})"]
+    after = "" if isinstance(student.network, Adapter) else ".logits"
+    return [
+        f"""import torch
+{way}
+network.load_state_dict(torch.load({str(path)!r}, weights_only=True))
+network.eval()
+mean, std = (torch.tensor(each)[:, None, None] for each in ({[*about.mean]}, {[*about.std]}))
+logits = network({shown}){after}  # images: (batch, {", ".join(map(str, shape))}), float32 from 0 to 1"""
+        for way in ways
+    ]
+
+
+def _blank(student: Student, count: int) -> Tensor:
+    return torch.zeros(count, *student.about.image_shape)
+
+
+FORMATS: dict[str, Callable[[Student, Path], tuple[Reader, str]]] = {
+    "torch": _as_torch,
+    "torchscript": _as_torchscript,
+    "onnx": _as_onnx,
+}
+"""Name of a format to what writes a file of it, and returns that file read back and how it is used."""
+
+SUFFIXES = {"torch": ".pt", "torchscript": ".torchscript", "onnx": ".onnx"}

@@ -1,0 +1,142 @@
+"""Runs in other tools, read back by the tools' own packages; a second export adds nothing, a later one what is new."""
+
+import builtins
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import analysis
+from analysis.exports import export
+from analysis.results import Results
+from cktf.errors import InputError
+from cktf.rows import Status
+from tests.analysis.ledgers import LedgerWriter, study_row
+
+
+@pytest.fixture
+def results(ablation: Path) -> Results:
+    return analysis.load(ablation)
+
+
+def expected_of(results: Results, metric: str) -> dict[str, list[float]]:
+    """Return trial to its values of a metric, by epoch, of the trials that have any."""
+    epochs = results.epochs.dropna(subset=[metric]).sort_values("epoch")
+    return {str(trial): own[metric].tolist() for trial, own in epochs.groupby("trial_id")}
+
+
+def test_tensorboard_reads_the_curves(results: Results, tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    place = tmp_path / "logs"
+    assert export(results, "tensorboard", str(place)) > 0
+    assert export(results, "tensorboard", str(place)) == 0
+    expected = expected_of(results, "validation_accuracy")
+    folders = sorted(place.iterdir())
+    assert len(folders) == len(expected)
+    for folder in folders:
+        read = events.EventAccumulator(str(folder)).Reload()
+        (trial,) = [each for each in expected if folder.name.endswith(each[:8])]
+        assert [point.value for point in read.Scalars("validation_accuracy")] == pytest.approx(expected[trial])
+        assert "_hparams_/session_start_info" in read.Tags()["tensors"]
+
+
+def test_a_run_that_goes_on_is_added_to(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    early, late = growing(tmp_path / "early", 2), growing(tmp_path / "late", 4)
+    export(early, "tensorboard", str(tmp_path / "logs"))
+    assert export(late, "tensorboard", str(tmp_path / "logs")) == 1
+    (folder,) = (tmp_path / "logs").iterdir()
+    points = events.EventAccumulator(str(folder)).Reload().Scalars("train_loss")
+    assert [point.step for point in points] == [1, 2, 3, 4]
+
+
+@pytest.mark.filterwarnings("ignore")  # its own
+def test_mlflow_reads_runs_settings_and_curves(tmp_path: Path) -> None:
+    tracking = pytest.importorskip("mlflow.tracking")
+    place = str(tmp_path / "mlflow.db")
+    early, late = growing(tmp_path / "early", 2), growing(tmp_path / "late", 4)
+    assert (export(early, "mlflow", place), export(late, "mlflow", place), export(late, "mlflow", place)) == (1, 1, 0)
+    client = tracking.MlflowClient(tracking_uri=f"sqlite:///{place}")
+    (run,) = client.search_runs([client.get_experiment_by_name("digits_ablation").experiment_id])
+    history = client.get_metric_history(run.info.run_id, "train_loss")
+    assert sorted((point.step, point.value) for point in history) == [
+        (step, value) for step, value in enumerate(expected_of(late, "train_loss").popitem()[1], start=1)
+    ]
+    assert run.data.params["arm"] == "baseline"
+    assert run.info.status == "RUNNING"
+
+
+@pytest.mark.filterwarnings("ignore")  # its own
+def test_wandb_reads_its_offline_runs(results: Results, tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+
+    few = Results(trials=results.trials.head(2), epochs=results.epochs, facts=results.facts)
+    expected = expected_of(results, "validation_accuracy")
+    assert export(few, "wandb", str(tmp_path)) == 2
+    assert export(few, "wandb", str(tmp_path)) == 0
+    files = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+    assert len(files) == 2
+    for file in files:
+        items = [{item.key or item.nested_key[0]: item for item in row.history.item} for row in records_in(file)]
+        values = [float(own["validation_accuracy"].value_json) for own in items if "validation_accuracy" in own]
+        (trial,) = [each for each in expected if file.stem.endswith(each)]
+        assert values == pytest.approx(expected[trial])
+
+
+def records_in(file: Path) -> Iterator[Any]:
+    """Yield the records of an offline run: LevelDB's log format behind a header of seven bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, at, parts = file.read_bytes(), 7, list[bytes]()
+    assert content.startswith(b":W&B")
+    while at < len(content):
+        if (left := 32768 - at % 32768) < 7:
+            at += left
+            continue
+        length, kind = struct.unpack("<HB", content[at + 4 : at + 7])
+        parts.append(content[at + 7 : at + 7 + length])
+        at += 7 + length
+        if kind in (1, 4):  # whole, or its last part
+            yield Record.FromString(b"".join(parts))
+            parts.clear()
+
+
+def test_optuna_reads_a_study(search: Path, tmp_path: Path) -> None:
+    import optuna
+
+    found, place = analysis.load(search), str(tmp_path / "optuna.db")
+    results = Results(trials=found.trials.head(6), epochs=found.epochs, facts=found.facts)
+    count = export(results, "optuna", place)
+    assert export(results, "optuna", place) == 0
+    study = optuna.load_study(study_name=results.facts.study.study, storage=f"sqlite:///{place}")
+    ended = results.trials[results.trials["status"].isin([Status.COMPLETE, Status.PRUNED, Status.FAILED])]
+    assert count == len(study.trials) == len(ended)
+    complete = ended[ended["status"] == Status.COMPLETE].set_index("trial_id")["validation_accuracy"]
+    values = {
+        each.user_attrs["trial_id"]: each.value for each in study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    }
+    assert values == pytest.approx(complete.to_dict())
+
+
+def test_a_missing_package_is_named(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *others: Any) -> Any:
+        if name.startswith("wandb"):
+            raise ImportError("No module named 'wandb'")
+        return real(name, *others)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(InputError, match=r"needs a package that is not there: pip install 'cktf\[trackers\]'"):
+        export(results, "wandb", str(tmp_path))
+
+
+def growing(run: Path, epochs: int) -> Results:
+    """Return the results of a run of one trial that has so many of its epochs behind it."""
+    writer = LedgerWriter(run)
+    writer.add(study_row())
+    writer.train(writer.plan("baseline", 0), 90.0, epochs=epochs, status=None)
+    writer.close_segment()
+    return analysis.load(run)

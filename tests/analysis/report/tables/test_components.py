@@ -1,0 +1,45 @@
+"""The tables of components: ticks beside effects, and Shapley values."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analysis import load
+from analysis.report.tables.components import components, shapley
+
+
+def test_arms_have_ticks_values_and_their_effects(ablation: Path) -> None:
+    (table,) = components(load(ablation))
+    head, baseline, *arms = table.rows
+    assert head[:-1] == ["arm", "cktf.temperature", "cktf.theta", "cktf.pairing"]
+    assert baseline[1:] == ["0.1", "✓", "last", "baseline"]
+    cells = {arm[0]: arm[1:] for arm in arms}
+    assert cells["theta=0.0"][:3] == ["0.1", "–", "last"]
+    assert "[" in cells["theta=0.0"][3]
+
+
+def test_contexts_have_a_column_each(contexts: Path) -> None:
+    results = load(contexts)
+    study = replace(results.facts.study, factors=["objective.kd.weight", "objective.cktf.weight"])
+    levels = {
+        "param.objective.kd.weight": results.trials["arm"].eq("kd").astype(float),
+        "param.objective.cktf.weight": results.trials["is_baseline"].map({True: None, False: 0.5}),
+    }
+    facts = replace(results.facts, asked=study)
+    (table,) = components(replace(results, trials=results.trials.assign(**levels), facts=facts))
+    assert [head.split(" [")[0] for head in table.rows[0][3:]] == [f"{name}: effect" for name in results.contexts]
+    assert ["–", "–", "baseline", "baseline"] in [row[1:] for row in table.rows]
+    assert {row[2] for row in table.rows[2:]} == {"✓"}
+
+
+def test_the_values_of_a_grid_of_two_levels_sum_to_what_all_add(grid: Path) -> None:
+    results = load(grid)
+    assert shapley(results) == []  # a temperature too many
+    two = results.trials[results.trials["param.objective.cktf.temperature"] != 1.0]
+    results = replace(results, trials=two)
+    (table,) = shapley(results)
+    assert [row[0] for row in table.rows[1:]] == ["cktf.temperature", "cktf.theta", "all of them"]
+    assert table.rows[2][1:3] == ["0.1", "0.0"]
+    *parts, whole = results.shapley["effect"]
+    assert sum(parts) == pytest.approx(whole)
