@@ -100,16 +100,6 @@ def rank_error(num_arms: int, num_blocks: int) -> float:
     return float(np.sqrt(num_arms * (num_arms + 1) / (6 * num_blocks)))
 
 
-def alike(mean_ranks: Floats, difference: float) -> list[tuple[int, int]]:
-    """Return the first and last of each longest run of ascending mean ranks (arms,) within a critical difference."""
-    found: list[tuple[int, int]] = []
-    for first in range(len(mean_ranks)):
-        last = int(np.searchsorted(mean_ranks, mean_ranks[first] + difference)) - 1
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
-
-
 def ranks(
     trials: pd.DataFrame,
     effects: pd.DataFrame | None = None,
