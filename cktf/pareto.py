@@ -60,5 +60,7 @@ def hypervolume(losses: Floats, reference: Floats) -> float:
         return float(reference[0] - inside.min())
     inside = inside[np.argsort(inside[:, -1], kind="stable")]
     depths = np.diff(inside[:, -1], append=reference[-1])
-    slices = enumerate(depths.tolist(), 1)
-    return sum(depth * hypervolume(inside[:count, :-1], reference[:-1]) for count, depth in slices if depth > 0)
+    volume = 0.0
+    for count, depth in enumerate(depths.tolist(), 1):
+        volume += depth * hypervolume(inside[:count, :-1], reference[:-1])
+    return volume

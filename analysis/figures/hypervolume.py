@@ -16,8 +16,8 @@ def record(results: StudyTables) -> Record | None:
     Each row has ``number`` (of the arm, in the order of planning), ``arm`` and ``volume`` (0 to 1) after it.
     """
     study, arms = results.facts.study, results.searched
-    means = metric_means(results.trials, study, Stage.SEARCH) if study.further_metrics else ()
-    if len(means) < 2:
+    means = metric_means(results.trials, study, Stage.SEARCH) if study.further_metrics else None
+    if means is None or len(means) < 2:
         return None
     named = arms.set_index("arm_id").loc[means.index, ["number", "arm"]].assign(volume=volumes(means, study))
     names = " and ".join(quantity(name).name for name in study.directions)

@@ -1,11 +1,13 @@
 """Pareto front of a search: what the arms' scores cost, in its further metrics, or else in training time."""
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from analysis.figures.shown import thinned, thinned_text
-from analysis.figures.theme import BLUE, GREY, INK, WIDTH, Chart, Record, by_kind, data, numbers, rows_of
+from analysis.figures.theme import BLUE, GREY, INK, WIDTH, Chart, Record, Rows, by_kind, data, numbers, rows_of
 from analysis.searches.pareto import losses_of, metric_means
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
@@ -63,11 +65,12 @@ def record(results: StudyTables) -> Record | None:
     )
 
 
-def _fresh(results: StudyTables) -> list[dict[str, object]]:
+def _fresh(results: StudyTables) -> Rows:
     """Return the rows of the means at fresh seeds."""
     found = results.pareto[results.pareto["n"] > 0]
     by_metric = {name: rows.set_index("arm_id") for name, rows in found.groupby("metric")}
-    study, rows = results.facts.study, []
+    study = results.facts.study
+    rows: Rows = []
     for name in study.further_metrics if by_metric else ():
         score, cost = by_metric[study.metric], by_metric[name]
         drawn = score[["arm", "low", "high"]].assign(cost=quantity(name).label, side=FRESH, score=score["mean"])
@@ -78,11 +81,9 @@ def _fresh(results: StudyTables) -> list[dict[str, object]]:
 def chart(pareto: Record) -> Chart:
     """Return the drawing: of several costs side by side."""
     costs = list(dict.fromkeys(row["cost"] for row in pareto.rows))
-    title = costs[0] if len(costs) == 1 else None
-    x, y = (
-        {"title": title, "scale": alt.Scale(zero=False, padding=14)},
-        {"title": pareto.axis, "scale": alt.Scale(zero=False, padding=14)},
-    )
+    scale = alt.Scale(zero=False, padding=14)
+    x: dict[str, Any] = {"title": costs[0] if len(costs) == 1 else None, "scale": scale}
+    y: dict[str, Any] = {"title": pareto.axis, "scale": scale}
     base = alt.Chart().encode(x=alt.X("x:Q", **x), y=alt.Y("score:Q", **y))
     on_front = base.transform_filter(alt.datum.side == FRONT)
     fresh = base.transform_filter(alt.datum.side == FRESH)

@@ -309,7 +309,8 @@ def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Eva
         if shuffled is None:
             return shares if shares.any() else nothing
         of_shadows = np.array([by_factor.get(name, 0.0) for name in shadows])
-        return of_shadows / np.maximum(shares.sum() + of_shadows, np.finfo(float).tiny)
+        of_shadows /= np.maximum(shares.sum() + of_shadows, np.finfo(float).tiny)
+        return of_shadows
 
     return evaluate
 

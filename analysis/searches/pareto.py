@@ -24,9 +24,12 @@ def metric_means(trials: pd.DataFrame, study: StudyRow, stage: Stage) -> pd.Data
     """
     check_trials(trials, study.metric, what="pareto")
     own = trials[trials["stage"] == stage]
-    values = own[[*study.directions]].where(own["status"].eq(Status.COMPLETE), np.nan).astype(np.float64)
-    means = values.groupby(own["arm_id"], sort=False).agg(lambda of_arm: of_arm.mean(skipna=False))
-    return means[np.isfinite(means).all(axis=1)]
+    values = own[[*study.directions]].astype(np.float64)
+    values = values.where(np.isfinite(values) & own["status"].eq(Status.COMPLETE).to_numpy()[:, None])
+    by_arm = values.groupby(own["arm_id"], sort=False)
+    is_whole = by_arm.count().eq(by_arm.size(), axis=0).all(axis=1)
+    means: pd.DataFrame = by_arm.mean()[is_whole]
+    return means
 
 
 def losses_of(means: pd.DataFrame, study: StudyRow) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ MADE_BY = {
     **{name: f"analysis.statistics.{name}" for name in ("arms", "best", "effects", "interactions", "over_contexts")},
     "shapley": "analysis.statistics.shapley",
     **{name: f"analysis.statistics.{name}" for name in ("over_teachers", "ranks", "health")},
-    **{name: f"analysis.searches.{name}" for name in ("confirmed", "importance")},
+    **{name: f"analysis.searches.{name}" for name in ("confirmed", "importance", "pareto")},
 }
 """Table to the module whose COLUMNS it has."""
 

@@ -74,9 +74,8 @@ def pareto(results: Results) -> list[Table]:
     heads = [head for each in measured.values() for head in (f"{each.label}, search", "fresh seeds [95% interval]")]
     rows = [["arm", "seeds", *heads, "on the front"]]
     for _, arm in found.groupby("arm_id", sort=False):
-        of_metric, cells = arm.set_index("metric"), []
-        for name, each in measured.items():
-            own = of_metric.loc[name]
+        cells = []
+        for each, (_, own) in zip(measured.values(), arm.iterrows(), strict=True):
             mean = number_text(own["mean"], each.decimals) + interval_text(own["low"], own["high"], each)
             cells += [number_text(own["search_score"], each.decimals), mean]
         own = arm.iloc[0]
@@ -114,7 +113,7 @@ def importance(results: Results) -> list[Table]:
     for metric, factor in factors:
         cells, notes = [], []
         for method, (name, _) in EVALUATORS.items():
-            judged = found.loc[(metric, factor, method)]
+            judged: pd.Series[Any] = found.loc[pd.IndexSlice[metric, factor, method]]
             low, high = (number_text(judged[end], 2) for end in ("low", "high"))
             share = number_text(judged["importance"], 2)
             cells += [share if share == ABSENT else f"{share} [{low}, {high}]", number_text(100 * judged["first"], 0)]
