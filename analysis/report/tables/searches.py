@@ -110,10 +110,11 @@ def importance(results: Results) -> list[Table]:
     # Interactions have a row of fANOVA alone.
     every = pd.MultiIndex.from_tuples([(*pair, method) for pair in factors for method in EVALUATORS])
     found = found.set_index(["metric", "factor", "method"]).reindex(every).fillna({"reason": ""})
+    by_key = dict(zip(every, found.to_dict("records"), strict=True))
     for metric, factor in factors:
         cells, notes = [], []
         for method, (name, _) in EVALUATORS.items():
-            judged: pd.Series[Any] = found.loc[pd.IndexSlice[metric, factor, method]]
+            judged = by_key[metric, factor, method]
             low, high = (number_text(judged[end], 2) for end in ("low", "high"))
             share = number_text(judged["importance"], 2)
             cells += [share if share == ABSENT else f"{share} [{low}, {high}]", number_text(100 * judged["first"], 0)]
