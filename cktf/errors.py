@@ -38,9 +38,6 @@ def naming(place: str | os.PathLike[str]) -> Iterator[None]:
 
     An OSError (no such file, no permission, a full disk) becomes an `InputError`; any other exception that is not a
     `UserError` is a fault of this program and gets a note.
-
-    Raises:
-        InputError: In place of an OSError.
     """
     try:
         yield

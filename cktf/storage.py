@@ -42,13 +42,7 @@ _log = logging.getLogger(__name__)
 def patiently(what: Callable[[], T], place: str, patience: float) -> T:
     """Return what a function that reads or writes a place returns; while it raises an OSError, try again.
 
-    Args:
-        what: The function.
-        place: The file or folder, for messages.
-        patience: Seconds for which it is tried again, with growing pauses; 0: not at all.
-
-    Raises:
-        StorageTrouble: If it still fails then.
+    It is tried again for ``patience`` seconds, with growing pauses; what still fails then is a `StorageTrouble`.
     """
     began, pause = time.monotonic(), FIRST_PAUSE
     while True:
@@ -111,11 +105,7 @@ def opened(place: str) -> tuple[fs.FileSystem, str]:
 
 
 def cache_directory() -> Path:
-    """Return the cache folder that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``.
-
-    Raises:
-        InputError: As `absolute`.
-    """
+    """Return the cache folder that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``."""
     return Path(absolute(os.environ.get("CKTF_CACHE") or "~/.cache/cktf"))
 
 

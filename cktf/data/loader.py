@@ -156,8 +156,7 @@ def evaluation_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield normalised images and labels of rows of the training part, or of the whole test part, in order.
 
-    Yields:
-        (batch, channels, height, width), float32, and (batch,), int64, on the data set's device.
+    They are (batch, channels, height, width), float32, and (batch,), int64, on the data set's device.
     """
     if isinstance(rows, Tensor):
         images, labels = dataset.train_images, dataset.train_labels

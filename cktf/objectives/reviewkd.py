@@ -35,13 +35,9 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class Fusion(nn.Module):
-    """Attention-based fusion (ABF) of one of the student's maps with the fused map of the next deeper level.
+    """Attention-based fusion (ABF) of one of the student's maps with the fused map of the next deeper level, if any.
 
-    Args:
-        channels: Channels of the student's map.
-        width: Channels within.
-        teacher: (channels, height, width) of the teacher's map.
-        fuses: Whether there is a deeper level.
+    It leads from the ``channels`` of the student's map, by ``width``, to the teacher's (channels, height, width).
     """
 
     def __init__(self, channels: int, width: int, teacher: torch.Size, *, fuses: bool) -> None:

@@ -82,11 +82,7 @@ def keys() -> Iterator[Key]:
 
 
 def explained(path: str) -> tuple[Key | None, list[Key]]:
-    """Return a key, None for the file itself, and the keys one level below it; ``baseline.`` may be left out.
-
-    Raises:
-        InputError: If there is no such key.
-    """
+    """Return a key, None for the file itself, and the keys one level below it; ``baseline.`` may be left out."""
     known = {key.path: key for key in keys()}
     found = next((at for at in (path, f"{BASELINE}.{path}") if at in known), "")
     if path and not found:

@@ -52,11 +52,8 @@ def load_image_folder(place: DataPlace) -> Dataset:
 def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
     """Return the number of classes in a folder, and remarks for its user before the training.
 
-    Some images, evenly spread over the files, are decoded. If the folder is not on this machine, there are no classes,
-    and a remark says so.
-
-    Raises:
-        ValueError: As `load_image_folder`, of damaged files as far as these images show.
+    Some images, evenly spread over the files, are decoded, so that those that are damaged are refused. If the folder is
+    not on this machine, there are no classes, and a remark says so.
     """
     side_of(place)
     folder = data_folder(place.root)
@@ -72,11 +69,7 @@ def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
 
 
 def side_of(place: DataPlace) -> int:
-    """Return the side to which the images of a folder are scaled.
-
-    Raises:
-        ValueError: If it is not set.
-    """
+    """Return the side to which the images of a folder are scaled; raise an InputError if it is not set."""
     if place.side is None:
         raise InputError(
             "data.side: image_folder has images of any size; set the side in pixels to which they are scaled"

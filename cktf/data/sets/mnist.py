@@ -101,11 +101,7 @@ def _read_part(images_path: Path, labels_path: Path, num_classes: int) -> tuple[
 
 
 def _read_file(path: Path, num_dimensions: int) -> Tensor:
-    """Return the numbers of an IDX file, uint8: no more bytes of it are read than its header states.
-
-    Raises:
-        ValueError: If it is damaged, is no such file, or states or unpacks to more than any data set of this form.
-    """
+    """Return the numbers of an IDX file, uint8: no more bytes of it are read than its header states."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             header = stream.read(4 * (1 + num_dimensions))

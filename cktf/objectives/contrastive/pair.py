@@ -158,12 +158,8 @@ def losses(
     """Return the loss of each pair of one method, a scalar, and update the banks.
 
     Pairs with the same negatives, width and temperature are contrasted together, since a GPU's time goes by the number
-    of operators. Without negatives a loss is minus the mean critic of the two embeddings.
-
-    Args:
-        compared: The representations (batch, ...) of the student and of the teacher.
-        batch: This worker's shard of a batch.
-        negatives: Those of each pair.
+    of operators. Without negatives a loss is minus the mean critic of the two embeddings. Representations are (batch,
+    ...), the student's and the teacher's.
     """
     found: dict[ContrastivePair, Tensor] = {}
     together: dict[tuple[object, ...], list[ContrastivePair]] = {}

@@ -39,11 +39,7 @@ def partners(
 def paired_stages(
     given: BuildContext, key: str, remedy: str = "weight: 0", *, equal: bool = False
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Return for each stage of the student the shapes (channels, height, width) of its map and of its partner's.
-
-    Raises:
-        ValueError: As `partners`.
-    """
+    """Return for each stage of the student the shapes (channels, height, width) of its map and its partner's."""
     names = partners(given.student, given.teacher, key, remedy, equal=equal)
     pairs = zip(given.student.stages, given.teacher.stages[-len(names) :], strict=True)
     return {name: (student[-1], teacher[-1]) for name, (student, teacher) in zip(names, pairs, strict=True)}
