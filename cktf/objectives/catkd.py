@@ -71,7 +71,6 @@ class CATKD(Objective):
         self.term_weights = {"maps": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``maps``: a scalar."""
         assert self.student_layers.classifier is not None
         weight = self.student_layers.classifier.weight
         of_student = class_activation_maps(pooled_map(student).float(), weight, self.config.resolution)

@@ -97,7 +97,6 @@ class ReviewKD(FeatureObjective):
         self.term_weights = dict.fromkeys(levels, 1.0)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stage1``, ..., ``penultimate``: a scalar each, times the warm-up."""
         maps = last_maps(student) | {"penultimate": student.penultimate[:, :, None, None]}
         teacher_maps = [*teacher.preactivations, teacher.penultimate[:, :, None, None]]
         warmup = min(1.0, batch.epoch / max(1, self.warmup_epochs))

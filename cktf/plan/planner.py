@@ -227,11 +227,7 @@ class Planner:
         return arms * len(self.spec.seeds) * of_teachers + (planned or expected * of_teachers)
 
     def _plan_more(self) -> Sequence[str]:
-        """Plan a search's next arm, or its confirm stage when all arms have ended, or what a race's next look leaves.
-
-        Returns:
-            Ids of the new trials.
-        """
+        """Plan a search's next arm, its confirm stage at its end, or what a race's next look leaves; return new ids."""
         if self._race and (look := self._race.look(self._clock)):
             self._write(look)
             return self._plan(self._race.arms, self._race.seeds, Stage.DESIGN)
