@@ -24,7 +24,6 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        """Return the message."""
         return "\n".join(visible(line, most=LONGEST_LINE) for line in super().__str__().split("\n"))
 
 

@@ -198,16 +198,10 @@ def _put(filesystem: fs.FileSystem, path: str, content: bytes | memoryview) -> N
 
 
 class Storage:
-    """Files below one root, through `pyarrow.fs`.
+    """Files below one root: a folder, or a URI that `pyarrow.fs` supports (``s3://bucket/run``), without credentials.
 
-    Args:
-        root: Folder, or URI that `pyarrow.fs` supports (``s3://bucket/run``, ``gs://...``), without credentials.
-        patience: Seconds for which what fails in a bucket is tried again (see `patiently`); a folder's is not.
-
-    Every method raises a `StorageTrouble` if the storage fails.
-
-    Raises:
-        InputError: If the root cannot be opened.
+    What fails in a bucket is tried again for ``patience`` seconds (see `patiently`); a folder's is not. Every method
+    raises a `StorageTrouble` if the storage fails; a root that cannot be opened is an InputError.
     """
 
     def __init__(self, root: str | os.PathLike[str], patience: float = 0.0) -> None:
@@ -221,11 +215,9 @@ class Storage:
         return (Storage, (self.root, self.patience))
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both have the same root."""
         return isinstance(other, Storage) and other.root == self.root
 
     def __hash__(self) -> int:
-        """Hash the root, so that a storage can be a cache key."""
         return hash(self.root)
 
     def child(self, *parts: str) -> "Storage":

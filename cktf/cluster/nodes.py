@@ -38,13 +38,7 @@ HEAD = "node:__internal_head__"
 
 @dataclass(frozen=True)
 class TrialResources:
-    """Resources of one trial.
-
-    Attributes:
-        workers: Number of worker processes.
-        cpus: CPUs of each worker.
-        gpus: GPUs of each worker.
-    """
+    """Resources of one trial: its worker processes, and the CPUs and GPUs of each."""
 
     workers: int
     cpus: float

@@ -78,11 +78,9 @@ def with_noise(dataset: Dataset, train_index: Tensor, noise: float, seed: int) -
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Some images of a data set's training part.
+    """Some images of a data set's training part, of its ``rows`` (samples,), int64, CPU.
 
-    Attributes:
-        dataset: The data set.
-        rows: (samples,), int64, CPU: rows of its training part; a sample's position here is its `Batch.index`.
+    A sample's position among these is its `Batch.index`.
     """
 
     dataset: Dataset

@@ -39,13 +39,9 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a study file.
+    """One key of a study file, by the keys from the top of the file, joined by dots.
 
-    Attributes:
-        path: Keys from the top of the file, joined by dots.
-        values: What it may be, with bounds.
-        default: Its value where a study has none; empty if it must have one.
-        meaning: What it decides.
+    ``values`` is what it may be, with bounds, ``default`` its value where a study has none, empty if it must have one.
     """
 
     path: str

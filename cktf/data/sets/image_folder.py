@@ -33,11 +33,6 @@ def load_image_folder(place: DataPlace) -> Dataset:
 
     See `layout_of` for the layout and `eight_bit_colour` for what is made of each image. Mean and deviation are
     ImageNet's, which networks with published weights expect.
-
-    Raises:
-        DatasetMissing: If the folder is not laid out like this.
-        ValueError: If ``place.side`` is not set, a class has no images, two classes are one folder, or files are
-            damaged or of a mode without a stated range.
     """
     side = side_of(place)
     layout = layout_of(place.root, test_classes=place.test_classes)

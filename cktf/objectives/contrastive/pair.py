@@ -28,9 +28,8 @@ MOST_ROWS = 4096
 class Side(nn.Module):
     """The student's or the teacher's half of a pair; ``name``, (pair, side), addresses the initial parameters.
 
-    Attributes:
-        partition: Z of this side's anchors, fixed at their first batch; None before, and with InfoNCE. In the
-            state dict, but a number: reading a buffer would make every step wait for the device.
+    ``partition`` is Z of its anchors, fixed at their first batch; None before, and with InfoNCE. It is in the state
+    dict, but a number: reading a buffer would make every step wait for the device.
     """
 
     def __init__(
