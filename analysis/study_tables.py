@@ -73,6 +73,7 @@ class StudyTables:
             looks=study.looks,
             spending=study.spending or Spending.POWER2,
             is_extended=self.facts.is_extended,
+            **self.facts.evidence,
         )
 
     @cached_property
@@ -82,7 +83,8 @@ class StudyTables:
         if not study.contrasts:
             return self.effects
         contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
-        return effects(self.trials, metric=study.report_metric, maximise=study.maximise, contrasts=contrasts)
+        asked = {"metric": study.report_metric, "maximise": study.maximise, **self.facts.evidence}
+        return effects(self.trials, contrasts=contrasts, **asked)
 
     @cached_property
     def measures(self) -> pd.DataFrame:

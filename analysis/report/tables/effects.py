@@ -259,12 +259,12 @@ def note_text(effect: "pd.Series[Any]") -> str:
     """Return what a reader must know of a comparison: why a figure is missing, which seeds, on whose side."""
     notes = [effect["reason"]]
     if effect["n_missing"]:
-        planned = effect["n_pairs"] + effect["n_missing"]
+        planned = (effect["n_pairs"] or effect["n_arm"] + effect["n_baseline"]) + effect["n_missing"]
         notes.append(f"{effect['n_missing']} of {planned} seeds missing ({effect['missing']})")
     other = "the baseline" if effect["against_baseline"] else effect["against"]
     lost = {"the arm": effect["n_lost_by_arm"], other: effect["n_lost_by_baseline"]}
     sides = [side for side, count in lost.items() if count]
-    if len(sides) == 1 and effect["n_pairs"]:
+    if len(sides) == 1 and min(effect["n_arm"], effect["n_baseline"]):
         notes.append(f"only {sides[0]} failed: the effect is that of the seeds that it survived")
     is_told = effect["p_holm" if np.isnan(effect["delta"]) else "p_both"] < LEVEL
     if is_told and effect["p_flip_holm_least"] >= LEVEL:
