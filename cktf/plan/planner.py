@@ -36,13 +36,9 @@ class Planner:
     that has to be trained is a trial, before its students; they are handed out once it is complete, and fail if it
     fails.
 
-    Args:
-        spec: The study.
-        record: Writes a row to the ledger.
-        rows: The ledger of earlier sessions. Their trials without an end are handed out first.
-        retry_failed: Whether failed trials are run again, from their checkpoints.
-        find_teacher: Returns the scores of a teacher at the end of its training; None if they cannot be read.
-        clock: Returns the time of a row, in seconds since the epoch.
+    ``record`` writes a row to the ledger, ``rows`` are those of earlier sessions: their trials without an end are
+    handed out first, and with ``retry_failed`` failed ones are run again, from their checkpoints. ``find_teacher``
+    returns the scores of a teacher at the end of its training; None if they cannot be read.
     """
 
     def __init__(

@@ -31,15 +31,10 @@ def assemble(
 ) -> tuple[nn.Module, WeightedSum, list[Phase]]:
     """Build a trial's parts, on the data set's device: the network that is evaluated, the objectives, and the phases.
 
-    The network is the student or, in a transfer, the probe around it.
-
-    Args:
-        config: The trial.
-        dataset: The student's data set.
-        parts: Its splits.
-        teacher: The frozen teacher on the device, compiled if it is to be; None if the trial runs none.
-        labels: (samples,), int64, CPU: labels that the objectives are built for; None: those of all training samples.
-        initial: Loads the file of the student's initial parameters into it; None if it has none.
+    The network is the student or, in a transfer, the probe around it. ``teacher`` is the frozen one on the device,
+    compiled if it is to be; None if the trial runs none. ``labels`` (samples,), int64, CPU, are those that the
+    objectives are built for; None: those of all training samples. ``initial`` loads the file of the student's initial
+    parameters into it.
 
     Raises:
         InputError: If networks, images and objectives do not fit together.
