@@ -100,7 +100,7 @@ def context_rows(results: Results) -> Rows:
     def beside(text: str, published: float) -> str:
         return text if np.isnan(published) else f"{text} ({number_text(published, decimals)})"
 
-    arms = results.arms.assign(arm=shared_names(results.arms).to_numpy())
+    arms = results.arms.assign(shared_name=shared_names(results.arms).to_numpy())
     counts_differ = arms["n"].nunique() > 1
     rows = [["arm", *results.contexts]]
     teachers = []
@@ -109,7 +109,7 @@ def context_rows(results: Results) -> Rows:
         teachers.append(beside(number_text(measured, decimals), published))
     if any(cell != ABSENT for cell in teachers):
         rows.append(["teacher", *teachers])
-    for name, of_name in arms.groupby("arm", sort=False):
+    for name, of_name in arms.groupby("shared_name", sort=False):
         cells = {}
         for _, arm in of_name.iterrows():
             own = mean_and_sd(arm, decimals) + (f", n = {arm['n']}" if counts_differ else "")
