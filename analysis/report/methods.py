@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from analysis.report.pages import prose
 from analysis.report.reading import (
@@ -34,11 +36,17 @@ from analysis.wording import counted, quantity
 from cktf.rows import SCHEMA_VERSION, Alternative, Family, Stage, Status, StudyRow
 from cktf.verdicts import LEVEL, Verdict
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MOST_NAMED = 3
 """Different values that are named side by side, as where contexts have networks of their own."""
+
+MOST_ARMS, MOST_SETTINGS = 13, 20
+"""Arms whose settings the methods paragraph names, and settings of one that it names."""
+
+_NO_SETTINGS = (".seed", "sha256", ".content", ".root", ".download", ".checkpoint")
+"""Ends of the paths of what is no setting of an arm that a reader would want."""
+
+_SOFTWARE = {"cktf": "CKTF", "torch": "PyTorch"}
+"""Packages whose versions the methods paragraph names."""
 
 _DESIGNS = {
     "one_at_a_time": "one factor at a time was changed from the baseline",
@@ -89,7 +97,9 @@ def methods_text(results: Results) -> str:
             },
             "score": quantity(study.metric).name,
             "confirmed": "" if confirmed.empty else _arms_and_seeds(confirmed),
-            "recipe": recipe_text(trials),
+            "recipe": f"{recipe_text(trials)} {arms_text(trials)}".strip(),
+            "validation_share": _told(trials, "data.validation_fraction", "%"),
+            "software": ", ".join(dict.fromkeys(filter(None, map(_software, facts.launches)))),
             "teachers": teachers_text(results.teachers, is_smoke=study.is_smoke),
             "teacher_once": any(launch.teacher_once for launch in facts.launches),
             "workers": sorted({launch.workers for launch in facts.launches}),
@@ -167,7 +177,7 @@ def _when(launch: StudyRow) -> str:
     return datetime.fromtimestamp(launch.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _arms_and_seeds(trials: "pd.DataFrame") -> str:
+def _arms_and_seeds(trials: pd.DataFrame) -> str:
     seeds = counted(trials["seed"].nunique(), "seed")
     if are_crossed(trials):
         seeds += f" × {counted(trials[TEACHER_SEED].nunique(), 'teacher')}"
@@ -212,7 +222,7 @@ _ADDITIONS: Phrases = (
 )
 
 
-def recipe_text(trials: "pd.DataFrame") -> str:
+def recipe_text(trials: pd.DataFrame) -> str:
     """Return the recipe of the baseline, or of all arms where there is none; empty where it is not known.
 
     Args:
@@ -260,13 +270,46 @@ def recipe_text(trials: "pd.DataFrame") -> str:
     return " ".join(sentences)
 
 
-def _said(configs: "pd.DataFrame", phrases: Phrases, prefix: str = "") -> list[str]:
+def arms_text(trials: pd.DataFrame) -> str:
+    """Return the baseline's objective and in which settings each arm differs; nothing of many arms, or unknown ones."""
+    fixed = of_fixed_arms(trials)
+    names = [str(name) for name in fixed if str(name).startswith("config.") and not str(name).endswith(_NO_SETTINGS)]
+    arms = fixed[fixed["context"] == fixed["context"].iloc[0]].drop_duplicates("arm_id") if len(fixed) else fixed
+    baseline = arms[arms["is_baseline"]]
+    if not names or len(baseline) != 1 or len(arms) > MOST_ARMS:
+        return ""
+    plain = baseline.iloc[0]
+    own = [name for name in names if name.startswith("config.objective.") and pd.notna(plain[name])]
+    sentences = [f"The baseline's objective: {_settings(plain, own)}."] if own else []
+    for _, arm in arms[~arms["is_baseline"]].iterrows():
+        differ = [name for name in names if repr(arm[name]) != repr(plain[name])]
+        added = _settings(arm, [name for name in differ if pd.notna(arm[name])])
+        gone = {".".join(name.split(".")[1:3]) for name in differ if pd.isna(arm[name])}
+        gone -= {".".join(name.split(".")[1:3]) for name in names if pd.notna(arm[name])}
+        said = [added, f"without {', '.join(sorted(gone)).replace('objective.', '')}" * bool(gone)]
+        if text := ", ".join(filter(None, said)):
+            sentences.append(f"Arm {arm['arm']}: {text}.")
+    where = f"In {plain['context']}: " if plain["context"] and sentences else ""
+    return where + " ".join(sentences)
+
+
+def _settings(arm: "pd.Series[Any]", names: list[str]) -> str:
+    shown = [f"{name.removeprefix('config.').removeprefix('objective.')} = {_text(arm[name], '')}" for name in names]
+    more = f" and {len(shown) - MOST_SETTINGS} more" if len(shown) > MOST_SETTINGS else ""
+    return ", ".join(shown[:MOST_SETTINGS]) + more
+
+
+def _software(launch: StudyRow) -> str:
+    return ", ".join(f"{word} {launch.versions[name]}" for name, word in _SOFTWARE.items() if launch.versions.get(name))
+
+
+def _said(configs: pd.DataFrame, phrases: Phrases, prefix: str = "") -> list[str]:
     """Return the phrases that have something to say of these configurations."""
     values = [(_told(configs, prefix + path, unset[-1:]), unset, words) for path, unset, words in phrases]
     return [words.format(value) for value, unset, words in values if value not in ("", unset)]
 
 
-def _length(configs: "pd.DataFrame", prefix: str) -> str:
+def _length(configs: pd.DataFrame, prefix: str) -> str:
     """Return for how many epochs and in which batches something was trained, as far as they are known."""
     return "".join(_said(configs, _LENGTH, prefix))
 
@@ -276,7 +319,7 @@ def _by(name: str) -> str:
     return (name or "sgd").replace("adamw", "AdamW").replace("sgd", "stochastic gradient descent")
 
 
-def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
+def _optimizer(configs: pd.DataFrame, prefix: str) -> str:
     """Return the settings of an optimizer and its schedule in parentheses, as far as they are known."""
     told = partial(_told, configs)
     name, schedule = told(prefix + "name"), told(prefix + "schedule")
@@ -292,7 +335,7 @@ def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _told(configs: "pd.DataFrame", path: str, unit: str = "") -> str:
+def _told(configs: pd.DataFrame, path: str, unit: str = "") -> str:
     """Return the different values at a path of the configurations, in words; empty where there are none."""
     values = configs.get(f"config.{path}")
     found = [] if values is None else list(dict.fromkeys(values.dropna()))
@@ -309,7 +352,7 @@ def _text(value: Any, unit: str) -> str:
     return f"{value * 100:.4g}%" if unit == "%" else f"{value:.6g}"
 
 
-def _teachers_hours(teachers: "pd.DataFrame") -> str:
+def _teachers_hours(teachers: pd.DataFrame) -> str:
     """Return the time of the trainings of teachers; empty where it is not known."""
     if "wall_seconds" not in teachers:
         return ""
