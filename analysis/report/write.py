@@ -266,7 +266,7 @@ def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[s
     for name, tables in {answer: main_tables(results), **sides}.items():
         unmade |= {f"table {table.title}": table.why_not for table in tables if table.why_not}
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
-        for number, table in enumerate(tables, 1):
+        for number, table in enumerate((table for table in tables if len(table.rows) > 1), 1):
             papers[f"{name}_tabular{f'_{number}' if number > 1 else ''}.tex"] = tabular(table)
     methods = _part(unmade, "methods", methods_text, results, "") or unmade["methods"]
     entries = cited(results.trials)
