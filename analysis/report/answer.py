@@ -39,7 +39,7 @@ def answer_text(results: Results) -> str:
         names, pairs = [*effects.loc[is_open, "label"]], effects.loc[is_open, "n_pairs"]
         listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
         listed = listed if len(names) <= MOST_OPEN else counted(len(names), "comparison")
-        seeds = f"{pairs.min()} to " * (pairs.min() < pairs.max()) + counted(pairs.max(), "seed")
+        seeds = (f"{pairs.min()} to " if pairs.min() < pairs.max() else "") + counted(pairs.max(), "seed")
         parts.append(f"of {listed} nothing is decided at {seeds}")
     text = "; ".join(parts)
     unfinished = of_fixed_arms(results.trials)["status"].isin((Status.PLANNED, Status.RUNNING)).any()

@@ -33,5 +33,6 @@ def test_a_search_without_confirmation_says_that_nothing_is_confirmed(search: Pa
     results = load(search)
     best = results.leaderboard.iloc[0]
     assert answer_text(results) == (
-        f"Nothing is confirmed: {best['arm']} has the best search score, {best['score']:.2f} %, by which it was selected."
+        f"Nothing is confirmed: {best['arm']} has the best search score, {best['score']:.2f} %, by which it was "
+        "selected."
     )
