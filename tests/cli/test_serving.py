@@ -67,7 +67,7 @@ def test_the_report_is_written_again_when_the_ledger_has_grown(tmp_path: Path, m
         (tmp_path / "ledger" / "000002.jsonl").write_text("more")
         return report(tmp_path, "again", "running")
 
-    monkeypatch.setattr(serving, "say", lambda lines: (tmp_path / "ledger" / "000001.jsonl").write_text("row"))
+    monkeypatch.setattr(serving, "say", lambda _: (tmp_path / "ledger" / "000001.jsonl").write_text("row"))
     serve_page(str(tmp_path), report(tmp_path, "first", "running"), write)
     assert len(written) == 2
 
