@@ -47,7 +47,7 @@ def in_panels(layers: list[alt.Chart], rows: Rows, titles: list[str], *, shares_
     """
     # Room for what stands around a panel; its ticks and a long title move no panel out of the line of its neighbours.
     lines = max((title.count("\n") + 1 for title in titles), default=1)
-    gaps = {"row": 52 + 15 * lines, "column": 24 if shares_axis else 70}
+    gaps = {"row": 60 + 15 * lines, "column": 24 if shares_axis else 70}
     panels: alt.FacetChart = (
         alt.layer(*layers, data=data(rows))
         .properties(width=180, height=130)
