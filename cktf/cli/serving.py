@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -12,23 +11,17 @@ from pyarrow import fs
 from cktf.cli.terminal import say, warn
 from cktf.errors import InputError
 from cktf.rows import Status
-from cktf.storage import open_folder, read
+from cktf.storage import below, open_folder, read
 
 if TYPE_CHECKING:
     from analysis.report.write import ReportPaths
 
-LOOK_SECONDS = 3.0
-"""Between two looks at the ledger."""
-
-HOLD_SECONDS = 30.0
-"""How long a browser that has the newest page waits for a newer one, before it is told that there is none."""
+LOOK_SECONDS, HOLD_SECONDS = 3.0, 30.0
+"""Between two looks at the ledger; how long a browser that has the newest page waits for a newer one."""
 
 
 class _Pages(ThreadingHTTPServer):
-    """Serves the newest page, and holds the answer to a browser that has it already.
-
-    The page may load nothing and poll nothing; a header asks the browser to load it again.
-    """
+    """The newest page. It may load nothing and poll nothing, so a header asks the browser to load it again."""
 
     daemon_threads = True
 
@@ -38,11 +31,9 @@ class _Pages(ThreadingHTTPServer):
         self.page, self.tag, self.is_open = b"", "", True
 
     def show(self, paths: "ReportPaths") -> None:
-        """Take a report's page for the newest."""
         folder, _, name = paths.html.rpartition("/")
-        page = read(open_folder(folder), name)
         with self.changed:
-            self.page, self.tag = page, f'"{time.time_ns()}"'
+            self.page, self.tag = read(open_folder(folder), name), f'"{time.time_ns()}"'
             self.is_open = bool(paths.results.trials["status"].isin((Status.PLANNED, Status.RUNNING)).any())
             self.changed.notify_all()
 
@@ -54,33 +45,24 @@ class _Answer(BaseHTTPRequestHandler):
         pages, known = self.server, self.headers.get("If-None-Match")
         hosts = {f"{host}:{pages.server_port}" for host in ("127.0.0.1", "localhost")}
         if self.path != "/" or self.headers.get("Host") not in hosts:  # a page of another name may not read this one
-            self.send_error(HTTPStatus.NOT_FOUND)
+            self.send_error(404)
             return
         with pages.changed:
             pages.changed.wait_for(lambda: known != pages.tag or not pages.is_open, HOLD_SECONDS)
-            page, tag, is_open = pages.page, pages.tag, pages.is_open
-        is_new = known != tag
-        self.send_response(HTTPStatus.OK if is_new else HTTPStatus.NOT_MODIFIED)
-        headers = {"ETag": tag, "Cache-Control": "no-cache", "Content-Type": "text/html; charset=utf-8"}
-        headers |= {"Refresh": "1"} if is_open else {}
-        for name, value in headers.items():
+            page, tag, refresh = pages.page, pages.tag, {"Refresh": "1"} if pages.is_open else {}
+        self.send_response(304 if known == tag else 200)
+        for name, value in {"ETag": tag, "Cache-Control": "no-cache", "Content-Type": "text/html", **refresh}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(page if is_new else b"")
+        self.wfile.write(b"" if known == tag else page)
 
     def log_message(self, *_: object) -> None:
         """Print nothing for each request."""
 
 
 def serve_page(run: str, paths: "ReportPaths", write: "Callable[[], ReportPaths]") -> None:
-    """Serve a report's page until Ctrl-C, and write the report again whenever the run's ledger has grown.
-
-    Args:
-        run: The run directory.
-        paths: The report as it is written.
-        write: Writes it again.
-    """
-    ledger = open_folder(f"{run}/ledger")
+    """Serve a run's report until Ctrl-C; ``write`` writes it again whenever the ledger has grown."""
+    ledger = open_folder(below(run, "ledger"))
 
     def size() -> list[tuple[str, int]]:
         return [(info.path, info.size) for info in ledger.get_file_info(fs.FileSelector("", allow_not_found=True))]
@@ -89,7 +71,7 @@ def serve_page(run: str, paths: "ReportPaths", write: "Callable[[], ReportPaths]
         seen = size()
         pages.show(paths)
         threading.Thread(target=pages.serve_forever, daemon=True).start()
-        say([f"http://127.0.0.1:{pages.server_port}/  # to this machine alone; Ctrl-C ends it"])
+        say([f"http://127.0.0.1:{pages.server_port}/  # for this machine alone; Ctrl-C ends it"])
         try:
             while True:
                 time.sleep(LOOK_SECONDS)
@@ -97,7 +79,7 @@ def serve_page(run: str, paths: "ReportPaths", write: "Callable[[], ReportPaths]
                     try:
                         pages.show(write())
                         seen = now
-                    except InputError as error:  # as of a ledger that is just being written; the page stays
+                    except InputError as error:  # as of a line that is just being written; the page stays
                         warn([error])
         except KeyboardInterrupt:
             pages.shutdown()
