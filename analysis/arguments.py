@@ -115,6 +115,16 @@ def check_race(looks: Sequence[int], spending: str) -> None:
         raise InputError(f"spending {spending!r}: must be one of {listed(Spending)}")
 
 
+def check_design(unpaired: object, cluster: object, *, has_looks: bool) -> None:
+    """Refuse what says neither whether seeds are paired nor which column has clusters, and both where looks count."""
+    if not isinstance(unpaired, bool | np.bool_):
+        raise InputError(f"unpaired: must be True or False; got {unpaired!r}")
+    if cluster is not None and not isinstance(cluster, str):
+        raise InputError(f"cluster: must be the name of a column; got {cluster!r}")
+    if has_looks and (unpaired or cluster is not None):
+        raise InputError("unpaired, cluster: a race, or a study with added seeds, is judged by its paired seeds")
+
+
 def check_confidence(confidence: float) -> None:
     """Raise an InputError for a confidence that is not between 0 and 1."""
     if not 0 < confidence < 1:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from cktf.rows import MEASURE, LookRow, StudyRow, TeacherRow
 
@@ -13,10 +14,14 @@ class Foreign:
     Attributes:
         origin: What was read, in words, and its place.
         cannot_be_vouched_for: What a reader has to take on trust: sentences.
+        unpaired: Whether seeds of one number have nothing in common.
+        cluster: Column of the clusters, which are the seeds of the trials; empty where there are none.
     """
 
     origin: str
     cannot_be_vouched_for: list[str]
+    unpaired: bool = False
+    cluster: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,13 @@ class Facts:
         asked = [row for row in self.launches if row.asked]
         seeds = {(row.run, row.asked.get("seeds"), row.asked.get("confirm")) for row in asked}
         return len(seeds) > len({row.run for row in asked})
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """What seeds are to `analysis.statistics.effects.effects`: its arguments ``unpaired`` and ``cluster``."""
+        if self.foreign is None:
+            return {}
+        return {"unpaired": self.foreign.unpaired, "cluster": "seed" if self.foreign.cluster else None}
 
     @property
     def is_looked_at(self) -> bool:

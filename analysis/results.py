@@ -71,6 +71,7 @@ class Results(StudyTables):
             family=study.family,
             baseline=arm,
             is_extended=self.facts.is_looked_at,
+            **self.facts.evidence,
         )
 
     def afterthought(self, arm: str) -> "Results":

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from analysis.facts import Facts, Foreign
+from analysis.facts import Facts
 from analysis.ledger.columns import data_frame, level_text
 from analysis.results import Results
 from cktf.errors import InputError
@@ -42,9 +42,9 @@ def united(runs: Mapping[str, Results]) -> Results:
 
     Raises:
         InputError: If they do not agree on the metrics, the direction, on what is asked (delta, contrasts and the like)
-            or on being smoke runs; if those of one study do not agree on the workers of a trial, or on the baseline of
-            a context; if different studies share trials; or if one of different studies is a search, whose arms no
-            baseline was compared with.
+            or on being smoke runs; if those of one study do not agree on the workers of a trial, on having seeds by
+            context, or on the baseline of a context; if different studies share trials; or if one of different studies
+            is a search, whose arms no baseline was compared with.
     """
     _require_same(runs, "metric", "report_metric", "maximise", "is_smoke")
     _require_same(runs, "delta", "contrasts", "family", "alternative", "margin", "looks", "spending")
@@ -55,7 +55,8 @@ def united(runs: Mapping[str, Results]) -> Results:
     }
     studies = _studies(named)
     for group in studies:
-        _require_same(group, "workers")  # a trial's name does not tell them, and batch-norm sees each one's shard
+        # A trial's name does not tell its workers, of which batch-norm sees each one's shard; one seed is to be one.
+        _require_same(group, "workers", "seeds_by_context")
     if len(studies) == 1:
         return _one_study(studies[0])
     for place, results in runs.items():
@@ -291,7 +292,7 @@ def _facts(parts: list[Results], asked: StudyRow) -> Facts:
         num_repeated=sum(part.num_repeated for part in facts),
         ledger=_together((part.ledger for part in facts), " + "),
         asked=asked,
-        foreign=Foreign(origin=origin, cannot_be_vouched_for=list(caveats)) if foreign else None,
+        foreign=replace(foreign[0], origin=origin, cannot_be_vouched_for=list(caveats)) if foreign else None,
     )
 
 

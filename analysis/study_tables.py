@@ -74,6 +74,7 @@ class StudyTables:
             looks=study.looks,
             spending=study.spending or Spending.POWER2,
             is_extended=self.facts.is_extended,
+            **self.facts.evidence,
         )
         return in_level_order(found, self.trials, study.factors) if study.design == "grid" else found
 
@@ -84,7 +85,8 @@ class StudyTables:
         if not study.contrasts:
             return self.effects
         contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
-        return effects(self.trials, metric=study.report_metric, maximise=study.maximise, contrasts=contrasts)
+        asked = {"metric": study.report_metric, "maximise": study.maximise, **self.facts.evidence}
+        return effects(self.trials, contrasts=contrasts, **asked)
 
     @cached_property
     def measures(self) -> pd.DataFrame:

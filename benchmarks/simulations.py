@@ -34,14 +34,15 @@ if __name__ == "__main__":  # a script's own folder is where Python looks first
 JUDGED = (
     *(f"analysis/statistics/{name}.py" for name in ("paired", "intervals", "arms", "verdicts", "interactions")),
     *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks")),
-    *(f"analysis/statistics/{name}.py" for name in ("crossed", "over_contexts", "races")),
+    *(f"analysis/statistics/{name}.py" for name in ("crossed", "over_contexts", "races", "unpaired", "skillings_mack")),
     *("cktf/verdicts.py", "cktf/looks.py"),
-    *(f"benchmarks/null_{name}.py" for name in ("study", "races", "factorial", "contexts", "population")),
+    *(f"benchmarks/null_{name}.py" for name in ("study", "races", "factorial", "contexts", "population", "designs")),
 )
 """Files that the numbers come from: those that judge, and those that simulate."""
 
 STUDIES = {
     "null_study": 20_000, "null_races": 20_000, "null_factorial": 1000, "null_contexts": 2000, "null_population": 2000,
+    "null_designs": 4000,
 }  # fmt: skip
 """Module to the studies that it simulates for each row."""
 

@@ -29,6 +29,8 @@ class Options:
     arm: str | None = _said(ALL, "COLUMN", "the arms' names, a column or param; default arm, of a search all params")
     seed: str | None = _said(ALL, "COLUMN", "the seeds, whole numbers; default seed")
     context: str | None = _said(ALL, "COLUMN", "the contexts, where there are several")
+    cluster: str | None = _said(ALL, "COLUMN", "folds, data seeds or the like, each of which counts once")
+    unpaired: bool = _said(ALL, None, "seeds of one number have nothing in common: Welch's test", default=False)
     names: str | None = _said("wandb mlflow tensorboard", "FORM", "where these are in runs' names: '{arm}-s{seed}'")
     baseline: str | None = _said(ALL, "ARM", "what is compared with; default baseline")
     delta: float | None = _said(ALL, None, "the smallest effect that matters, in the metric's unit")

@@ -109,6 +109,7 @@ class StudyRow(Row):
         git_commit: Commit of the code, with ``+dirty`` if files were changed; empty outside a checkout.
         versions: Package name to version.
         plugins: Plug-in name to the version of its code (see `cktf.plugins.Plugin`).
+        seeds_by_context: Whether each context has seeds of its own.
         asked: Key of the study to the SHA-256 of its value, if results depend on it, and ``study.yaml`` to that of the
             file; empty in older ledgers.
         added: What was added to the study before this launch, in words; empty where nothing was.
@@ -152,6 +153,7 @@ class StudyRow(Row):
     git_commit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     plugins: dict[str, str] = field(default_factory=dict)
+    seeds_by_context: bool = False
     asked: dict[str, str] = field(default_factory=dict)
     added: str = ""
     renamed: dict[str, dict[str, Any]] = field(default_factory=dict)

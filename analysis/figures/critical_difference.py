@@ -20,37 +20,42 @@ class Ranks(Record):
     """What is drawn; each row has ``arm``, ``rank`` (mean over the contexts), ``low`` and ``high``, the best first.
 
     Attributes:
-        critical_difference: Of mean ranks; None where Friedman's test told no arms apart, so that none are compared.
+        critical_difference: Of mean ranks; None where the test told no arms apart, so that none are compared, or where
+            arms stand in different contexts, so that there is no one difference.
     """
 
     critical_difference: float | None
 
 
 def record(results: StudyTables) -> Ranks | None:
-    """Return the ranks to be drawn; None if they were not tested by Friedman's test."""
+    """Return the ranks to be drawn; None if they were not tested."""
     ranks = results.ranks
-    ranked = ranks[ranks["test"] == FRIEDMAN]
+    ranked = ranks[ranks["test"] != "none"]
     if ranked.empty:
         return None
     first = ranked.iloc[0]
-    difference = float(first["critical_difference"]) if first["friedman_p"] < LEVEL else None
+    has_all = first["test"] == FRIEDMAN
+    difference = float(first["critical_difference"]) if has_all and first["friedman_p"] < LEVEL else None
     half = float("nan") if difference is None else difference / 2
     drawn = ranked.rename(columns={"mean_rank": "rank"})
     drawn = drawn.assign(low=drawn["rank"] - half, high=drawn["rank"] + half)
-    left_out = ", ".join(ranks.loc[ranks["test"] != FRIEDMAN, "arm"])
+    left_out = ", ".join(ranks.loc[ranks["test"] == "none", "arm"])
     told = (
         f"Arms whose lines overlap are not told apart by Nemenyi's test at {LEVEL}: their mean ranks differ by less "
         f"than the critical difference, {difference:.2f}"
         if difference is not None
         else "No arms are told apart"
+        if has_all
+        else "Arms stand in different contexts, each ranked among those that a context has; the table has p"
     )
+    num_blocks = ranked["n_blocks"].max()
     return Ranks(
-        axis=f"mean rank over n = {first['n_blocks']} contexts",
+        axis=f"mean rank over n = {num_blocks} contexts",
         rows=rows_of(drawn[["arm", "rank", "low", "high"]]),
         critical_difference=difference,
-        caption=f"Mean ranks of {len(ranked)} arms over n = {first['n_blocks']} contexts; 1 is the best. {told}. "
-        f"Friedman's test: {p_words(first['friedman_p'])}."
-        f"{f' Not ranked, since missing in a context: {left_out}.' if left_out else ''}",
+        caption=f"Mean ranks of {len(ranked)} arms over n = {num_blocks} contexts; 1 is the best. {told}. "
+        f"{'Friedman' if has_all else 'Skillings and Mack'}'s test: {p_words(first['friedman_p'])}."
+        f"{f' Not ranked, since without any effect: {left_out}.' if left_out else ''}",
     )
 
 

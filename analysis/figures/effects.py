@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
+from scipy import stats
 
 from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
-from analysis.statistics.intervals import half_width
 from analysis.statistics.paired import direction
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, quantity
@@ -62,14 +62,15 @@ def record(results: StudyTables) -> Forest | None:
     if effects.empty or effects["effect"].isna().all():
         return None
     study = results.facts.study
-    shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_pairs": "n"})
+    shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_arm": "n"})
     low, high = (shown[name] for name in SIMULTANEOUS)  # of few seeds, infinite
     shown = shown.replace([np.inf, -np.inf], np.nan)
     shown_share = float(shown["confidence"].iloc[0])
     has_thick = study.delta and not results.facts.is_looked_at
     if has_thick:  # the interval that goes with equivalent
-        shown_share = 1 - 2 * LEVEL
-        half = half_width(shown["sd"].where(shown["p"].notna()).to_numpy(), shown["n"].to_numpy(), shown_share)
+        half, shares = (shown["high"] - shown["low"]) / 2, (1 - 2 * LEVEL, shown_share)
+        narrow, wide = (stats.t.ppf((1 + share) / 2, shown["df"]) for share in shares)
+        half, shown_share = half * narrow / wide, shares[0]
         shown = shown.assign(low=shown["effect"] - half, high=shown["effect"] + half)
     ends = shown[["effect", *ENDS]]
     least, most = min(ends.min().min(), 0), max(ends.max().max(), 0)
@@ -99,12 +100,14 @@ def record(results: StudyTables) -> Forest | None:
     together = "arms together" if study.family == Family.STUDY else "arms of a context together"
     without = any(row["effect"] is None for row in rows)
     other = "the baseline" if effects["against_baseline"].all() else "the other arm"
+    is_paired = effects["n_pairs"].any()
+    at_seeds, counted = (" at the same seeds", "the pairs") if is_paired else ("", "the arm's values")
     of_same = " of the same context" if effects["context"].nunique() > 1 else ""
     return Forest(
         axis=quantity(study.report_metric).effect_label,
         rows=rows,
         edges=[-study.delta, study.delta] if study.delta else [bound] if study.margin else [],
-        caption=f"Mean difference from {other}{of_same} at the same seeds{interval}; n counts the pairs. "
+        caption=f"Mean difference from {other}{of_same}{at_seeds}{interval}; n counts {counted}. "
         f"Better is to the {'right' if study.maximise else 'left'} of the line. A filled point is decided, at the "
         f"level {LEVEL} for all {together}.{reading}"
         f"{' Thin lines that reach the edge go on beyond it.' if is_cut else ''}"

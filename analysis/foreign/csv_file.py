@@ -85,7 +85,8 @@ def results_in_table(
     """
     if not table.rows:
         raise InputError(f"{what}: there are no rows under the columns {listed(table.head)}")
-    keys = {"arm": asked.get("arm", "arm"), "seed": asked.get("seed", "seed"), "context": asked.get("context")}
+    keys = {"arm": asked.get("arm", "arm"), "seed": asked.get("seed", "seed")}
+    keys |= {"context": asked.get("context"), "cluster": asked.get("cluster")}
     said = keys | {"metric": metric, "status": status, "step": step}
     named = {option: tidy_name(column) for option, column in said.items() if column is not None}
     require_columns(what, table.head, named)

@@ -17,6 +17,7 @@ from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
 from analysis.results import Results
 from analysis.statistics import cells
 from analysis.statistics.any_table import as_trials, scales_in_words
+from analysis.statistics.clusters import in_clusters
 from cktf.errors import InputError, shown
 from cktf.names import BASELINE, tidy_name
 from cktf.rows import Alternative, Family, Stage, Status
@@ -27,6 +28,9 @@ CANNOT_BE_VOUCHED_FOR = [
     "Nor was who chose the epoch at which a trial was scored, and on which data; nor whether all trials that were run "
     "are among these.",
 ]
+
+UNPAIRED = "That seeds of one number have nothing in common was said, and not seen."
+"""In place of the first of them."""
 
 BEST = "A trial is scored by its best value on the way, not by its last one: the more so, the more its values scatter."
 """Caveat of scores that were selected."""
@@ -71,6 +75,8 @@ def compared(
     family: str = Family.STUDY,
     alternative: str = Alternative.TWO_SIDED,
     margin: float = 0.0,
+    unpaired: bool = False,
+    cluster: str | None = None,
 ) -> Results:
     """Return trials as those of a comparison of named arms.
 
@@ -93,6 +99,9 @@ def compared(
         family: Over which p is adjusted.
         alternative: Which effects are looked for.
         margin: Of a one-sided alternative.
+        unpaired: Whether seeds of one number have nothing in common, as `analysis.statistics.effects.effects` has it.
+        cluster: Column of folds, data seeds and the like, in each of which an arm has its own trial at a seed; what is
+            returned has one trial for each cluster, their mean, whose seed is the cluster.
 
     Raises:
         InputError: If a column or the baseline is missing, a cell is empty or no whole number, an arm has two trials at
@@ -100,12 +109,12 @@ def compared(
     """
     what, places = found.what, found.table.places
     check_delta(delta, "--delta")
-    asked = {"arm": arm, "seed": seed, "context": context}
+    asked = {"arm": arm, "seed": seed, "context": context, "cluster": cluster}
     called = {option: tidy_name(column) for option, column in asked.items() if column is not None}
     require_columns(what, found.table.head, called)
     table = pd.DataFrame(found.table.rows, columns=found.table.head, dtype=str)
     frame = table[list(called.values())].set_axis(list(called), axis="columns")
-    caveats = [*CANNOT_BE_VOUCHED_FOR, *found.caveats]
+    caveats = [UNPAIRED if unpaired else CANNOT_BE_VOUCHED_FOR[0], *CANNOT_BE_VOUCHED_FOR[1:], *found.caveats]
     names = [option for option in ("arm", "context") if option in called]
     if any(cells.has_address(cell) for option in names for cell in frame[option]):
         caveats.append(ADDRESSES_CUT)
@@ -121,8 +130,13 @@ def compared(
     pairs = [_pair(what, contrast, frame["arm"].dropna().tolist()) for contrast in contrasts]
     check_question(pairs, family, alternative, margin, delta)
     wanted = baseline or (BASELINE if not pairs or [BASELINE] in pairs else None)
-    plain = as_trials(frame, metric="metric", baseline=wanted, what=what, called=called, places=places)
+    of_clusters = "cluster" if cluster else None
+    plain = as_trials(
+        frame, metric="metric", baseline=wanted, what=what, called=called, cluster=of_clusters, places=places
+    )
     caveats += scales_in_words(plain, "metric", metric)
+    if cluster:
+        plain, scored = _in_clusters(plain, scored)
     fields = ("arm", "arm_id", "seed", "context", "is_baseline")
     own: list[dict[str, Any]] = [dict(zip(fields, row, strict=True)) for row in plain[[*fields]].to_numpy().tolist()]
     read = ", ".join(f"{option}: column {column}" for option, column in (called | {"metric": metric}).items())
@@ -132,13 +146,30 @@ def compared(
         metric=metric,
         maximise=maximise,
         stage=Stage.DESIGN,
-        foreign=Foreign(origin=f"{found.origin} ({read})", cannot_be_vouched_for=caveats),
+        foreign=Foreign(
+            origin=f"{found.origin} ({read})", cannot_be_vouched_for=caveats, unpaired=unpaired, cluster=cluster or ""
+        ),
         delta=delta,
         contrasts=pairs,
         family=family,
         alternative=alternative,
         margin=margin,
     )
+
+
+def _in_clusters(plain: pd.DataFrame, trials: Sequence[ForeignTrial]) -> tuple[pd.DataFrame, list[ForeignTrial]]:
+    """Return a row and a trial for each arm and cluster: the mean, which ended as the first of them that failed."""
+    found = in_clusters(plain, "cluster")
+    order = np.argsort(plain["status"].eq(Status.COMPLETE), kind="stable")
+    first: dict[Any, ForeignTrial] = {}
+    for row in order:
+        first.setdefault((plain.at[row, "arm_id"], plain.at[row, "cluster"]), trials[row])
+    ended = [
+        replace(first[arm_id, seed], score=None if np.isnan(score) else score, on_the_way=(), wall_seconds=None)
+        for arm_id, seed, score in zip(found["arm_id"], found["seed"], found["metric"], strict=True)
+    ]
+    is_number = pd.api.types.is_integer_dtype(found["seed"])
+    return found if is_number else found.assign(seed=pd.factorize(found["seed"])[0]), ended
 
 
 def require_columns(what: str, head: Sequence[str], named: Mapping[str, str]) -> None:

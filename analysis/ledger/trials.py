@@ -95,7 +95,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
     for path in sorted({path for config in configs for path in config}):
         columns[f"config.{path}"] = typed_column([config.get(path) for config in configs]).take(arm)
     if "config.seed" in columns:
-        columns["config.seed"] = columns["seed"]
+        columns["config.seed"] = typed_column([row.config.get("seed") for row in planned])
     if (path := "config.teacher.seed") in columns:  # which teachers may be crossed with
         columns[path] = typed_column([(row.config.get("teacher") or {}).get("seed") for row in planned])
     return pa.table(columns)

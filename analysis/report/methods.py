@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.report.pages import prose
 from analysis.report.reading import (
+    clusters_text,
     family_text,
     held_for_text,
     images_text,
@@ -114,6 +115,8 @@ def methods_text(results: Results) -> str:
             "is_one_sided": study.alternative != Alternative.TWO_SIDED,
             "sides": sides_text(study) or ", two-sided, in every study and",
             "test": test_text(results),
+            "clusters": clusters_text(results),
+            "are_paired": (effects["n_pairs"] > 0).any() or not effects["n_arm"].any(),
             "interval": "repeated" if study.looks else "the mixture t's" if facts.is_extended else "Student's",
             "looked": looks_text(results),
             "is_tested": effects["p"].notna().any(),

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.results import Results
 from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.over_teachers import are_crossed
-from analysis.statistics.paired import direction
+from analysis.statistics.paired import WELCH, direction
 from analysis.statistics.verdicts import ASSURANCE, FEWEST_FOR_A_NUMBER, POWER
 from analysis.wording import counted, quantity
 from cktf.rows import Alternative, Family, Status, StudyRow
@@ -35,7 +35,28 @@ def test_text(results: Results) -> str:
         return "the paired t test at the looks of a race, by sequential p"
     if results.facts.is_extended:
         return "the mixture t, whose p hold at any number of seeds"
-    return "the paired t test"
+    tests = results.effects["test"]
+    is_apart = tests.str.startswith(WELCH)
+    words = "the paired t test"
+    if is_apart.any():
+        words = "Welch's t test of unpaired seeds"
+        if (~is_apart & tests.ne("none")).any():
+            words = "the paired t test, where two arms have no seed in common Welch's,"
+    foreign = results.facts.foreign
+    return f"{words} over clusters (column {foreign.cluster})" if foreign and foreign.cluster else words
+
+
+def clusters_text(results: Results) -> str:
+    """Return what takes the place of seeds where trials are in clusters; nothing where they are in none."""
+    foreign = results.facts.foreign
+    if foreign is None or not foreign.cluster:
+        return ""
+    return (
+        f"Trials of one cluster (column {foreign.cluster}) have something in common, so each cluster counts once: an "
+        "arm's score in it is the mean over its seeds, and where seeds are spoken of, clusters are meant. Folds of one "
+        "cross-validation share most of their training images: of other images they say less than so many clusters "
+        "that share none."
+    )
 
 
 def looks_text(results: Results) -> str:
@@ -125,7 +146,7 @@ def open_text(results: Results) -> str:
         return ""
     count = max(effects["n_family"], default=0)
     level = f"{LEVEL}/{count}" if count > 1 else f"{LEVEL}"
-    if study.delta is None:
+    if effects["more_seeds"].isna().all():
         bound = f"{direction(study.alternative, maximise=study.maximise) * study.margin:g}" if study.margin else "0"
         return (
             f"Detectable: the effect that so many seeds tell from {bound} with {POWER:.0%} power, at the strictest "

@@ -33,8 +33,13 @@ def reported(trials: pd.DataFrame) -> pd.DataFrame:
     where the trials with all of them are.
     """
     pool = of_fixed_arms(trials)
+    return averaged(pool) if "teacher_id" in pool else pool
+
+
+def averaged(pool: pd.DataFrame) -> pd.DataFrame:
+    """Return trials with one row for each arm and seed, the mean over its trials, which are complete only together."""
     key = ["arm_id", "seed"]
-    if "teacher_id" not in pool or not pool.duplicated(key).any():
+    if not pool.duplicated(key).any():
         return pool
     groups = pool.groupby(key, sort=False, observed=True)
     first = groups.head(1).copy()
@@ -64,7 +69,13 @@ def is_plain(table: pd.DataFrame, what: str) -> bool:
 
 
 def trials_of(
-    table: pd.DataFrame, *, metric: str, what: str, baseline: str | None = None, needs_baseline: bool = True
+    table: pd.DataFrame,
+    *,
+    metric: str,
+    what: str,
+    baseline: str | None = None,
+    needs_baseline: bool = True,
+    cluster: str | None = None,
 ) -> pd.DataFrame:
     """Return a table of trials as it is, or a plain table as one; see `as_trials`.
 
@@ -77,12 +88,13 @@ def trials_of(
         baseline: Name of the arm that is the baseline of every context. None: in trials the baseline of the study, in a
             plain table the arm that is called ``baseline``.
         needs_baseline: Whether a plain table without a baseline is refused if none was named.
+        cluster: Of a plain table, see `as_trials`.
     """
     if not is_plain(table, what):
         check_trials(table, metric, what=what)
         return table if baseline is None else _compared_afresh(table, baseline)
     named = baseline or ("baseline" if needs_baseline else None)
-    trials = as_trials(table, metric=metric, baseline=named)
+    trials = as_trials(table, metric=metric, baseline=named, cluster=cluster)
     doubts = similar_in_words("arms", trials["arm"]) + similar_in_words("contexts", trials["context"])
     for doubt in doubts + scales_in_words(trials, metric):
         warnings.warn(doubt, stacklevel=3)
@@ -108,6 +120,7 @@ def as_trials(
     baseline: str | None,
     what: str = "the table",
     called: Mapping[str, str] | None = None,
+    cluster: str | None = None,
     places: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Return a plain table with the columns that a table of trials has besides.
@@ -124,6 +137,7 @@ def as_trials(
             ``baseline``, if there is one.
         what: The table, as messages call it.
         called: Column to what messages call it, where it has another name.
+        cluster: Column of clusters, in each of which an arm has its own row at a seed; None: there are none.
         places: What messages call each row; none: ``row 1`` and so on.
 
     Raises:
@@ -132,12 +146,15 @@ def as_trials(
     """
     called = called or {}
     columns = list(frame.columns)
-    for name in ("arm", "seed", metric):
+    if cluster in ("arm", "seed", "status", metric):
+        raise InputError(f"{what}: the clusters cannot be in the column {cluster!r}, which means something else here")
+    own = ("arm", "seed", *([cluster] if cluster not in (None, "context") else []))
+    for name in (*own, metric):
         if name not in columns:
             alike = [other for other in columns if str(other).casefold() == name.casefold()]
             hint = f"; {alike[0]!r} differs by capitals alone" if alike else ""
             raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}{hint}")
-    for name in ("arm", "seed", metric, "context"):
+    for name in (*own, metric, "context"):
         if columns.count(name) > 1:
             raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
     if metric in TRIAL_COLUMNS:
@@ -148,22 +165,22 @@ def as_trials(
     places = places or [f"row {number}" for number in range(1, len(trials) + 1)]
     if "context" not in trials:
         trials["context"] = ""
-    for name in ("context", "arm", "seed"):
+    identity = ["context", *own]
+    for name in identity:
         cells = list(trials[name].astype(object).where(trials[name].notna(), None))
         found: list[Any] = [None if cell is None else tidy_name(str(cell)) for cell in cells]
         for place, cell in zip(places, found, strict=True):
             if cell is None or (cell == "" and name != "context"):
                 raise InputError(f"{what}: column {called.get(name, name)!r} is empty in {place}")
-        trials[name] = _seeds(cells, found) if name == "seed" else found
-    identity = ["context", "arm", "seed"]
+        trials[name] = found if name in ("context", "arm") else _seeds(cells, found)
     if (twice := trials.duplicated(identity).to_numpy()).any():
-        context, arm, seed = trials[identity].iloc[twice.argmax()]
+        context, arm, seed = trials[identity[:3]].iloc[twice.argmax()]
         row = int(twice.argmax())
         first = int(trials[identity].eq(trials[identity].iloc[row]).all(axis="columns").to_numpy().argmax())
         raise InputError(
             f"{what}: arm {shown(arm)}{_within(context)} has several rows at seed {seed} ({places[first]}, "
-            f"{places[row]}); an arm has one row at each "
-            "seed, the last epoch's; each fold or data set is a context (--context COLUMN; in Python: column 'context')"
+            f"{places[row]}); an arm has one row at each seed, the last epoch's; each data set is a context (--context "
+            "COLUMN; in Python: column 'context'), each fold a cluster (--cluster COLUMN)"
         )
     wanted = tidy_name("baseline" if baseline is None else baseline)
     is_baseline = trials["arm"] == wanted

@@ -1,24 +1,29 @@
 """What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.arguments import check_delta, check_question, check_race, listed
+from analysis.arguments import check_delta, check_design, check_question, check_race, listed
 from analysis.ledger.other_names import other_names
 from analysis.statistics import anytime
 from analysis.statistics.any_table import complete, of_fixed_arms, reported, trials_of
 from analysis.statistics.anytime import anytime_p, anytime_width
 from analysis.statistics.arms import failed_text, has_failed
+from analysis.statistics.clusters import FEWEST_CLUSTERS, in_clusters
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, half_width
 from analysis.statistics.over_images import ACCURACY, over_images
 from analysis.statistics.paired import (
     FEWEST_UNPAIRED,
+    OVER_CLUSTERS,
     TEST,
+    WELCH,
+    PairedEffects,
     correlation_interval,
     direction,
     equivalence_p,
@@ -28,6 +33,7 @@ from analysis.statistics.paired import (
     smallest_flip_p,
 )
 from analysis.statistics.pairing import variance_left
+from analysis.statistics.unpaired import welch_effects
 from analysis.statistics.verdicts import ASSURANCE, mde, more_seeds
 from analysis.wording import larger_is_better
 from cktf.errors import InputError
@@ -43,7 +49,7 @@ COLUMNS = columns(
     sd low high low_simultaneous high_simultaneous confidence hedges_gz correlation correlation_low correlation_high
     n_unpaired test n_looks statistic p n_family p_holm p_anytime p_anytime_holm delta p_equivalence p_equivalence_holm
     p_flip p_flip_holm p_flip_holm_least reason low_images high_images variance_left variance_left_low
-    variance_left_high p_both p_equivalence_both size
+    variance_left_high p_both p_equivalence_both size n_arm n_baseline df
     """
 )
 
@@ -80,6 +86,8 @@ def effects(
     looks: Sequence[int] = (),
     spending: str = Spending.POWER2,
     is_extended: bool = False,
+    unpaired: bool = False,
+    cluster: str | None = None,
 ) -> pd.DataFrame:
     """Return the effect of every arm of a design, or every confirmed arm of a search, against another.
 
@@ -120,6 +128,11 @@ def effects(
         spending: Of a race (`cktf.looks.Spending`).
         is_extended: Whether the number of seeds may depend on results in a way that was not planned: the test that
             holds at any number of pairs decides, and the intervals are its.
+        unpaired: Whether seeds of one number have nothing in common: Welch's test in place of the paired one. It is
+            made in any case of two arms whose rows have no seed in common.
+        cluster: Column of folds, data seeds and the like; ``context``, where each is a context, and its arms of one
+            name are one. A cluster is a replicate: what is said of seeds below holds for clusters, each with the mean
+            over its seeds (see `analysis.statistics.clusters.in_clusters`).
 
     Returns:
         One row for each context and comparison, contexts in the order of planning, in them contrasts as they are
@@ -135,20 +148,25 @@ def effects(
         there is none, and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, ``p_anytime``,
         which holds however often one looks (`analysis.statistics.anytime`), ``n_looks`` of a race, and ``p_flip`` of
         the exact sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over the
-        family, those in ``_both`` over both questions of it; ``p_flip_holm_least`` is the smallest there can be.
+        family, those in ``_both`` over both questions of it; ``p_flip_holm_least`` is the smallest there can be. Of
+        Welch's test there are no pairs, ``n_arm`` and ``n_baseline`` values, and ``df`` degrees of freedom.
 
     Raises:
         InputError: If a table lacks a column, an arm of a contrast or a context the baseline, the metric does not hold
-            numbers, the direction is neither true nor false or is not known, delta is not above 0, or contrasts,
-            alternative, margin and delta do not fit together.
+            numbers, the direction is neither true nor false or is not known, delta is not above 0, contrasts,
+            alternative, margin and delta do not fit together, there are fewer than four clusters, or a race or a study
+            with added seeds is to be unpaired or in clusters.
     """
     check_delta(delta)
     check_question(contrasts, family, alternative, margin, delta)
     check_race(looks, spending)
+    check_design(unpaired, cluster, has_looks=bool(looks) or is_extended)
     maximise = larger_is_better(metric, maximise)
     needs_baseline = not contrasts or [BASELINE] in [_entry(contrast) for contrast in contrasts]
-    trials = trials_of(trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline)
-    pool = reported(trials)
+    trials = trials_of(
+        trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline, cluster=cluster
+    )
+    pool = reported(trials) if cluster is None else in_clusters(trials, cluster)
     arms, compared, against = compared_arms(pool, contrasts)
     statuses = pool.pivot(index="seed", columns="arm_id", values="status")
     scores = (
@@ -172,14 +190,27 @@ def effects(
         is_judged[:, as_run] = np.arange(len(as_run)) < last
         values = np.where(is_judged, values, np.nan)
     found = paired_effects(values, base_values, confidence)
+    is_planned = statuses.notna()
+    shares = (is_planned[compared.index].to_numpy(bool) & is_planned[against].to_numpy(bool)).any(axis=0)
+    is_unpaired = np.full(len(shares), unpaired) | ~(shares | bool(looks) | is_extended)
+    if is_unpaired.any():
+        welch = welch_effects(values, base_values, confidence)
+        found = PairedEffects(
+            **{name: np.where(is_unpaired, getattr(welch, name), column) for name, column in vars(found).items()}
+        )
+    is_few = np.full(len(shares), cluster is not None) & (np.minimum(found.n_arm, found.n_baseline) < FEWEST_CLUSTERS)
+    tested = ("low", "high", "statistic", "p", "standard_error", "df")
+    found = replace(found, **{name: np.where(is_few, np.nan, getattr(found, name)) for name in tested})
     called = {arm_id: "the baseline" if arm["is_baseline"] else str(arm["arm"]) for arm_id, arm in arms.iterrows()}
     rows, pairs, reasons = [], [], []
-    for arm_id, baseline_id, is_of_look in zip(compared.index, against, is_judged, strict=True):
+    for arm_id, baseline_id, is_of_look, is_apart in zip(compared.index, against, is_judged, is_unpaired, strict=True):
         both = [arm_id, baseline_id]
         has_both = scores[both].notna().all(axis="columns")
-        pairs.append((arm_id, baseline_id, scores.index[has_both & is_of_look]))
-        is_pair = has_both | ~is_of_look
-        states = statuses.loc[~is_pair, both].dropna(how="all")
+        pairs.append((arm_id, baseline_id, scores.index[has_both & is_of_look & ~is_apart]))
+        is_there = (scores[both].notna() | ~is_planned[both]).all(axis="columns") if is_apart else has_both
+        states = statuses.loc[~is_there & is_of_look, both].dropna(how="all")
+        if is_apart:  # neither side lacks a seed that is the other's alone
+            states = states.fillna(Status.COMPLETE.value)
         lost = states.isin(ENDED) & scores.loc[states.index, both].isna()
         rows.append(
             {
@@ -196,7 +227,7 @@ def effects(
                 "n_missing": len(states),
                 "n_lost_by_arm": int((lost[arm_id] & ~lost[baseline_id]).sum()),
                 "n_lost_by_baseline": int((lost[baseline_id] & ~lost[arm_id]).sum()),
-                "missing": _missing_text(states, called[baseline_id]),
+                "missing": _missing_text(states, called[baseline_id], "seed" if cluster is None else "cluster"),
                 "confidence": confidence,
                 "delta": np.nan if delta is None else delta,
             }
@@ -212,7 +243,8 @@ def effects(
         why = "; ".join(f"{side}{failed[each]}" for each, side in texts.items() if each in failed)
         if looks and not num_looks[place]:
             why = "no look was due yet"
-        reasons.append("" if np.isfinite(found.p[place]) else why or _reason(int(found.n_pairs[place])))
+        why = why or _reason(found, place, is_apart=is_unpaired[place], is_few=is_few[place])
+        reasons.append("" if np.isfinite(found.p[place]) else why)
     frame["reason"] = reasons
     if sign:  # the test is of the margin, in one direction
         frame["p"] = one_sided_p(found, sign * margin, sign)
@@ -221,7 +253,9 @@ def effects(
     differences = (values - base_values)[:, as_run]
     frame["p_anytime"] = anytime_p(differences, sign * margin, sign)
     width: Width | None = None
-    frame["test"] = TEST
+    frame["test"] = np.where(is_unpaired, WELCH, TEST)
+    if cluster is not None:
+        frame["test"] += OVER_CLUSTERS
     if race:
         frame["test"], width = RACE_TEST, race.width
         frame["p"], frame["p_equivalence"] = judged.p, judged.p_equivalence
@@ -240,7 +274,9 @@ def effects(
     untested = np.isnan(found.p)
     frame.loc[untested, ["p", "p_equivalence", "p_anytime", "low", "high"]] = np.nan
     frame.loc[untested, "test"] = "none"
-    is_flipped = ~untested & (width is None)
+    frame.loc[untested | (width is not None), "df"] = np.nan
+    frame.loc[is_unpaired, "p_anytime"] = np.nan
+    is_flipped = ~untested & ~is_unpaired & (width is None)
     frame["p_flip"] = np.where(is_flipped, sign_flip_p(values - base_values - sign * margin), np.nan)
     frame["p_flip_holm_least"] = np.where(frame["p_flip"].isna(), np.nan, smallest_flip_p(found.n_pairs))
     if sign:  # of flips that are symmetric about 0, half are on each side
@@ -250,13 +286,13 @@ def effects(
     of_correlation = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
     frame["correlation_low"], frame["correlation_high"] = of_correlation
     frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
-    left = variance_left(values, base_values, ~np.isnan(found.p), CONFIDENCE)
+    left = variance_left(values, base_values, ~untested & ~is_unpaired, CONFIDENCE)
     frame["variance_left"], frame["variance_left_low"], frame["variance_left_high"] = left
-    if metric == ACCURACY:
+    if metric == ACCURACY and cluster is None:
         whole = complete(of_fixed_arms(trials), metric)
         # Of as much confidence as Student's interval would have, were it as wide as the one that accounts for looks.
         half = frame["high"].to_numpy(np.float64) - found.effect
-        nominal = np.asarray(1 - 2 * stats.t.sf(half / found.standard_error, found.n_pairs - 1))
+        nominal = np.asarray(1 - 2 * stats.t.sf(half / found.standard_error, found.df))
         frame["low_images"], frame["high_images"] = over_images(whole, pairs, nominal)
     families = [*frame.groupby("context", sort=False).indices.values()] if family == Family.CONTEXT else []
     parts = [_judged(frame.iloc[rows], sign, width, maximise=maximise) for rows in families or [np.arange(len(frame))]]
@@ -277,14 +313,18 @@ def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bo
     if frame.empty:
         return frame
     alternative, margin, delta = frame[["alternative", "margin", "delta"]].iloc[0]
-    effect, n = frame["effect"].to_numpy(np.float64), frame["n_pairs"].to_numpy(np.int64)
+    effect, n = frame["effect"].to_numpy(np.float64), frame[["n_arm", "n_baseline"]].min(axis="columns").to_numpy()
     both = adjusted(frame["p"].to_numpy(np.float64), frame["p_equivalence"].to_numpy(np.float64))
     frame["verdict"] = decide(effect, *both, maximise=maximise, alternative=alternative, margin=margin)
     # The strictest level that Holm's method may ask of an arm: it depends on no result.
     level = LEVEL / len(frame)
     of_interval = level * (2 if sign else 1)
     sd = np.where(frame["p"].isna(), np.nan, frame["sd"])
-    half = width(sd, n, frame["n_looks"].to_numpy(), of_interval) if width else half_width(sd, n, 1 - of_interval)
+    # Welch's test is as wide, and as strong, as one of df + 1 pairs that has its standard error.
+    is_apart, counted = frame["test"].str.startswith(WELCH).to_numpy(), frame["df"].to_numpy() + 1
+    counted, of_pairs = np.where(is_apart, counted, n), np.where(is_apart, frame["standard_error"] * counted**0.5, sd)
+    looks = frame["n_looks"].to_numpy()
+    half = width(sd, n, looks, of_interval) if width else half_width(of_pairs, counted, 1 - of_interval)
     frame["low_simultaneous"], frame["high_simultaneous"] = effect - half, effect + half
     if not np.isnan(delta):
         frame["p_both"], frame["p_equivalence_both"] = both
@@ -295,10 +335,10 @@ def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bo
         frame["size"] = np.select([is_decided, is_told], sizes, "")
     if width:  # what more seeds would give is known of a fixed number of them alone
         return frame
-    size = mde(n, of_interval, sd)
+    size = mde(counted, of_interval, of_pairs)
     frame["detectable"] = sign * (margin + size) if sign else size
     if not np.isnan(delta):
-        is_open = frame["verdict"] == Verdict.UNDECIDED
+        is_open = frame["verdict"].eq(Verdict.UNDECIDED) & ~frame["test"].str.endswith(OVER_CLUSTERS)
         for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
             more = more_seeds(delta, sd, n, level, assurance)
             frame[column] = np.where(is_open, more, np.nan)
@@ -344,21 +384,26 @@ def _entry(contrast: str | Sequence[str]) -> list[str]:
     return [contrast] if isinstance(contrast, str) else [*contrast]
 
 
-def _reason(n_pairs: int) -> str:
-    """Return why there is no p of so many pairs."""
+def _reason(found: PairedEffects, place: int, *, is_apart: bool, is_few: bool) -> str:
+    """Return why a comparison has no p."""
+    n_pairs, least = int(found.n_pairs[place]), min(int(found.n_arm[place]), int(found.n_baseline[place]))
+    if is_few:
+        return f"{least} clusters: a test over clusters needs {FEWEST_CLUSTERS}"
+    if is_apart:
+        return "no value of a side varies: no error to test against" if least > 1 else "a side has one value or none"
     if n_pairs < 2:
         return "one pair: no interval" if n_pairs else "no seed is complete in both arms"
     return f"all {n_pairs} differences are equal: no error to test against"
 
 
-def _missing_text(states: pd.DataFrame, baseline: str) -> str:
+def _missing_text(states: pd.DataFrame, baseline: str, noun: str) -> str:
     """Return which seeds form no pair and why, from an arm's and the baseline's statuses at these seeds."""
     seeds: dict[str, list[str]] = {}
     for seed, *statuses in states.fillna("not planned").itertuples():
         named = zip(("", f"{baseline.removeprefix('the ')} "), statuses, strict=True)
         wrong = [f"{side}{status}" for side, status in named if status != Status.COMPLETE]
         seeds.setdefault(", ".join(wrong) or "not a finite number", []).append(str(seed))
-    return "; ".join(f"seed{'s' * (len(which) > 1)} {', '.join(which)}: {why}" for why, which in seeds.items())
+    return "; ".join(f"{noun}{'s' * (len(which) > 1)} {', '.join(which)}: {why}" for why, which in seeds.items())
 
 
 def _differing_factors(arm: "pd.Series[Any]", baseline: "pd.Series[Any]") -> list[str]:

@@ -14,7 +14,7 @@ from scipy import stats
 from analysis.statistics.any_table import complete, reported
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, grouped_estimates
-from analysis.statistics.paired import TEST, direction
+from analysis.statistics.paired import OVER_CLUSTERS, TEST, WELCH, direction
 from analysis.wording import comparison_names
 from cktf.rows import Alternative
 from cktf.verdicts import decide, holm
@@ -101,7 +101,9 @@ def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = Non
     frame["n_missing"] = by_arm["context"].nunique().to_numpy() - frame["n_contexts"].to_numpy()
     frame["n_above"] = (shared["effect"] > shared["rounding"]).groupby(shared["arm"], sort=False).sum().to_numpy()
     frame["confidence"] = CONFIDENCE
-    is_fixed = "test" not in shared or bool(shared["test"].isin([TEST, "none"]).all())
+    is_fixed = "test" not in shared or bool(
+        shared["test"].str.removesuffix(OVER_CLUSTERS).isin([TEST, WELCH, "none"]).all()
+    )
     p = 2 * stats.t.sf(np.abs(frame["statistic"]), frame["df"])
     frame["p"] = np.where(is_fixed, p, np.nan)
     frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))

@@ -20,8 +20,8 @@ from cktf.rows import Alternative
 
 Floats = NDArray[np.float64]
 
-TEST = "paired t"
-"""Name of the test that decides."""
+TEST, WELCH, OVER_CLUSTERS = "paired t", "Welch's t", " over clusters"
+"""Names of the tests that decide: of arms that share seeds, of those that share none, and what is added of clusters."""
 
 FEWEST_FLIPPED, MOST_FLIPPED = 6, 20
 """Pairs between which the sign-flip test is made: fewer cannot reach p < 0.05, more have too many flips to count."""
@@ -50,6 +50,10 @@ class PairedEffects:
         hedges_gz: Standardised effect: mean difference over ``sd`` (d_z), times Hedges' correction.
         statistic: Student's t, with ``n_pairs - 1`` degrees of freedom.
         p: Its two-sided p: below 0.05 exactly where the 95% interval leaves out 0.
+        standard_error: Of the effect; NaN where nothing was tested.
+        df: Degrees of freedom of t.
+        n_arm: Values of the arm that were used.
+        n_baseline: Values of the baseline that were used.
     """
 
     n_pairs: NDArray[np.int64]
@@ -64,11 +68,10 @@ class PairedEffects:
     hedges_gz: Floats
     statistic: Floats
     p: Floats
-
-    @property
-    def standard_error(self) -> Floats:
-        """Of the effect; NaN where nothing was tested."""
-        return np.where(np.isnan(self.p), np.nan, self.sd / np.sqrt(np.maximum(self.n_pairs, 1)))
+    standard_error: Floats
+    df: Floats
+    n_arm: NDArray[np.int64]
+    n_baseline: NDArray[np.int64]
 
 
 def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDENCE) -> PairedEffects:
@@ -97,20 +100,21 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
     exponent = np.frexp(largest)[1]
     arm, base = (np.ldexp(side, -exponent[..., np.newaxis]) for side in (arm, base))
     sides = (arm, base, arm - base)
-    means = [_sum(side) / np.where(n > 0, n, np.nan) for side in sides]
+    means = [summed(side) / np.where(n > 0, n, np.nan) for side in sides]
     deviations = [np.where(is_pair, side - mean[..., np.newaxis], 0.0) for side, mean in zip(sides, means, strict=True)]
-    squares = [_sum(deviation**2) for deviation in deviations]
+    squares = [summed(deviation**2) for deviation in deviations]
     enough = np.where(n > 1, n, np.nan)
     variances = [square / (enough - 1) for square in squares]
     effect, sd = means[2], np.sqrt(variances[2])
 
     rounding = RELATIVE_ROUNDING * np.ldexp(largest, -exponent)
-    arm_varies, base_varies, differs = (_spread(side, is_pair) > rounding for side in sides)
-    products = _sum(deviations[0] * deviations[1])
+    arm_varies, base_varies, differs = (spread(side, is_pair) > rounding for side in sides)
+    products = summed(deviations[0] * deviations[1])
     norm = np.where(arm_varies & base_varies, np.sqrt(squares[0] * squares[1]), np.nan)
     tested = np.where(differs, sd, np.nan)
     half = half_width(tested, n, confidence)
-    statistic = effect / (tested / np.sqrt(enough))
+    error = tested / np.sqrt(enough)
+    statistic = effect / error
     return PairedEffects(
         n_pairs=n,
         mean=np.ldexp(means[0], exponent),
@@ -124,6 +128,10 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
         hedges_gz=effect / tested * hedges_correction(n - 1),
         statistic=statistic,
         p=np.asarray(2 * stats.t.sf(np.abs(statistic), enough - 1)),
+        standard_error=np.ldexp(error, exponent),
+        df=enough - 1,
+        n_arm=n,
+        n_baseline=n,
     )
 
 
@@ -140,8 +148,7 @@ def one_sided_p(found: PairedEffects, bound: float, sign: int) -> Floats:
 
     Below 0.05 exactly where the 90% interval of the effect lies above (below) the bound.
     """
-    freedom = np.where(found.n_pairs > 1, found.n_pairs - 1, np.nan)
-    return np.asarray(stats.t.sf(sign * (found.effect - bound) / found.standard_error, freedom))
+    return np.asarray(stats.t.sf(sign * (found.effect - bound) / found.standard_error, found.df))
 
 
 def direction(alternative: str, *, maximise: bool) -> int:
@@ -194,12 +201,12 @@ def hedges_correction(freedom: NDArray[np.int64]) -> Floats:
     return np.asarray(np.exp(gammaln(half) - gammaln(half - 0.5)) / np.sqrt(half))
 
 
-def _sum(values: Floats) -> Floats:
+def summed(values: Floats) -> Floats:
     """Return sums over the last axis, taken seed by seed, so that zeros between the values change no bit of them."""
     return reduce(np.add, np.moveaxis(values, -1, 0), np.zeros(values.shape[:-1]))
 
 
-def _spread(side: Floats, is_pair: NDArray[np.bool_]) -> Floats:
+def spread(side: Floats, is_pair: NDArray[np.bool_]) -> Floats:
     """Return largest minus smallest value over the pairs; ``-inf`` where there is none."""
     largest = np.max(side, axis=-1, initial=-np.inf, where=is_pair)
     smallest = np.min(side, axis=-1, initial=np.inf, where=is_pair)

@@ -1,5 +1,7 @@
 """Which arms are better over several contexts: mean ranks, Friedman's test, and Nemenyi's critical difference.
 
+Where arms stand in different contexts, the test is that of Skillings and Mack.
+
 A context is a block. An arm's value in it is its mean effect at the same seeds, and the baseline's is 0; seeds are no
 blocks of their own, for a method that wins at ten seeds of one data set has won there alone. The tests are those of
 Demšar (2006). Ranks describe: what is said of an arm over contexts is said by
@@ -18,6 +20,7 @@ from analysis.statistics.any_table import reported, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import effects as effects_of
 from analysis.statistics.over_contexts import rounding, shared_names
+from analysis.statistics.skillings_mack import skillings_mack, standardised_differences
 from analysis.wording import larger_is_better
 from cktf.errors import InputError
 from cktf.verdicts import LEVEL
@@ -33,8 +36,8 @@ MANY_CONTEXTS = 10
 FEWEST_ARMS = 3
 """Fewest arms, with the baseline, that are ranked: ranks of two are only the sign of their difference."""
 
-FRIEDMAN = "Friedman, Nemenyi"
-"""Name of the test in the table; ``none`` where there is none."""
+FRIEDMAN, SKILLINGS_MACK = "Friedman, Nemenyi", "Skillings-Mack"
+"""Names of the tests in the table, of arms that stand in all contexts and of others; ``none`` where there is none."""
 
 COLUMNS = columns(
     """
@@ -58,8 +61,11 @@ def without_rounding(values: Floats, rounding: Floats) -> Floats:
 
 
 def ranks_in_blocks(values: Floats, *, maximise: bool) -> Floats:
-    """Return the rank of every arm (blocks, arms) in its block, 1 for the best; equal ones share the mean of theirs."""
-    return np.asarray(stats.rankdata(-values if maximise else values, axis=1))
+    """Return the rank of every arm (blocks, arms) in its block, 1 for the best; equal ones share the mean of theirs.
+
+    NaN stays so, and the others of its block are ranked without it.
+    """
+    return np.asarray(stats.rankdata(-values if maximise else values, axis=1, nan_policy="omit"))
 
 
 def friedman(values: Floats) -> tuple[float, float]:
@@ -94,16 +100,6 @@ def rank_error(num_arms: int, num_blocks: int) -> float:
     return float(np.sqrt(num_arms * (num_arms + 1) / (6 * num_blocks)))
 
 
-def alike(mean_ranks: Floats, difference: float) -> list[tuple[int, int]]:
-    """Return the first and last of each longest run of ascending mean ranks (arms,) within a critical difference."""
-    found: list[tuple[int, int]] = []
-    for first in range(len(mean_ranks)):
-        last = int(np.searchsorted(mean_ranks, mean_ranks[first] + difference)) - 1
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
-
-
 def ranks(
     trials: pd.DataFrame,
     effects: pd.DataFrame | None = None,
@@ -114,9 +110,10 @@ def ranks(
 ) -> pd.DataFrame:
     """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
 
-    Ranked are the arms that are planned in every context and have an effect in any, in the contexts in which all of
-    these have one. The baselines of all contexts are one arm, whatever they are called. Friedman's test and Nemenyi's
-    are made from `FEWEST_CONTEXTS` contexts and `FEWEST_ARMS` arms on.
+    Ranked are the arms that have an effect in any context, in each among those that have one there. The baselines of
+    all contexts are one arm, whatever they are called. Tests are made from `FEWEST_CONTEXTS` contexts and `FEWEST_ARMS`
+    arms on: Friedman's and Nemenyi's where all arms stand in all of these contexts, else that of Skillings and Mack,
+    with its standard errors in place of one critical difference.
 
     Args:
         trials: As `analysis.load` gives them; or a plain table with a column ``context``.
@@ -127,10 +124,10 @@ def ranks(
 
     Returns:
         One row for each arm, the best mean rank first and those without one last; none where there is one context:
-        ``n_contexts`` (in which it has an effect), ``n_blocks`` (in which it was ranked), ``mean_rank``, the ``test``,
-        ``friedman`` (chi-square), ``friedman_p``, ``critical_difference``, and ``p_adjusted`` against the baseline:
-        Nemenyi's, but no smaller than Friedman's. ``missing`` says in which contexts an arm has no effect, and
-        ``reason`` why it was not ranked or tested.
+        ``n_contexts`` (in which it has an effect), ``n_blocks`` (in which it was ranked), ``mean_rank`` over these, the
+        ``test``, ``friedman`` (chi-square), ``friedman_p``, ``critical_difference``, and ``p_adjusted`` against the
+        baseline: of the range of so many arms, but no smaller than that of all together. ``missing`` says in which
+        contexts an arm has no effect, and ``reason`` why it was not ranked or tested.
 
     Raises:
         InputError: If a column or the baseline is missing, the metric does not hold numbers, the effects are none or of
@@ -157,17 +154,18 @@ def ranks(
     planned = pool.drop_duplicates("arm_id").pivot(index="context", columns="arm", values="arm_id").notna()
     planned = planned.reindex(contexts, columns=order, fill_value=False)
 
-    is_ranked = planned.all() & values.notna().any()
-    ranked = values.loc[:, is_ranked].dropna()
+    is_ranked = values.notna().any()
+    ranked = values.loc[values.notna().sum(axis="columns") > 1, is_ranked]
     ties = errors.loc[ranked.index, ranked.columns].to_numpy(np.float64)
     ranked[:] = without_rounding(ranked.to_numpy(np.float64), ties)
+    blocks = ranked.notna().sum().reindex(order, fill_value=0)
     frame = pd.DataFrame(
         {
             "arm": order,
             "is_baseline": [arm == baseline for arm in order],
             "metric": metric,
             "n_contexts": values.notna().sum().to_numpy(),
-            "n_blocks": np.where(is_ranked, len(ranked), 0),
+            "n_blocks": blocks.to_numpy(),
             "missing": [_missing(values[arm], planned[arm]) for arm in order],
             "reason": "",
         },
@@ -176,27 +174,33 @@ def ranks(
     frame["test"] = "none"
     if len(ranked):
         in_blocks = ranks_in_blocks(ranked.to_numpy(np.float64), maximise=maximise)
-        frame.loc[ranked.columns, "mean_rank"] = in_blocks.mean(axis=0)
-    frame.loc[~is_ranked, "reason"] = "not ranked, for it is missing in a context"
+        frame.loc[ranked.columns, "mean_rank"] = np.nanmean(in_blocks, axis=0)
+    frame.loc[~is_ranked, "reason"] = "not ranked, for it has no effect in any context"
     if len(ranked) >= FEWEST_CONTEXTS and ranked.shape[1] >= FEWEST_ARMS:
-        _test_ranks(frame, ranked.to_numpy(np.float64))
+        _test_ranks(frame, ranked.to_numpy(np.float64), in_blocks)
     return typed(frame, COLUMNS).sort_values("mean_rank", kind="stable", ignore_index=True)
 
 
-def _test_ranks(frame: pd.DataFrame, values: Floats) -> None:
-    """Put Friedman's test of values (blocks, ranked arms) and Nemenyi's against the baseline into the table."""
+def _test_ranks(frame: pd.DataFrame, values: Floats, in_blocks: Floats) -> None:
+    """Put the test of values (blocks, ranked arms) and of their ranks, and each arm's against the baseline, into it."""
     num_blocks, num_arms = values.shape
-    statistic, p = friedman(values)
+    has_all = bool(np.isfinite(values).all())
+    statistic, p = friedman(values) if has_all else skillings_mack(in_blocks)
     if np.isnan(p):
         frame["reason"] = "all arms are equal in every context"
         return
-    is_ranked = frame["mean_rank"].notna()
-    frame.loc[is_ranked, "test"] = FRIEDMAN
+    is_ranked, is_baseline = frame["mean_rank"].notna(), frame["is_baseline"].to_numpy(bool)
+    frame.loc[is_ranked, "test"] = FRIEDMAN if has_all else SKILLINGS_MACK
     frame["friedman"], frame["friedman_p"] = statistic, p
-    frame["critical_difference"] = critical_difference(num_arms, num_blocks)
-    mean_ranks = frame["mean_rank"].to_numpy(np.float64)
-    is_baseline = frame["is_baseline"].to_numpy(bool)
-    pairwise = np.maximum(nemenyi_p(mean_ranks - mean_ranks[is_baseline], num_arms, num_blocks), p)
+    ranks_of = frame["mean_rank"].to_numpy(np.float64)
+    if has_all:
+        frame["critical_difference"] = critical_difference(num_arms, num_blocks)
+        ahead = ranks_of - ranks_of[is_baseline]
+    else:
+        of_ranked = standardised_differences(in_blocks, int(is_baseline[is_ranked].argmax()))
+        ahead = np.full(len(frame), np.nan)
+        ahead[is_ranked] = of_ranked * rank_error(num_arms, num_blocks)
+    pairwise = np.maximum(nemenyi_p(ahead, num_arms, num_blocks), p)
     frame["p_adjusted"] = np.where(is_baseline, np.nan, pairwise)
 
 

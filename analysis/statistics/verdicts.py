@@ -34,7 +34,7 @@ _LARGEST = 1e9
 """Effect in standard deviations that is told from zero with certainty; the squares of larger ones may overflow."""
 
 
-def power(standardised: Floats, n: NDArray[np.int64], level: float = LEVEL) -> Floats:
+def power(standardised: Floats, n: NDArray[Any], level: float = LEVEL) -> Floats:
     """Return the chance that the two-sided paired t test tells an effect from zero, in its own direction.
 
     Args:
@@ -83,13 +83,13 @@ def _chance(
     return np.asarray(np.sum(half * _WEIGHTS * density * inside, axis=-1))
 
 
-def mde(n: NDArray[np.int64], level: float, sd: Floats) -> Floats:
+def mde(n: NDArray[Any], level: float, sd: Floats) -> Floats:
     """Return the smallest effect that the paired t test detects with power `POWER`, in the unit of the metric.
 
     It depends on the number of pairs and on how much they vary, not on the effect that was seen.
 
     Args:
-        n: Pairs (any shape).
+        n: Pairs, or of a test without any its degrees of freedom and 1 (any shape).
         level: Of the test, two-sided.
         sd: Standard deviations of the differences (same shape).
 
@@ -98,12 +98,12 @@ def mde(n: NDArray[np.int64], level: float, sd: Floats) -> Floats:
     """
     n, sd = np.broadcast_arrays(n, sd)
     counts, places = np.unique(n, return_inverse=True)
-    found = np.array([_detectable(int(count), level) if count > 1 else np.nan for count in counts])
+    found = np.array([_detectable(float(count), level) if count > 1 else np.nan for count in counts])
     return np.asarray(found[places.reshape(n.shape)] * sd if n.size else np.empty(n.shape))
 
 
 @cache
-def _detectable(n: int, level: float) -> float:
+def _detectable(n: float, level: float) -> float:
     """Return the detectable effect of ``n`` pairs, in standard deviations of the differences."""
     # Where both the noise and the estimated deviation are within these quantiles, the test rejects.
     share = np.sqrt(POWER)

@@ -233,7 +233,7 @@ def train(
 
     spec = _load(study, overrides, smoke=smoke)
     chosen = arm_named(spec, arm, context)
-    config = replicates(spec, chosen.config, seed)[0]
+    config = replicates(spec, chosen.config, seed, chosen.context)[0]
     warn(remarks_on_data(spec))
     require_runnable(spec, replace(chosen, config=config))
     try:

@@ -254,7 +254,7 @@ class Planner:
         """Record the trials that are not planned yet, seed by seed, after their teachers; return the new ids."""
         new: dict[str, PlannedRow] = {}
         for seed in seeds:
-            pairs = [(arm, config) for arm in arms for config in replicates(self.spec, arm.config, seed)]
+            pairs = [(arm, config) for arm in arms for config in replicates(self.spec, arm.config, seed, arm.context)]
             for arm, config in pairs:
                 trial_id = config.trial_id  # a hash of all of it
                 if trial_id in self.state.trials or trial_id in new:
@@ -315,7 +315,8 @@ class Planner:
             config = self._configs[planned.arm_id] = TrialConfig.model_validate(planned.config)
         if not config.runs_teacher(is_measured=self.spec.health is not None):
             return {}
-        read = config.with_seed(planned.seed).read_teachers.items()  # another one, perhaps, than at the first seed
+        config = config.with_seed(planned.config["seed"])  # at which another teacher, perhaps, is read
+        read = config.read_teachers.items()
         ids = zip(planned.teacher_id.split(","), read, strict=True)
         return {identity: key for identity, (key, teacher) in ids if teacher.checkpoint is None}
 

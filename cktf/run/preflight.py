@@ -48,7 +48,7 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
     device = CPU if spec.resources.gpus == 0 else default_device()
     scores: dict[str, TeacherRow] = {}
     for each in arms:
-        config = each.config if arm else each.config.with_seed(spec.seeds[0])
+        config = each.config if arm else each.config.with_seed(spec.training_seed(spec.seeds[0], each.context))
         is_run = config.runs_teacher(is_measured=is_measured)
         for teacher in config.teachers_by_key.values() if is_run else ():
             if teacher.checkpoint is None or teacher.classes:

@@ -63,6 +63,8 @@ def _check_keys(spec: StudySpec) -> Iterator[Finding]:
                     yield (key,), f"only a study with '{kind}:' has this key; this one has '{kinds[0]}:'"
         if spec.search is not None and spec.contexts is not None:
             yield ("contexts",), "a study with 'search:' has none; search in one, then compare the best in all"
+    if spec.seeds_by_context and spec.contexts is None:
+        yield ("seeds_by_context",), "only a study with 'contexts:' has this key"
     if spec.skip and (spec.contexts is None or spec.compare is None):
         yield ("skip",), "only a study with 'contexts:' and 'compare:' has this key"
     is_one_sided = spec.alternative != Alternative.TWO_SIDED

@@ -198,9 +198,9 @@ def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
     return _small(spec, Arm(name_arm(values, spec.factors, digits=4), values, config))
 
 
-def replicates(spec: StudySpec, config: TrialConfig, seed: int) -> list[TrialConfig]:
+def replicates(spec: StudySpec, config: TrialConfig, seed: int, context: str = "") -> list[TrialConfig]:
     """Return an arm's trials at a seed: one, or where teachers are crossed with seeds one with each teacher."""
-    config = config.with_seed(seed)
+    config = config.with_seed(spec.training_seed(seed, context))
     if not is_crossed(spec, config):
         return [config]
     return [with_teacher_seed(config, own) for own in spec.teacher_seeds or ()]

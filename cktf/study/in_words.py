@@ -82,10 +82,14 @@ def tables_of(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[tuple[Row, list[
         )
         return
     if spec.contexts is not None:
+        first = spec.seeds[0]
         yield (
-            ("context", "what it sets", "arms that are skipped"),
+            ("context", "what it sets", "arms that are skipped", *([f"seed {first} is"] * spec.seeds_by_context)),
             [
-                (context, _levels_in_words(leaves(patch)), ", ".join(spec.skip.get(context, ())))
+                (
+                    *(context, _levels_in_words(leaves(patch)), ", ".join(spec.skip.get(context, ()))),
+                    *([f"{spec.training_seed(first, context)}"] * spec.seeds_by_context),
+                )
                 for context, patch in spec.contexts.items()
             ],
         )

@@ -101,6 +101,11 @@ class StudyKeys(Settings):
     """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search, those of the last look
     for a race."""
 
+    seeds_by_context: bool = False
+    """Whether each context has seeds of its own (see `StudySpec.training_seed`), so that no luck of a seed comes in all
+    of them; arms of one context share theirs all the same. New studies with contexts want it; it cannot be changed
+    once a run has begun."""
+
     race: RaceConfig | None = None
     """Looks that are paid for; `{}` takes the defaults. None: every arm gets all seeds, and is judged once."""
 

@@ -25,6 +25,9 @@ class StudyError(UserError):
         return error
 
 
+UNION_TAG = "member"
+"""Ends the tags of members of unions, of which one takes any key."""
+
 WORDS = {
     "greater_than": "must be greater than {gt:.10g}",
     "greater_than_equal": "must be {ge:.10g} or more",
@@ -82,6 +85,8 @@ def _without_tags(details: ErrorDetails, model: type[BaseModel]) -> Location:
 
 
 def _may_stand_at(above: Location, key: int | str, model: type[BaseModel]) -> bool:
+    if str(key).endswith(f" {UNION_TAG}"):
+        return False
     members = types_at(above, model)
     # A mapping takes any key, so it would also take the names of members of its union.
     tags = [m.__name__ if isinstance(m, type) else str(m).replace(" ", "") for m in members]

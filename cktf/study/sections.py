@@ -1,15 +1,16 @@
 """The settings of a study's sections: published values, resources, confirmation, seeds, contrasts and levels."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from cktf.errors import InputError, shown
 from cktf.looks import Spending
 from cktf.names import BASELINE
 from cktf.settings import Seed, Settings
-from cktf.study.problems import refusal
+from cktf.study.problems import UNION_TAG, refusal
 
 
 class Published(Settings):
@@ -25,6 +26,21 @@ class Published(Settings):
     """Number of runs."""
 
 
+def _member(value: Any) -> str:
+    """Return the tag of the member of a union that an arm's published value is meant for."""
+    return f"{'published' if isinstance(value, Published | Mapping) else 'number'} {UNION_TAG}"
+
+
+def _member_or_arms(value: Any) -> str:
+    return f"arms {UNION_TAG}" if isinstance(value, Mapping) and "value" not in value else _member(value)
+
+
+_Number = Annotated[float, Tag(f"number {UNION_TAG}")]
+_Published = Annotated[Published, Tag(f"published {UNION_TAG}")]
+_Value = Annotated[_Number | _Published, Discriminator(_member)]
+_OfArms = Annotated[dict[str, _Value], Tag(f"arms {UNION_TAG}")]
+
+
 class Reference(Settings):
     """Published values, shown beside a study's own numbers and never mixed with them."""
 
@@ -34,9 +50,7 @@ class Reference(Settings):
     metric: str = "test_accuracy"
     """The column of `cktf.rows.EpochResult` of the values, in its unit; the study must report the same."""
 
-    values: dict[
-        str, Annotated[float | Published | dict[str, float | Published], Field(union_mode="left_to_right")]
-    ] = Field(min_length=1)
+    values: dict[str, Annotated[_Number | _Published | _OfArms, Discriminator(_member_or_arms)]] = Field(min_length=1)
     """Context to arm to value, or to ``{value: 74.9, sd: 0.2, n: 5}``; in a study without contexts, arm to value."""
 
     teacher: float | dict[str, float] | None = None

@@ -7,6 +7,8 @@ from cktf.looks import Race
 from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import built, directions
 from cktf.rows import MEASURE, Alternative
+from cktf.seeding import derive
+from cktf.settings import LARGEST_SEED
 from cktf.study.domains import drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
 from cktf.study.keys import METRICS, StudyKeys
@@ -123,6 +125,14 @@ class StudySpec(StudyKeys):
         """Whether the metric is measured after each epoch, not after the last one alone."""
         measure = self.built_measures.get(self.metric.removeprefix("validation_"))
         return self.metric in METRICS or (isinstance(measure, OfPredictions) and measure.every_epoch)
+
+    def training_seed(self, seed: int, context: str) -> int:
+        """Return the seed by which a trial's random numbers are drawn, of one of the study's seeds.
+
+        It is the same, or with ``seeds_by_context`` that of a block which the context's name decides.
+        """
+        first = derive(0, "context", context) if self.seeds_by_context else 0
+        return (first + seed) % (LARGEST_SEED + 1)
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:

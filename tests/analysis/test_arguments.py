@@ -29,6 +29,7 @@ SHOWN_ELSEWHERE = {
     "confirmed": ("baseline",),
     "importance": ("seed", "metric", "factors", "log_factors", "maximise"),
     "interactions": ("baseline",),
+    "shapley": ("trials", "factors", "metric", "baseline"),
     "ranks": ("baseline",),
     "load": ("place", "more"),
     "read_optuna": ("storage", "name", "metric", "maximise", "asked"),

@@ -139,11 +139,9 @@ def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path: 
     assert not (tmp_path / "bad.safetensors").exists()
 
 
-def test_the_commands_of_the_readme_exist(tmp_path: Path) -> None:
+def test_the_first_page_of_help_names_the_commands(tmp_path: Path) -> None:
     _, out, _ = cktf("--help", cwd=tmp_path)
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    for command in ("validate", "launch", "resume", "extend", "status", "list", "show", "diff", "report", "train"):
-        assert f"cktf {command}" in readme
+    for command in ("validate", "launch", "resume", "extend", "status", "list", "show", "diff", "report", "compare"):
         assert command in out
 
 

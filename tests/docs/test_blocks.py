@@ -34,6 +34,8 @@ SMALL = {
 CHEAP = ("examples", "init", "validate", "new", "explain", "schema", "list", "status", "show", "diff")
 """Commands that answer at once; the others are only parsed."""
 
+pytestmark = pytest.mark.usefixtures("plain_registries")
+
 STANDS_FOR = {
     **{"RUN": "runs/quickstart", "RUN1": "runs/quickstart", "STUDY": "study.yaml", "OTHER": "other.yaml", "N": "1"},
     **{"KEY": "epochs", "NAME": "theta=0", "DIR": "runs", "ID": "", "runs/digits_ablation": "runs/quickstart"},

@@ -13,6 +13,7 @@ from scripts.docs_pages import COLUMNS, ROOT
 STORED = ROOT / "tests" / "analysis" / "stored_runs" / "tables"
 MADE_BY = {
     **{name: f"analysis.statistics.{name}" for name in ("arms", "best", "effects", "interactions", "over_contexts")},
+    "shapley": "analysis.statistics.shapley",
     **{name: f"analysis.statistics.{name}" for name in ("over_teachers", "ranks", "health")},
     **{name: f"analysis.searches.{name}" for name in ("confirmed", "importance")},
 }

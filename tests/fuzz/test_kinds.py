@@ -12,11 +12,11 @@ SEED = 20
 CASES = {
     "studies": 30,
     "overrides": 40,
-    "commands": 8,
-    "ledgers": 5,
-    "csv": 15,
+    "commands": 15,
+    "ledgers": 8,
+    "csv": 30,
     "optuna": 5,
-    "ray-tune": 6,
+    "ray-tune": 12,
     "checkpoints": 15,
     "data": 15,
 }

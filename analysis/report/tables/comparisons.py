@@ -10,7 +10,7 @@ from analysis.results import Results
 from analysis.statistics.interactions import models_and_family
 from analysis.statistics.over_contexts import FEWEST_CONTEXTS as FEWEST_SAID
 from analysis.statistics.paired import FEWEST_CORRELATED, FEWEST_FLIPPED, FEWEST_UNPAIRED
-from analysis.statistics.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS
+from analysis.statistics.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS, SKILLINGS_MACK
 from analysis.statistics.verdicts import POWER
 from analysis.wording import (
     comparison_names,
@@ -167,9 +167,15 @@ def rank_test_text(ranks: "pd.DataFrame") -> str:
         "value in it is its mean effect at the same seeds, the baseline's is 0. Ranks describe: the verdict over "
         "contexts is that of the effects over all contexts. "
     )
+    first = ranks.iloc[0]
+    few = " So few contexts reveal only a large difference." if num_blocks < MANY_CONTEXTS else ""
+    if (ranks["test"] == SKILLINGS_MACK).any():
+        return text + (
+            f"Not all arms stand in all of them: each is ranked among those of a context. The test of Skillings and "
+            f"Mack: chi-square {first['friedman']:.2f}, {p_words(first['friedman_p'])}. p is against the baseline, "
+            f"adjusted for all pairs of arms, and no smaller than that of this test.{few}"
+        )
     if (ranks["test"] == FRIEDMAN).any():
-        first = ranks.iloc[0]
-        few = " So few contexts reveal only a large difference." if num_blocks < MANY_CONTEXTS else ""
         return text + (
             f"Friedman's test: chi-square {first['friedman']:.2f}, {len(ranked) - 1} degrees of freedom, "
             f"{p_words(first['friedman_p'])}. Nemenyi's test: two arms are told apart if their mean ranks differ by "

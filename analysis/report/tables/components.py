@@ -27,7 +27,7 @@ def components(results: Results) -> list[Table]:
     named = [factor for factor in results.facts.study.factors if f"param.{factor}" in arms]
     levels = {factor: arms[f"param.{factor}"].astype(str).fillna("") for factor in named}
     columns = {factor: of_arms for factor, of_arms in levels.items() if of_arms.nunique() > 1}
-    if not 1 < len(columns) <= MOST_COMPONENTS or results.against_baseline.empty:
+    if not 1 < len(columns) <= MOST_COMPONENTS or results.against_baseline.empty or results.arms.empty:
         return []
     measured = quantity(results.facts.study.report_metric)
     arms = arms.assign(name=arms["arm_id"].map(shared_names(results.arms)))

@@ -100,7 +100,7 @@ def context_rows(results: Results) -> Rows:
     def beside(text: str, published: float) -> str:
         return text if np.isnan(published) else f"{text} ({number_text(published, decimals)})"
 
-    arms = results.arms.assign(arm=shared_names(results.arms).to_numpy())
+    arms = results.arms.assign(shared_name=shared_names(results.arms).to_numpy())
     counts_differ = arms["n"].nunique() > 1
     rows = [["arm", *results.contexts]]
     teachers = []
@@ -109,7 +109,7 @@ def context_rows(results: Results) -> Rows:
         teachers.append(beside(number_text(measured, decimals), published))
     if any(cell != ABSENT for cell in teachers):
         rows.append(["teacher", *teachers])
-    for name, of_name in arms.groupby("arm", sort=False):
+    for name, of_name in arms.groupby("shared_name", sort=False):
         cells = {}
         for _, arm in of_name.iterrows():
             own = mean_and_sd(arm, decimals) + (f", n = {arm['n']}" if counts_differ else "")
@@ -259,12 +259,12 @@ def note_text(effect: "pd.Series[Any]") -> str:
     """Return what a reader must know of a comparison: why a figure is missing, which seeds, on whose side."""
     notes = [effect["reason"]]
     if effect["n_missing"]:
-        planned = effect["n_pairs"] + effect["n_missing"]
+        planned = (effect["n_pairs"] or effect["n_arm"] + effect["n_baseline"]) + effect["n_missing"]
         notes.append(f"{effect['n_missing']} of {planned} seeds missing ({effect['missing']})")
     other = "the baseline" if effect["against_baseline"] else effect["against"]
     lost = {"the arm": effect["n_lost_by_arm"], other: effect["n_lost_by_baseline"]}
     sides = [side for side, count in lost.items() if count]
-    if len(sides) == 1 and effect["n_pairs"]:
+    if len(sides) == 1 and min(effect["n_arm"], effect["n_baseline"]):
         notes.append(f"only {sides[0]} failed: the effect is that of the seeds that it survived")
     is_told = effect["p_holm" if np.isnan(effect["delta"]) else "p_both"] < LEVEL
     if is_told and effect["p_flip_holm_least"] >= LEVEL:

@@ -319,6 +319,43 @@ def test_a_comma_in_a_name_parts_no_arms(tmp_path: Path) -> None:
     assert found[["arm", "against"]].to_numpy().tolist() == [["a=1, b=2", "c"]]
 
 
+def test_seeds_that_have_nothing_in_common_are_said_to_be_unpaired(file: Path, tmp_path: Path) -> None:
+    command = ["report", str(file), "--from", "csv", "--metric", "acc", "--arm", "method", "--seed", "run"]
+    main([*command, "--baseline", "none", "--unpaired", "--delta", "0.05", "--out", str(tmp_path / "out")])
+    results = load(tmp_path / "out")
+    assert set(results.effects["test"]) == {"Welch's t"}
+    said = methods_text(results)
+    assert (
+        "An effect is the difference of the means over seeds in acc between an arm and the baseline at seeds of" in said
+    )
+    assert "The test that decides is Welch's t test of unpaired seeds" in said
+    assert "Arms are compared at seeds of the same number" not in said
+    apart = tmp_path / "apart.csv"
+    apart.write_text(file.read_text().replace("kd,1", "kd,2").replace("at,12,0.92", "at,12,0.95"))
+    found = methods_text(read_csv(apart, metric="acc", arm="method", seed="run", baseline="none"))
+    assert "the paired t test, where two arms have no seed in common Welch's," in found
+
+
+def test_each_fold_counts_once(tmp_path: Path) -> None:
+    lines = [
+        f"{arm},{fold},{seed},{value + seed / 100 + (0.1 * place) ** 2}"
+        for place, fold in enumerate("abcd")
+        for arm, value in (("none", 0.5), ("kd", 0.5 + 0.1 * (1 + place)))
+        for seed in range(2)
+    ]
+    (tmp_path / "folds.csv").write_text("\n".join(["arm,fold,seed,acc", *lines, "at,a,0,0.5", "at,a,1,"]) + "\n")
+    results = read_csv(tmp_path / "folds.csv", metric="acc", cluster="fold", baseline="none")
+    assert results.trials["seed"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 0]
+    assert results.trials["reason"].iloc[-1] == "no acc in the file"
+    found = results.effects.set_index("arm")
+    assert found.at["kd", "effect"] == pytest.approx(0.25)
+    assert found["test"].to_dict() == {"kd": "paired t over clusters", "at": "none"}
+    said = methods_text(results)
+    assert "the paired t test over clusters (column fold)" in said
+    assert "each cluster counts once" in said
+    assert main_tables(results)
+
+
 def test_the_only_numbers_are_the_metric(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("arm,seed,acc,note,status\nbaseline,0,1,x,ok\nkd,0,2,y,ok\n")
     assert read_csv(tmp_path / "a.csv").facts.study.metric == "metric.acc"

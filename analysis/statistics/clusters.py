@@ -1,0 +1,37 @@
+"""Folds, data seeds and the like as replicates: trials of one cluster have its images in common, and count once."""
+
+import pandas as pd
+
+from analysis.arguments import listed
+from analysis.statistics.any_table import averaged, reported
+from analysis.statistics.over_contexts import shared_names
+from cktf.errors import InputError
+
+FEWEST_CLUSTERS = 4
+"""Clusters of which a test over clusters is made: with fewer, hardly anything but luck is found."""
+
+
+def in_clusters(trials: pd.DataFrame, cluster: str) -> pd.DataFrame:
+    """Return trials with one row for each arm and cluster, which is its seed: the mean over the trials in it.
+
+    An arm is complete in a cluster only where all of its trials there are.
+
+    Args:
+        trials: A table of trials.
+        cluster: Column that says in which cluster a trial is. Where it is ``context``, arms of one name are one arm,
+            the baselines too.
+
+    Raises:
+        InputError: If there is no such column, a trial has no cluster, or there are fewer than `FEWEST_CLUSTERS`.
+    """
+    pool = reported(trials)
+    if cluster not in pool:
+        raise InputError(f"cluster {cluster!r}: there is no such column; there are: {listed(pool)}")
+    clusters = pool[cluster]
+    if clusters.isna().any() or (count := clusters.nunique()) < FEWEST_CLUSTERS:
+        found = "a trial without one" if clusters.isna().any() else f"{count}: {listed(clusters.unique())}"
+        raise InputError(f"cluster {cluster!r}: a test over clusters needs {FEWEST_CLUSTERS} or more; got {found}")
+    if cluster == "context":
+        names = pool["arm_id"].map(shared_names(pool))
+        pool = pool.assign(context="", arm=names, arm_id=names)
+    return averaged(pool.assign(seed=clusters))
