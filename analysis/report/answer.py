@@ -36,10 +36,10 @@ def answer_text(results: Results) -> str:
     if len(decided) > MOST_DECIDED:
         parts.append(f"{len(decided) - MOST_DECIDED} more are decided")
     if is_open.any():
-        names, pairs = [*effects.loc[is_open, "label"]], effects.loc[is_open, "n_pairs"]
+        names, counts = [*effects.loc[is_open, "label"]], effects.loc[is_open, "n_arm"]
         listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
         listed = listed if len(names) <= MOST_OPEN else counted(len(names), "comparison")
-        seeds = (f"{pairs.min()} to " if pairs.min() < pairs.max() else "") + counted(pairs.max(), "seed")
+        seeds = (f"{counts.min()} to " if counts.min() < counts.max() else "") + counted(counts.max(), "seed")
         parts.append(f"of {listed} nothing is decided at {seeds}")
     text = "; ".join(parts)
     unfinished = of_fixed_arms(results.trials)["status"].isin((Status.PLANNED, Status.RUNNING)).any()
