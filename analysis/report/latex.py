@@ -63,7 +63,7 @@ def tabular(table: Table) -> str:
 
 
 def _headed(written: str) -> str:
-    return NEEDS + BY_NUMBER * ("(U+" in written) + written
+    return BY_NUMBER * ("(U+" in written) + NEEDS + written
 
 
 def _float(table: Table) -> str:
