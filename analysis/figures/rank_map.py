@@ -105,7 +105,7 @@ def chart(rank_map: RankMap) -> alt.Chart:
     tooltip = [alt.Tooltip("number:Q"), alt.Tooltip("arm:N"), alt.Tooltip("status:N")]
     channels = zip("xy", (alt.X, alt.Y), rank_map.axes, rank_map.are_log, rank_map.levels, strict=True)
     for name, of, title, is_log, levels in channels:
-        ticks = alt.Axis(format="~g", tickCount=6, labelOverlap=True, **({"values": levels} if levels else {}))
+        ticks = alt.Axis(format="~g", tickCount=6, labelOverlap=True, values=levels or alt.Undefined)
         scale = level_scale(is_log=is_log, padding=14)
         axes[name] = of(f"{name}:Q", title=title, scale=scale, axis=ticks)
         tooltip.append(alt.Tooltip(f"{name}:Q", title=title, format=".4~g"))

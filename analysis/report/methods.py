@@ -281,25 +281,29 @@ def arms_text(trials: pd.DataFrame) -> str:
     baseline = arms[arms["is_baseline"]]
     if not names or len(baseline) != 1 or len(arms) > MOST_ARMS:
         return ""
-    plain = baseline.iloc[0]
-    own = [name for name in names if name.startswith("config.objective.") and pd.notna(plain[name])]
-    sentences = [f"The baseline's objective: {_settings(plain, own)}."] if own else []
-    for _, arm in arms[~arms["is_baseline"]].iterrows():
-        differ = [name for name in names if repr(arm[name]) != repr(plain[name])]
-        added = _settings(arm, [name for name in differ if pd.notna(arm[name])])
-        gone = {".".join(name.split(".")[1:3]) for name in differ if pd.isna(arm[name])}
-        gone -= {".".join(name.split(".")[1:3]) for name in names if pd.notna(arm[name])}
-        said = [added, f"without {', '.join(sorted(gone)).replace('objective.', '')}" * bool(gone)]
-        if text := ", ".join(filter(None, said)):
-            sentences.append(f"Arm {arm['arm']}: {text}.")
-    where = f"In {plain['context']}: " if plain["context"] and sentences else ""
-    return where + " ".join(sentences)
+    words = arms[names].astype(object).map(lambda value: "" if pd.isna(value) else _text(value, ""))
+    plain, context = words.loc[baseline.index[0]], baseline["context"].iloc[0]
+    own = plain[[name for name in names if name.startswith("config.objective.") and plain[name]]]
+    sentences = [f"The baseline's objective: {_settings(own)}."] if len(own) else []
+    for index, arm in words.drop(baseline.index).iterrows():
+        differ = arm[arm != plain]
+        there = {_part_of(name) for name in names if arm[name]}
+        gone = sorted({_part_of(name) for name in differ[differ == ""].index} - there)
+        said = [_settings(differ[differ != ""]), f"without {', '.join(gone)}" if gone else ""]
+        if any(said):
+            sentences.append(f"Arm {arms.at[index, 'arm']}: {', '.join(filter(None, said))}.")
+    return (f"In {context}: " if context and sentences else "") + " ".join(sentences)
 
 
-def _settings(arm: "pd.Series[Any]", names: list[str]) -> str:
-    shown = [f"{name.removeprefix('config.').removeprefix('objective.')} = {_text(arm[name], '')}" for name in names]
+def _settings(values: "pd.Series[Any]") -> str:
+    shown = [f"{name.removeprefix('config.').removeprefix('objective.')} = {text}" for name, text in values.items()]
     more = f" and {len(shown) - MOST_SETTINGS} more" if len(shown) > MOST_SETTINGS else ""
     return ", ".join(shown[:MOST_SETTINGS]) + more
+
+
+def _part_of(name: str) -> str:
+    """Return the objective, or other part, that a setting belongs to."""
+    return ".".join(name.split(".")[1:3]).removeprefix("objective.")
 
 
 def _software(launch: StudyRow) -> str:
@@ -352,6 +356,8 @@ def _told(configs: pd.DataFrame, path: str, unit: str = "") -> str:
 def _text(value: Any, unit: str) -> str:
     if isinstance(value, str):
         return value.strip("[]")
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value * 100:.4g}%" if unit == "%" else f"{value:.6g}"
 
 
