@@ -31,11 +31,7 @@ def masked(text: str) -> str:
 
 
 def require_no_secret(uri: str) -> None:
-    """Refuse a URI that holds a password, key or token.
-
-    Raises:
-        InputError: The message shows the URI with its secrets masked.
-    """
+    """Raise an InputError, with its secrets masked, if a URI holds a password, key or token."""
     if (shown := masked(uri)) != uri:
         raise InputError(
             f"{shown}: holds a user's key, password or token, which would be written into logs and results; name the "

@@ -107,11 +107,7 @@ def resume(
 ) -> Summary:
     """Continue a run after any interruption.
 
-    Args:
-        run_dir: As for `launch`, like the last two.
-        retry_failed: Whether failed trials are run again, from their checkpoints.
-        address: A running Ray cluster.
-        console: Console for the progress.
+    With ``retry_failed`` failed trials are run again, from their checkpoints. All else is as for `launch`.
 
     Raises:
         UserError: As `launch`; `RunNotFound` if there is no run.
@@ -132,13 +128,9 @@ def extend(
 ) -> Summary:
     """Add to a run, and run what was added; existing results stay.
 
-    Args:
-        run_dir: The run directory.
-        study: A larger study, which contains that of the run; of a smoke run, its small version is taken.
-        trials: More arms of a search.
-        seeds: More seeds for every arm of a design, or of a search's confirm stage.
-        address: As for `launch`.
-        console: As for `launch`.
+    What is added is that of a larger ``study``, which contains that of the run (of a smoke run, its small version is
+    taken); or so many more ``trials`` of a search, or ``seeds`` for every arm of a design, or of a search's confirm
+    stage. All else is as for `launch`.
 
     Raises:
         UserError: As `resume`; `NotExtensible` if the study has no such thing to extend, or does not contain the run's.

@@ -24,7 +24,6 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        """Return the message."""
         return "\n".join(visible(line, most=LONGEST_LINE) for line in super().__str__().split("\n"))
 
 
@@ -38,9 +37,6 @@ def naming(place: str | os.PathLike[str]) -> Iterator[None]:
 
     An OSError (no such file, no permission, a full disk) becomes an `InputError`; any other exception that is not a
     `UserError` is a fault of this program and gets a note.
-
-    Raises:
-        InputError: In place of an OSError.
     """
     try:
         yield

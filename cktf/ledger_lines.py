@@ -38,11 +38,7 @@ class RowReader:
         self._replicates: dict[tuple[str, int], str] = {}  # the other way round
 
     def read(self, line: str | bytes, place: str) -> Row:
-        """Return the row of the next line.
-
-        Args:
-            line: The line without its newline.
-            place: File and line, for messages.
+        """Return the row of the next line, without its newline; ``place`` is file and line, for messages.
 
         Raises:
             InputError: If it is no row, comes before the first study row or its trial's planned row, or plans another

@@ -14,9 +14,6 @@ def file_lock(path: Path) -> FileLock:
 
     The file is created if missing, and its content stays. Acquiring the lock raises an OSError if the file system has
     no locks.
-
-    Raises:
-        OSError: If the file cannot be created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -28,7 +25,6 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of a file, which is created if missing; wait while another process holds it.
 
     Raises:
-        OSError: If the file cannot be created.
         InputError: If the file system has no locks.
     """
     lock = file_lock(path)

@@ -14,11 +14,7 @@ import numpy as np
 
 
 def read_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
-    """Return the array in a file, to be read only; None if there is no such file, or one of another size.
-
-    Raises:
-        OSError: If the file cannot be read.
-    """
+    """Return the array in a file, to be read only; None if there is no such file, or one of another size."""
     if not path.is_file() or path.stat().st_size != math.prod(shape) * np.dtype(dtype).itemsize:
         return None
     # Linux refuses maps larger than memory unless they are read-only.
@@ -29,9 +25,6 @@ def write_array(path: Path, pieces: Iterable[np.ndarray[Any, Any]]) -> None:
     """Write an array piece by piece; a killed writer leaves only ``NAME.partial``.
 
     One process may write a file at a time (see `cktf.locks.exclusive`).
-
-    Raises:
-        OSError: If the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")

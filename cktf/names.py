@@ -55,13 +55,7 @@ def similar_in_words(what: str, names: Iterable[str]) -> list[str]:
 
 
 def short_name(path: str, factors: Iterable[str], *, fewest: int = 1) -> str:
-    """Return the shortest ending of a path, in whole parts, that no other factor has.
-
-    Args:
-        path: Path of the factor in a trial's configuration.
-        factors: All factors of the study.
-        fewest: Least number of parts.
-    """
+    """Return the shortest ending of a factor's path, of ``fewest`` parts or more, that no other one of a study has."""
     parts = path.split(".")
     saying = next((last for last, part in enumerate(reversed(parts)) if part not in SAYS_NOTHING_ALONE), 0)
     shortest = max(fewest, saying + 1)

@@ -8,11 +8,7 @@ from cktf.errors import UserError
 
 
 def require_own_analysis() -> None:
-    """Refuse to go on if another module called ``analysis`` hides ours.
-
-    Raises:
-        UserError: If one does; the text names its file.
-    """
+    """Raise a UserError that names its file if another module called ``analysis`` hides ours."""
     own = Path(__file__).resolve().parents[1] / "analysis" / "__init__.py"
     loaded = sys.modules.get("analysis")
     spec = loaded.__spec__ if loaded else find_spec("analysis")

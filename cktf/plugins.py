@@ -53,14 +53,9 @@ class Plugin:
 
 
 def find_plugin(name: str, folder: Path) -> Plugin:
-    """Return the plug-in that a study names, not yet imported.
+    """Return the plug-in that a study names, not yet imported; raise an InputError if there is none.
 
-    Args:
-        name: A file ending in ``.py``, relative to ``folder``; else an entry point's or a module's name.
-        folder: Folder of the study file.
-
-    Raises:
-        InputError: If there is no such file or module.
+    It is a file ending in ``.py``, relative to ``folder``, that of the study; else an entry point or a module.
     """
     if name.endswith(".py"):
         return _from_file(folder / Path(name).expanduser())
@@ -110,11 +105,7 @@ def _installed_version(module: str, origin: str | None) -> str:
 
 
 def import_plugin(plugin: Plugin) -> ModuleType:
-    """Return a plug-in's module; one that was imported before is not run again.
-
-    Raises:
-        InputError: If it raises on import.
-    """
+    """Return a plug-in's module; one that was imported before is not run again."""
     name = _module_name(plugin)
     if name in sys.modules:
         return sys.modules[name]
@@ -185,11 +176,7 @@ def parts_of(plugin: Plugin) -> dict[str, dict[str, Any]]:
 
 
 def together(plugins: Iterable[Plugin]) -> dict[str, dict[str, tuple[Any, Plugin]]]:
-    """Return the parts of several plug-ins with the plug-in of each; the layout is that of `parts_of`.
-
-    Raises:
-        InputError: As `parts_of`; if two define one name.
-    """
+    """Return what `parts_of` does of several plug-ins, and the plug-in of each part; no two may define one name."""
     found: dict[str, dict[str, tuple[Any, Plugin]]] = {kind: {} for kind in KINDS}
     for plugin in plugins:
         for kind, named in parts_of(plugin).items():
@@ -221,10 +208,6 @@ ORIGINS: dict[tuple[str, str], Plugin] = {}
 
 
 def code_of(parts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return what of an identity is the code of plug-ins: their versions, and nothing if all parts are built in.
-
-    Args:
-        parts: Kind and name of each part that is used.
-    """
+    """Return what of an identity is the code of plug-ins: their versions, and nothing if all parts are built in."""
     versions = sorted({ORIGINS[part].version for part in parts if part in ORIGINS})
     return {"plugins": versions} if versions else {}

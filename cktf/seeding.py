@@ -15,9 +15,7 @@ import torch
 def derive(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit key for one purpose of one seed, the same on every platform.
 
-    Args:
-        seed: The replicate's seed.
-        purpose: Purpose of the random numbers, from the general to the particular: ``("order", epoch)``.
+    The purpose of the random numbers goes from the general to the particular: ``("order", epoch)``.
     """
     text = "\x1f".join([str(seed), *(str(part) for part in purpose)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1

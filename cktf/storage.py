@@ -42,13 +42,7 @@ _log = logging.getLogger(__name__)
 def patiently(what: Callable[[], T], place: str, patience: float) -> T:
     """Return what a function that reads or writes a place returns; while it raises an OSError, try again.
 
-    Args:
-        what: The function.
-        place: The file or folder, for messages.
-        patience: Seconds for which it is tried again, with growing pauses; 0: not at all.
-
-    Raises:
-        StorageTrouble: If it still fails then.
+    It is tried again for ``patience`` seconds, with growing pauses; what still fails then is a `StorageTrouble`.
     """
     began, pause = time.monotonic(), FIRST_PAUSE
     while True:
@@ -111,11 +105,7 @@ def opened(place: str) -> tuple[fs.FileSystem, str]:
 
 
 def cache_directory() -> Path:
-    """Return the cache folder that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``.
-
-    Raises:
-        InputError: As `absolute`.
-    """
+    """Return the cache folder that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``."""
     return Path(absolute(os.environ.get("CKTF_CACHE") or "~/.cache/cktf"))
 
 
@@ -208,16 +198,10 @@ def _put(filesystem: fs.FileSystem, path: str, content: bytes | memoryview) -> N
 
 
 class Storage:
-    """Files below one root, through `pyarrow.fs`.
+    """Files below one root: a folder, or a URI that `pyarrow.fs` supports (``s3://bucket/run``), without credentials.
 
-    Args:
-        root: Folder, or URI that `pyarrow.fs` supports (``s3://bucket/run``, ``gs://...``), without credentials.
-        patience: Seconds for which what fails in a bucket is tried again (see `patiently`); a folder's is not.
-
-    Every method raises a `StorageTrouble` if the storage fails.
-
-    Raises:
-        InputError: If the root cannot be opened.
+    What fails in a bucket is tried again for ``patience`` seconds (see `patiently`); a folder's is not. Every method
+    raises a `StorageTrouble` if the storage fails; a root that cannot be opened is an InputError.
     """
 
     def __init__(self, root: str | os.PathLike[str], patience: float = 0.0) -> None:
@@ -231,11 +215,9 @@ class Storage:
         return (Storage, (self.root, self.patience))
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both have the same root."""
         return isinstance(other, Storage) and other.root == self.root
 
     def __hash__(self) -> int:
-        """Hash the root, so that a storage can be a cache key."""
         return hash(self.root)
 
     def child(self, *parts: str) -> "Storage":

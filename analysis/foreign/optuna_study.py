@@ -98,7 +98,9 @@ def read_optuna(
         levels, caveats = levels_of([trial.params for trial in found], what)
         caveats += _merged_choices(distributions)
         trials = [
-            _trial(trial, params, _score(trial, objective, metric), has_steps=len(objectives) == 1 and objective == 0)
+            _trial(
+                trial, params, _score(trial, objective, metric, what), has_steps=len(objectives) == 1 and objective == 0
+            )
             for trial, params in zip(found, levels, strict=True)
         ]
     origin = f"the Optuna study {study.study_name} in {without_password(storage)}"
@@ -114,16 +116,17 @@ def read_optuna(
         )
         return compared(of_arms, metric=metric, maximise=maximise, **{"arm": None} | asked)
     refuse_questions(what, asked)
-    return foreign_results(
-        trials,
-        name=study.study_name,
-        metric=metric,
-        maximise=maximise,
-        stage=Stage.SEARCH,
-        foreign=Foreign(origin=origin, cannot_be_vouched_for=[NO_SEEDS, *OF_ALL, *caveats]),
-        factors=list(distributions),
-        log_factors=[name for name, domain in distributions.items() if getattr(domain, "log", False)],
-    )
+    with _readable(storage):
+        return foreign_results(
+            trials,
+            name=study.study_name,
+            metric=metric,
+            maximise=maximise,
+            stage=Stage.SEARCH,
+            foreign=Foreign(origin=origin, cannot_be_vouched_for=[NO_SEEDS, *OF_ALL, *caveats]),
+            factors=list(distributions),
+            log_factors=[name for name, domain in distributions.items() if getattr(domain, "log", False)],
+        )
 
 
 def _merged_choices(distributions: "dict[str, optuna.distributions.BaseDistribution]") -> list[str]:
@@ -138,12 +141,12 @@ def _merged_choices(distributions: "dict[str, optuna.distributions.BaseDistribut
     return told
 
 
-def _score(trial: "optuna.trial.FrozenTrial", objective: int | None, metric: str) -> float | None:
+def _score(trial: "optuna.trial.FrozenTrial", objective: int | None, metric: str, what: str) -> float | None:
     """Return the value of an objective, or the number in a user attribute; None where there is none."""
     value = trial.user_attrs.get(metric) if objective is None else (trial.values or {objective: None})[objective]
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return None if value is None else float(value)
-    raise InputError(f"trial {trial.number}: user attribute {metric!r} must be a number; got {shown(value)}")
+    raise InputError(f"{what}: trial {trial.number}: {metric!r} must be a number; got {shown(value)}")
 
 
 def _trial(

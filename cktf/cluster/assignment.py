@@ -16,17 +16,9 @@ from cktf.trainer.train import TrainOptions
 class Assignment:
     """One trial as it is sent to a slot: plain values, because Tune copies and saves them many times.
 
-    Attributes:
-        trial_id: The trial.
-        configuration: Its `TrialConfig`, as JSON.
-        options: Its `TrainOptions`, as JSON.
-        run: Root of the run directory, as every node of the cluster sees it.
-        patience: Seconds for which what fails in a bucket is tried again.
-        plugins: Name to version of each plug-in of the study, as JSON.
-        workers: Processes that train it; a teacher is trained by one of them.
-        cpus: CPUs of each worker.
-        gpus: GPUs of each worker.
-        is_teacher: Whether the trial trains a teacher.
+    `TrialConfig`, `TrainOptions` and the name to version of each plug-in are JSON. ``run`` is the root of the run
+    directory, as every node of the cluster sees it, ``patience`` that of its storage. CPUs and GPUs are those of each
+    worker; a teacher is trained by one of them.
     """
 
     trial_id: str
@@ -69,15 +61,11 @@ class Assignment:
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """End of a training, as its worker reports it.
+    """End of a training, complete or failed, as its worker reports it: the columns of an `EndRow` that it knows.
 
-    Attributes:
-        status: Complete or failed.
-        reason: Why it failed; of a complete teacher, where it was found.
-        device: ``cpu`` or the GPU's name.
-        node: Name of the machine.
-        is_error: Whether it failed by an error, which other trials may meet too, and not by a loss that is not finite.
-        is_storage: Whether that error is trouble of the storage, of which the trial is tried again.
+    Of a complete teacher ``reason`` is where it was found. ``is_error`` says whether it failed by an error, which other
+    trials may meet too, and not by a loss that is not finite; ``is_storage``, whether that is trouble of the storage,
+    of which the trial is tried again.
     """
 
     status: Status

@@ -19,16 +19,9 @@ _TUNE = {
 
 
 def prepare(*, is_local: bool) -> str:
-    """Set the environment of a driver's Ray. Call it before Ray is imported.
+    """Set the environment of a driver's Ray, before Ray is imported; return a warning for the user, or an empty text.
 
-    Args:
-        is_local: Whether this process will start Ray. The settings of a running cluster stay.
-
-    Returns:
-        A warning for the user, or an empty text.
-
-    Raises:
-        ClusterNotFound: If this process has no home folder.
+    ``is_local`` says whether this process will start Ray: the settings of a running cluster stay.
     """
     os.environ.update(_TUNE)
     _require_home()

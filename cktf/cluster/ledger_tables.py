@@ -21,12 +21,7 @@ Parse = Callable[[Piece], Parsed]
 def parsed_on_ray(pieces: Sequence[Piece], parse: Parse) -> list[Parsed]:
     """Return pieces of a ledger, parsed on the Ray cluster that this process is connected to.
 
-    Args:
-        pieces: The pieces; every machine must reach their run directory.
-        parse: Reads and parses a piece.
-
-    Raises:
-        InputError: If a line is broken.
+    Every machine must reach their run directory. A broken line is an InputError.
     """
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -23,11 +23,7 @@ _SOCKET = "/cktf-00000000/ray/session_2026-01-01_00-00-00_000000_4194304/sockets
 
 @contextmanager
 def started() -> Iterator[None]:
-    """Start Ray on this machine, and shut it down at the end.
-
-    Raises:
-        ClusterNotFound: If it does not start.
-    """
+    """Start Ray on this machine, and shut it down at the end; raise a ClusterNotFound if it does not start."""
     with _private_folder() as folder, ExitStack() as stack:
         stack.callback(left)
         try:

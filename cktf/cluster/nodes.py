@@ -38,13 +38,7 @@ HEAD = "node:__internal_head__"
 
 @dataclass(frozen=True)
 class TrialResources:
-    """Resources of one trial.
-
-    Attributes:
-        workers: Number of worker processes.
-        cpus: CPUs of each worker.
-        gpus: GPUs of each worker.
-    """
+    """Resources of one trial: its worker processes, and the CPUs and GPUs of each."""
 
     workers: int
     cpus: float
@@ -132,11 +126,7 @@ def trials_that_fit(trial: TrialResources, nodes: Sequence[Node]) -> int:
 
 
 def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> TrialResources:
-    """Wait, for a bounded time, until one trial fits on the cluster, and return its resources.
-
-    Raises:
-        ClusterTooSmall: If it does not fit, and no node is expected on which it would.
-    """
+    """Return the resources of one trial once it fits on the cluster; raise a ClusterTooSmall if it will not."""
     kinds = [] if is_local else _node_kinds()
     expected = [node for node, _ in kinds]
     patience = 0.0 if is_local else SCALE_UP_SECONDS if kinds else JOIN_SECONDS
@@ -169,12 +159,7 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
 class Capacity:
     """Number of trials that may run at the same time, also on nodes that an autoscaler may add.
 
-    Args:
-        trial: What a trial takes.
-        slots: The study's own limit.
-        nodes: Returns the nodes that are up.
-        is_local: Whether no other node can come.
-        say: Called with a message when no trial fits any longer.
+    ``slots`` is the study's own limit, ``nodes`` returns those that are up, and no other can come if it ``is_local``.
     """
 
     def __init__(

@@ -34,12 +34,9 @@ def alive_nodes() -> list[Node]:
 
 
 class Pulse:
-    """The nodes of the Ray that this process is connected to, and whether it is lost.
+    """The nodes of the Ray that this process is connected to, and whether it is lost: a message ends with ``advice``.
 
-    Args:
-        place: The cluster, for messages.
-        is_local: Whether it is this machine alone, to which no other node will ever come.
-        advice: End of the message that it is lost.
+    If it ``is_local``, on this machine alone, no other node will ever come.
     """
 
     def __init__(self, place: str, *, is_local: bool, advice: str) -> None:

@@ -2,8 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -14,10 +14,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
     """Handle the signals like Ctrl-C; those that are ignored, as under ``nohup``, stay ignored."""
-    with ExitStack() as stack:
-        for number in ENDING:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                stack.enter_context(_handling(number, signal.default_int_handler))
+    with _handling(ENDING, signal.default_int_handler):
         yield
 
 
@@ -29,10 +26,7 @@ def held_back() -> Iterator[None]:
     """
     heard = threading.Event()
     try:
-        with ExitStack() as stack:
-            for number in (signal.SIGINT, *ENDING):
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    stack.enter_context(_handling(number, lambda *_: heard.set()))
+        with _handling((signal.SIGINT, *ENDING), lambda *_: heard.set()):
             yield
     finally:
         if heard.is_set():
@@ -40,13 +34,16 @@ def held_back() -> Iterator[None]:
 
 
 @contextmanager
-def _handling(number: signal.Signals, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+def _handling(numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Handle those signals that are not ignored; handlers that Python has not set are not put back."""
     if threading.current_thread() is not threading.main_thread():  # only it receives signals
         yield
         return
-    before = signal.signal(number, handler)
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:
-        if before is not None:  # the handler was not set by Python
-            signal.signal(number, before)
+        for number, old in before.items():
+            if old is not None:
+                signal.signal(number, old)

@@ -53,8 +53,7 @@ class WorkerGroup:
     def advance(self) -> Outcome:
         """Let the workers continue; return the next outcome of the first worker.
 
-        Raises:
-            RuntimeError: If a worker has died; Tune will start the trial again.
+        If a worker has died, it is a RuntimeError, after which Tune will start the trial again.
         """
         if self._is_waiting:
             self._orders.put(True)

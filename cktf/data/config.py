@@ -119,9 +119,6 @@ def content_of(name: str, root: str | None) -> str | None:
     """Return the SHA-256 that identifies a data set's files; None if this machine has none of them there.
 
     It must be the user's own, or have published checksums.
-
-    Raises:
-        ValueError: If the files cannot be read.
     """
     with reading(root):
         return PUBLISHED[name].content(root) if name in PUBLISHED else OWN[name](root)

@@ -30,16 +30,9 @@ class TrainLoader:
     """Training batches, shuffled and augmented anew in every epoch, on the data set's device.
 
     An epoch is a pure function of (seed, epoch), so a resumed trial sees the same batches. Workers share the batches
-    that one worker would see: each has a contiguous shard, and their sizes differ by at most one.
-
-    Args:
-        dataset: The data set.
-        rows: (samples,), int64: the training split, as rows of the training part; `Batch.index` is a position in it.
-        augmentation: Random changes of each sample.
-        batch_size: Samples of a batch, over all workers together.
-        seed: The replicate's seed.
-        rank: This worker, from 0, of ``world_size``.
-        has_own_view: Whether the teacher sees each sample augmented by draws of its own (see `Batch.teacher_images`).
+    that one worker would see: each, of ``rank`` 0 to ``world_size`` - 1, has a contiguous shard, and their sizes differ
+    by at most one. ``rows`` (samples,), int64, are the training split, as rows of the training part; `Batch.index` is a
+    position in it. With ``has_own_view`` the teacher sees each sample augmented by draws of its own.
 
     Raises:
         ValueError: If a batch or the split has fewer than two samples for each worker, or the crop exceeds the images.
@@ -82,7 +75,6 @@ class TrainLoader:
         self.num_samples = len(rows) if remainder >= smallest else len(rows) - remainder
 
     def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
         return -(-self.num_samples // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
@@ -156,8 +148,7 @@ def evaluation_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield normalised images and labels of rows of the training part, or of the whole test part, in order.
 
-    Yields:
-        (batch, channels, height, width), float32, and (batch,), int64, on the data set's device.
+    They are (batch, channels, height, width), float32, and (batch,), int64, on the data set's device.
     """
     if isinstance(rows, Tensor):
         images, labels = dataset.train_images, dataset.train_labels

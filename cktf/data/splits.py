@@ -34,12 +34,8 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
     split of a smaller ``train_fraction`` is part of that of a larger one, and validation the same. ``tail`` and
     ``per_class`` then take some of the training samples: of n samples of class i of C a tail keeps n * tail**(-i / (C -
     1)), rounded down, at least one (Cao et al., Learning imbalanced datasets with label-distribution- aware margin
-    loss, 2019), and prefers the same images at every seed, as there, but those that validation has.
-
-    Args:
-        labels: (samples,), int64: labels of the data set's training part.
-        config: How it is divided. At least one sample of each class is trained on.
-        seed: The replicate's seed.
+    loss, 2019), and prefers the same images at every seed, as there, but those that validation has. At least one sample
+    of each class is trained on. ``labels`` (samples,), int64, are those of the data set's training part.
 
     Raises:
         ValueError: If the validation split is empty.
@@ -82,11 +78,9 @@ def with_noise(dataset: Dataset, train_index: Tensor, noise: float, seed: int) -
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Some images of a data set's training part.
+    """Some images of a data set's training part, of its ``rows`` (samples,), int64, CPU.
 
-    Attributes:
-        dataset: The data set.
-        rows: (samples,), int64, CPU: rows of its training part; a sample's position here is its `Batch.index`.
+    A sample's position among these is its `Batch.index`.
     """
 
     dataset: Dataset

@@ -54,10 +54,7 @@ class OfStudent(Measure):
 
     @abstractmethod
     def __call__(self, student: nn.Module, image: Tensor) -> Tensor | float:
-        """Return the number.
+        """Return the number of the trained network, which is in eval mode and must not be changed.
 
-        Args:
-            student: The trained network in eval mode; it must not be changed.
-            image: (1, channels, height, width): a normalised image on the student's device, with the channels
-                innermost.
+        ``image`` is (1, channels, height, width), normalised, on the student's device, with the channels innermost.
         """

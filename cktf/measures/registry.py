@@ -40,11 +40,7 @@ TAKEN = ("accuracy", "loss", "images")
 
 
 def with_settings(value: Any) -> Any:
-    """Return the settings of each measure that is asked for by name: ``[top5, {ece: {bins: 10}}]``, or a mapping.
-
-    Raises:
-        InputError: If it is neither, or has a name twice.
-    """
+    """Return the settings of each measure that is asked for by name: ``[top5, {ece: {bins: 10}}]``, or a mapping."""
     value = [value] if isinstance(value, Mapping) else value
     if not isinstance(value, list | tuple) or not all(isinstance(each, str | Mapping) for each in value):
         raise InputError(f"must be a list of measures, such as [top5, {{ece: {{bins: 10}}}}]; got {shown(value)}")
@@ -77,11 +73,7 @@ def settings_of(measures: Mapping[str, Measure]) -> dict[str, str]:
 
 
 def numbers_of(measures: Mapping[str, OfPredictions], split: str, predictions: Predictions) -> dict[str, float]:
-    """Return the numbers of outputs on a split, by name: ``test_ece``, ``test_class_accuracy.3``.
-
-    Raises:
-        InputError: If a measure returns something else.
-    """
+    """Return the numbers of outputs on a split, by name: ``test_ece``, ``test_class_accuracy.3``."""
     found: dict[str, Any] = {}
     for name, measure in measures.items():
         value = measure(predictions)
@@ -95,11 +87,7 @@ def numbers_of(measures: Mapping[str, OfPredictions], split: str, predictions: P
 
 
 def as_numbers(values: Mapping[str, Tensor | float]) -> dict[str, float]:
-    """Return scalars as numbers, without those that are not finite.
-
-    Raises:
-        InputError: If a value is no number.
-    """
+    """Return scalars as numbers, without those that are not finite; raise an InputError if one is no number."""
     for name, value in values.items():
         if not (isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1)):
             raise InputError(f"measure {name}: must be a number; got {shown(value)}")

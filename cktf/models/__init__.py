@@ -1,32 +1,15 @@
 """Networks whose one forward returns all their representations: the papers' own, any of torchvision and timm."""
 
-from cktf.models.adapter import Adapter
-from cktf.models.build import (
-    MODELS,
-    ModelConfig,
-    behind_stages,
-    build_model,
-    measure_shapes,
-    normalised_again,
-    under_own_keys,
-    with_own_classifier,
-)
-from cktf.models.folding import folded
-from cktf.models.inner_layers import inner_layers
-from cktf.models.listing import layer_rows, size_in_words
-
-__all__ = [
-    "MODELS",
-    "Adapter",
-    "ModelConfig",
-    "behind_stages",
-    "build_model",
-    "folded",
-    "inner_layers",
-    "layer_rows",
-    "measure_shapes",
-    "normalised_again",
-    "size_in_words",
-    "under_own_keys",
-    "with_own_classifier",
-]
+from cktf.models.adapter import Adapter as Adapter
+from cktf.models.build import MODELS as MODELS
+from cktf.models.build import ModelConfig as ModelConfig
+from cktf.models.build import behind_stages as behind_stages
+from cktf.models.build import build_model as build_model
+from cktf.models.build import measure_shapes as measure_shapes
+from cktf.models.build import normalised_again as normalised_again
+from cktf.models.build import under_own_keys as under_own_keys
+from cktf.models.build import with_own_classifier as with_own_classifier
+from cktf.models.folding import folded as folded
+from cktf.models.inner_layers import inner_layers as inner_layers
+from cktf.models.listing import layer_rows as layer_rows
+from cktf.models.listing import size_in_words as size_in_words

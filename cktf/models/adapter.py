@@ -125,14 +125,10 @@ def without_overwriting(network: nn.Module) -> None:
 def run_blank(
     network: nn.Module, image_shape: Sequence[int], names: Iterable[str], inputs_of: str | None = None
 ) -> tuple[dict[str, Any], set[str]]:
-    """Run one blank image of (channels, height, width) in eval mode.
+    """Run one blank image of (channels, height, width) in eval mode; raise an InputError if it cannot be read.
 
-    Returns:
-        The outputs of the named layers that run, and the input of ``inputs_of`` under `LOGITS`; the names of those
-        that the code after them has overwritten in place.
-
-    Raises:
-        ValueError: If the network cannot read such images.
+    It returns the outputs of the named layers that run, and the input of ``inputs_of`` under `LOGITS`; and the names of
+    those that the code after them has overwritten in place.
     """
     outputs: dict[str, Any] = {}
     versions: dict[str, int] = {}
@@ -166,10 +162,7 @@ def as_map(output: Tensor, network: nn.Module, *, is_square: bool = True) -> Ten
     Of tokens (batch, tokens, channels) the class and register tokens in front are left out. How many there are, and how
     the others lie, the network says (timm's ``num_prefix_tokens`` and ``patch_embed.grid_size``); where it does not,
     they are the largest square behind at most `MOST_PREFIX_TOKENS` others. A Swin's (batch, height, width, channels)
-    are turned. ``is_square`` says whether the images are.
-
-    Raises:
-        ValueError: If it is none of these.
+    are turned. ``is_square`` says whether the images are. All else is an InputError.
     """
     if output.ndim == 4:
         _, first, second, third = output.shape
@@ -216,11 +209,7 @@ def _add_prefix(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
 
 
 def require_layers(names: Iterable[str], layers: Iterable[str]) -> None:
-    """Refuse a name that is not among a network's layers.
-
-    Raises:
-        ValueError: It says the name and the closest existing ones.
-    """
+    """Raise an InputError if a name is not among a network's layers; it says the closest ones."""
     known = [layer for layer in layers if layer]
     for name in names:
         if name not in known:

@@ -33,9 +33,6 @@ def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, 
     timm's networks say their stages (``feature_info``), torchvision's are known by their layers' names. Of a stage the
     blocks whose maps have its last block's shape are taken; what gives no map of images of (channels, height, width) is
     left out. The network's in-place activations are switched off.
-
-    Raises:
-        ValueError: If the network cannot read such images.
     """
     without_overwriting(network)
     layers = dict(network.named_modules())

@@ -8,11 +8,7 @@ from cktf.models.adapter import Adapter
 
 
 def inner_layers(network: nn.Module) -> Layers:
-    """Return a network's classifier and batch-norms; those of one of torchvision's are not known.
-
-    Args:
-        network: As it was built, or a module around it.
-    """
+    """Return the classifier and batch-norms of a network, or of one in a module; torchvision's are not known."""
     if any(isinstance(module, Adapter) for module in network.modules()):
         return Layers()
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]

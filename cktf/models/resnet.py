@@ -55,15 +55,9 @@ class SingleBlock(nn.Module):
 class ResNet(nn.Module):
     """Three stages of residual blocks; the second and the third halve the side.
 
-    Every representation is taken after its ReLU.
-
-    Args:
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
-        depth: Layers with weights, but the shortcuts': 2 + 3 x blocks of a stage x convolutions of a block.
-        widths: Channels of the stem and of the three stages.
-        block: The residual block.
-        scale: Factor of all widths.
+    Every representation is taken after its ReLU. ``depth`` counts the layers with weights, but the shortcuts': 2 + 3 x
+    blocks of a stage x convolutions of a block. ``widths`` are the channels of the stem and of the stages, times
+    ``scale``.
     """
 
     def __init__(

@@ -26,10 +26,8 @@ class PreActivationBlock(nn.Module):
     def forward(self, features: Tensor, normalised: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride).
 
-        Args:
-            features: What the block before gives.
-            normalised: ``bn1`` of it. It is given, since it is also the preactivation of the stage that ends
-                before this block, and a batch-norm that ran twice would move its statistics twice.
+        ``normalised`` is ``bn1`` of the features. It is given, since it is also the preactivation of the stage that
+        ends before this block, and a batch-norm that ran twice would move its statistics twice.
         """
         activated = functional.relu(normalised)
         residual: Tensor = self.conv2(functional.relu(self.bn2(self.conv1(activated))))
@@ -51,12 +49,8 @@ class WideResNet(nn.Module):
     The stem and the blocks' outputs are taken before any batch-norm or ReLU; a stage's preactivation is its last
     block's output after the batch-norm that reads it; the penultimate vector is the mean of the last one's ReLU.
 
-    Args:
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
-        depth: Layers as the paper counts them: 4 + 6 x blocks of a stage.
-        width: Factor of the stages' 16, 32 and 64 channels.
-        scale: Factor of all channels, the stem's 16 too.
+    ``depth`` counts the layers as the paper does: 4 + 6 x blocks of a stage; ``width`` is a factor of the stages' 16,
+    32 and 64 channels, ``scale`` one of all channels, the stem's 16 too.
     """
 
     def __init__(self, num_classes: int, in_channels: int, *, depth: int, width: int, scale: float = 1.0) -> None:

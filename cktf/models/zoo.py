@@ -34,11 +34,7 @@ def torchvision_names() -> tuple[str, ...]:
 
 
 def require_in_zoo(model: str) -> None:
-    """Refuse a name that neither library has.
-
-    Raises:
-        ValueError: It says the closest name; or that timm is missing.
-    """
+    """Raise an InputError if neither library has a network of this name, or timm is missing."""
     name = model.partition("/")[2]
     if model.startswith(TIMM_PREFIX):
         timm = _timm()
@@ -116,9 +112,6 @@ def torchvision_weights(model: str, side: int) -> dict[str, Tensor]:
     """Return the weights that torchvision publishes for a network of a prefixed name, from its cache or the network.
 
     A ViT's position embeddings are interpolated to images of ``side`` pixels.
-
-    Raises:
-        ValueError: If they cannot be had.
     """
     from torchvision import models
     from torchvision.models.vision_transformer import interpolate_embeddings

@@ -52,7 +52,6 @@ class BoundaryPhase(InitialPhase):
         self.term_weights = {name: 0.003 * 2.0 ** (k - last) for k, name in enumerate(self.connectors, start=1)}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stage1``, ``stage2``, ...: a scalar each."""
         maps = (
             side.preactivations if self.reads_preactivations else [blocks[-1] for blocks in side.stages]
             for side in (student, teacher)

@@ -36,5 +36,4 @@ class AT(FeatureObjective):
         self.term_weights = dict.fromkeys(paired_stages(given, "objective.at.weight"), 1.0)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stage1``, ``stage2``, ...: a scalar each."""
         return {name: attention_loss(*maps, self.power) for name, maps in matched_stages(student, teacher)}

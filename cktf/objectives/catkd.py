@@ -15,12 +15,8 @@ def class_activation_maps(maps: Tensor, weight: Tensor, resolution: int) -> Tens
 
     The map of class c is the sum of the channels, each times its weight in c's logit (Guo et al., 2023, arXiv
     2304.12777); its mean over the positions is the logit without the classifier's bias. Averaging and the sum over
-    channels may be exchanged, so the smaller tensor is made first.
-
-    Args:
-        maps: (batch, channels, height, width), float32: the map that the network averages for its classifier.
-        weight: (classes, channels): the classifier's.
-        resolution: l.
+    channels may be exchanged, so the smaller tensor is made first. ``maps`` (batch, channels, height, width), float32,
+    are those that the network averages for its classifier, of ``weight`` (classes, channels); ``resolution`` is l.
     """
     return torch.einsum("bchw,kc->bkhw", functional.adaptive_avg_pool2d(maps, resolution), weight)
 
@@ -75,7 +71,6 @@ class CATKD(Objective):
         self.term_weights = {"maps": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``maps``: a scalar."""
         assert self.student_layers.classifier is not None
         weight = self.student_layers.classifier.weight
         of_student = class_activation_maps(pooled_map(student).float(), weight, self.config.resolution)

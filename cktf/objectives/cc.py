@@ -43,7 +43,6 @@ class CC(FeatureObjective):
         self.readings = (penultimate_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``penultimate``: a scalar."""
         of_student = self.student(student.penultimate.float())
         of_teacher = self.teacher(teacher.penultimate.float())
         embeddings = (gather_with_gradient(side, batch) for side in (of_student, of_teacher))

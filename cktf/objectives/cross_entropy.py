@@ -40,5 +40,4 @@ class CrossEntropy(Objective):
         self.term_weights = {"logits": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``logits``: the mean over the batch, a scalar, in nats."""
         return {"logits": label_loss(student.logits.float(), batch, self.smoothing)}

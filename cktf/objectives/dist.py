@@ -66,7 +66,6 @@ class DIST(Objective):
         self.readings = (logits_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``inter`` and ``intra``, a scalar each; none whose factor is 0."""
         of_student, of_teacher = (gather_with_gradient(side.logits.float(), batch) for side in (student, teacher))
         inter, intra = relational_losses(of_student, of_teacher, self.temperature())
         terms = {"inter": inter, "intra": intra}

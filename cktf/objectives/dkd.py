@@ -83,7 +83,6 @@ class DKD(Objective):
         self.readings = (logits_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``target`` (TCKD) and ``others`` (NCKD), scalars times the warm-up; none whose factor is 0."""
         of_student, of_teacher = student.logits.float(), teacher.logits.float()
         if self.config.standardize:
             of_student, of_teacher = standardised(of_student), standardised(of_teacher)

@@ -48,7 +48,6 @@ class FitNet(FeatureObjective):
         self.term_weights = {self.hint: 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the hint's ``stem``, ``stage1``, ... alone: a scalar."""
         sides = (student, teacher)
         of_student, of_teacher = (side.stages[self.from_end][-1] if self.from_end else side.stem for side in sides)
         return {self.hint: hint_loss(self.regressor(of_student.float()), of_teacher.float())}

@@ -44,7 +44,6 @@ class FlowPhase(InitialPhase):
         self.term_weights = {name: 1.0 for name in pairs if name != "stem"}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stage1``, ``stage2``, ...: a scalar for the flow into each stage."""
         of_student, of_teacher = (
             [flow(lower.float(), upper.float()) for lower, upper in pairwise(last_maps(side).values())]
             for side in (student, teacher)

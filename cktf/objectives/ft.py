@@ -64,7 +64,6 @@ class ParaphrasePhase(InitialPhase):
         self.term_weights = {"reconstruction": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``reconstruction``: the mean squared difference of map and reconstruction, a scalar (eq. 1)."""
         maps = teacher.stages[-1][-1].float()
         return {"reconstruction": functional.mse_loss(self.paraphraser(maps), maps)}
 
@@ -108,7 +107,6 @@ class FT(FeatureObjective):
         self.term_weights = {"last_stage": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``last_stage``: a scalar."""
         with torch.no_grad():
             teacher_factor = self.initial.paraphraser.encoder(teacher.stages[-1][-1].float())
         student_factor = self.translator(student.stages[-1][-1].float())

@@ -42,5 +42,4 @@ class NST(FeatureObjective):
         self.term_weights = dict.fromkeys(paired_stages(given, "objective.nst.weight"), 1.0)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stage1``, ``stage2``, ...: a scalar each."""
         return {name: selectivity_loss(*maps) for name, maps in matched_stages(student, teacher)}

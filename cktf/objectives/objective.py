@@ -243,5 +243,4 @@ class InitialOnly(Objective):
         self.term_weights = {}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return no term."""
         return {}

@@ -83,7 +83,6 @@ class OFD(FeatureObjective):
         self.term_weights = {name: 2.0 ** (number - len(stages)) for number, name in enumerate(stages, start=1)}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stage1``, ``stage2``, ...: a scalar each."""
         terms = {}
         stages = zip(self.connectors.items(), student.preactivations, teacher.preactivations, strict=True)
         for (name, connector), of_student, of_teacher in stages:

@@ -45,6 +45,5 @@ class PKT(FeatureObjective):
         self.readings = (penultimate_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``penultimate``: a scalar."""
         features = (gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher))
         return {"penultimate": neighbour_divergence(*features)}

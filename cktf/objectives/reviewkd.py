@@ -35,13 +35,9 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class Fusion(nn.Module):
-    """Attention-based fusion (ABF) of one of the student's maps with the fused map of the next deeper level.
+    """Attention-based fusion (ABF) of one of the student's maps with the fused map of the next deeper level, if any.
 
-    Args:
-        channels: Channels of the student's map.
-        width: Channels within.
-        teacher: (channels, height, width) of the teacher's map.
-        fuses: Whether there is a deeper level.
+    It leads from the ``channels`` of the student's map, by ``width``, to the teacher's (channels, height, width).
     """
 
     def __init__(self, channels: int, width: int, teacher: torch.Size, *, fuses: bool) -> None:
@@ -101,7 +97,6 @@ class ReviewKD(FeatureObjective):
         self.term_weights = dict.fromkeys(levels, 1.0)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stage1``, ..., ``penultimate``: a scalar each, times the warm-up."""
         maps = last_maps(student) | {"penultimate": student.penultimate[:, :, None, None]}
         teacher_maps = [*teacher.preactivations, teacher.penultimate[:, :, None, None]]
         warmup = min(1.0, batch.epoch / max(1, self.warmup_epochs))

@@ -69,7 +69,6 @@ class RKD(FeatureObjective):
         self.readings = (penultimate_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``distance`` and ``angle``, a scalar each; one whose factor is 0 is not computed."""
         losses = {"distance": distance_loss, "angle": angle_loss}
         vectors = [gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher)]
         return {name: losses[name](*vectors) for name in self.term_weights}

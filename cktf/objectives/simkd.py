@@ -92,5 +92,4 @@ class SimKD(Objective):
         self.term_weights = {"projection": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``projection``: a scalar."""
         return {"projection": projection_loss(pooled_map(student).float(), pooled_map(teacher).float())}

@@ -38,6 +38,5 @@ class SP(FeatureObjective):
         self.term_weights = {"last_stage": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``last_stage``: a scalar."""
         maps = (gather_with_gradient(side.stages[-1][-1].float(), batch) for side in (student, teacher))
         return {"last_stage": similarity_loss(*maps)}

@@ -36,13 +36,9 @@ class Planner:
     that has to be trained is a trial, before its students; they are handed out once it is complete, and fail if it
     fails.
 
-    Args:
-        spec: The study.
-        record: Writes a row to the ledger.
-        rows: The ledger of earlier sessions. Their trials without an end are handed out first.
-        retry_failed: Whether failed trials are run again, from their checkpoints.
-        find_teacher: Returns the scores of a teacher at the end of its training; None if they cannot be read.
-        clock: Returns the time of a row, in seconds since the epoch.
+    ``record`` writes a row to the ledger, ``rows`` are those of earlier sessions: their trials without an end are
+    handed out first, and with ``retry_failed`` failed ones are run again, from their checkpoints. ``find_teacher``
+    returns the scores of a teacher at the end of its training; None if they cannot be read.
     """
 
     def __init__(
@@ -227,11 +223,7 @@ class Planner:
         return arms * len(self.spec.seeds) * of_teachers + (planned or expected * of_teachers)
 
     def _plan_more(self) -> Sequence[str]:
-        """Plan a search's next arm, or its confirm stage when all arms have ended, or what a race's next look leaves.
-
-        Returns:
-            Ids of the new trials.
-        """
+        """Plan a search's next arm, its confirm stage at its end, or what a race's next look leaves; return new ids."""
         if self._race and (look := self._race.look(self._clock)):
             self._write(look)
             return self._plan(self._race.arms, self._race.seeds, Stage.DESIGN)

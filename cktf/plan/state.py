@@ -104,11 +104,7 @@ class RunState:
             self.apply(row)
 
     def apply(self, row: Row) -> None:
-        """Apply one row.
-
-        Raises:
-            LedgerDamaged: If it is of a trial that no earlier row has planned.
-        """
+        """Apply one row; raise a LedgerDamaged if it is of a trial that no earlier row has planned."""
         match row:
             case TeacherRow():
                 self.teachers[row.teacher_id] = row

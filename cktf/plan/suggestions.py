@@ -165,10 +165,6 @@ class Suggestions:
         """Report how an arm ended; ``score`` is given for a complete one."""
         self._study.tell(self._trials[arm_id], score, _STATES[status])
 
-    def trials(self) -> list[FrozenTrial]:
-        """Return Optuna's trials, one for each arm."""
-        return self._study.get_trials(deepcopy=False)
-
     def _ask(self, sampler: str, number: int, attempt: int = 0) -> Trial:
         seed = derive(self._sampler_seed, "sampler", number, attempt) % 2**32
         with warnings.catch_warnings():

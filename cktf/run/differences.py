@@ -19,13 +19,8 @@ from cktf.study.spec import StudySpec
 def differing(one: str, other: str | None, arms: Sequence[str]) -> tuple[tuple[str, str], list[tuple[str, Any, Any]]]:
     """Return what the two sides are called, and each path at which they differ, with both values.
 
-    Args:
-        one: A study file or a run directory.
-        other: Another one; without arms both are compared as wholes, with their defaults filled in.
-        arms: An arm of each side, or one for both; of one study alone one is compared with the baseline.
-
-    Raises:
-        UserError: If a study cannot be read or has no such arm, or if nothing says what is compared.
+    Sides are study files or run directories, without ``arms`` compared as wholes, with their defaults filled in;
+    ``arms`` are one of each side, or one for both. Of one study alone an arm is compared with the baseline.
     """
     if len(arms) > 2 or not (other or arms):
         raise InputError("name two studies or runs, or --arm once or twice: two arms, or one against the baseline")

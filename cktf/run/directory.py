@@ -123,11 +123,7 @@ def _digests(spec: StudySpec) -> dict[str, str]:
 
 
 def require_unedited(run: Storage, rows: Iterable[Row]) -> None:
-    """Refuse to continue a run whose ``study.yaml`` was changed by hand in what affects results.
-
-    Raises:
-        StudyDiffers: If it was; the message names the keys.
-    """
+    """Raise a StudyDiffers if the ``study.yaml`` of a run was changed by hand in what affects results."""
     text, launches = run.read(STUDY), [row for row in rows if isinstance(row, StudyRow) and row.asked]
     if text is None or not launches or sha256(text).hexdigest() in {row.asked[STUDY] for row in launches}:
         return
@@ -157,11 +153,7 @@ def _reference_values(spec: StudySpec) -> dict[str, dict[str, float | list[float
 
 
 def require_own(run: Storage) -> None:
-    """Refuse a folder with files that are not of a run.
-
-    Raises:
-        InputError: If there are any.
-    """
+    """Raise an InputError if a folder holds files that are not of a run."""
     own = {STUDY, PROVENANCE, LEDGER, LOCK, PLUGINS, "teachers", "trials", "report", "afterthought"}
     with using(run):
         names = [path.name for path in Path(run.path).glob("*")] if run.is_local else []
@@ -180,11 +172,7 @@ def stored_study(run: Storage) -> StudySpec | None:
 
 
 def require_study(run: Storage) -> StudySpec:
-    """Return the study of a run.
-
-    Raises:
-        RunNotFound: If there is no run.
-    """
+    """Return the study of a run; raise a RunNotFound if there is none."""
     spec = stored_study(run)
     if spec is None:
         raise RunNotFound(f"{run.root}: there is no run; 'cktf launch' starts one")
@@ -192,11 +180,7 @@ def require_study(run: Storage) -> StudySpec:
 
 
 def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
-    """Refuse to continue a run of another study.
-
-    Raises:
-        StudyDiffers: If a key outside `HOW_ONLY` differs.
-    """
+    """Raise a StudyDiffers if a run is of another study: one in which a key outside `HOW_ONLY` differs."""
     asked, before = decided_by(spec, stored)
     if differing := [key for key in asked if asked[key] != before[key]]:
         raise StudyDiffers(
@@ -221,10 +205,9 @@ def decided_by(spec: StudySpec, stored: StudySpec, *, with_question: bool = Fals
 
 
 def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
-    """Refuse to continue if a teacher file or image folder has changed: trials of one arm would differ in it.
+    """Raise a StudyDiffers if a teacher file or image folder has changed, has become readable, or no longer is.
 
-    Raises:
-        StudyDiffers: If one has changed, has become readable, or can no longer be read.
+    Trials of one arm would differ in it.
     """
     # Files of a teacher are named by its students.
     planned = [row for row in rows if isinstance(row, PlannedRow) and row.stage != Stage.TEACHER]

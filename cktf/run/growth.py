@@ -19,11 +19,7 @@ MOST_NAMED = 10
 
 
 def require_grown(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
-    """Refuse a study that does not contain the one that a run holds.
-
-    Raises:
-        NotExtensible: The message names what the study lacks, and the keys that must be as they were.
-    """
+    """Raise a NotExtensible if a study does not contain the one that a run holds."""
     if race := spec.race or stored.race:
         raise NotExtensible(
             f"race: a race does not grow, for its last look, at {race.looks[-1]} seeds, spends what is left of its "

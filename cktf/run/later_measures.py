@@ -28,12 +28,8 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
     """Add measures of outputs to the complete trials of a run that do not have them, and return what was done.
 
     A study row tells of this session (its code, the measures with their settings), then each trial's last epoch is
-    written again, with the new numbers.
-
-    Args:
-        run_dir: The run directory.
-        asked: Measures, each as in a study's list: ``ece``, or ``ece: {bins: 10}``.
-        plugins: Files of further plug-ins, or modules, that have some of them; files are copied into the run.
+    written again, with the new numbers. Measures are ``asked`` for as in a study's list: ``ece``, or ``ece: {bins:
+    10}``. The files of further ``plugins`` that have some of them are copied into the run.
 
     Raises:
         UserError: If there is no run, no trial has stored outputs, a measure cannot be taken from them, or the run has

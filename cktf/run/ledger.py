@@ -19,13 +19,7 @@ from typing import BinaryIO, Self
 
 from filelock import FileLock, Timeout
 
-from cktf.errors import (
-    InputError,
-    LedgerDamaged,
-    Unusable,
-    refusal_of,
-    visible,
-)
+from cktf.errors import InputError, LedgerDamaged, Unusable, refusal_of, visible
 from cktf.ledger_lines import SEGMENT, RowReader, whole_lines
 from cktf.locks import file_lock
 from cktf.rows import EndRow, EpochRow, Row
@@ -74,10 +68,7 @@ def read_latest(run: Storage) -> Iterator[Row]:
     """Yield the rows of a run's ledger, but of each trial's epochs the last one alone, before its end.
 
     Counts and scores follow from these. The values of the other epochs are not looked at, so that a large ledger is
-    read some fifty times as fast.
-
-    Raises:
-        UserError: As `read_ledger`.
+    read some fifty times as fast. It raises what `read_ledger` does.
     """
     reader = RowReader()
     latest: dict[bytes, tuple[bytes, str]] = {}
@@ -135,9 +126,6 @@ def is_in_use(run: Storage) -> bool:
 class Ledger:
     """Writes the rows of one session of the driver to a run's ledger.
 
-    Args:
-        run: The run directory.
-
     Raises:
         RunInUse: If another driver has this run open.
         OSError: If the place cannot be written.
@@ -156,11 +144,7 @@ class Ledger:
         self._flushed = time.monotonic()
 
     def append(self, row: Row) -> None:
-        """Write one row.
-
-        Raises:
-            OSError: If it could not be written whole, as on a full disk. The run stays readable.
-        """
+        """Write one row; raise an OSError if that fails, as on a full disk. The run stays readable."""
         line = row.to_json().encode() + b"\n"
         if self.run.is_local:
             self._file = self._file or self._open_segment()

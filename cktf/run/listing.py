@@ -27,11 +27,7 @@ def runs_below(place: Storage, levels: int = 2) -> Iterator[Storage]:
 
 
 def verdicts_in_words(run: Storage) -> str:
-    """Return the verdicts of a run's report in one line, those that are decided with their arms; empty without any.
-
-    Raises:
-        Unusable: If they cannot be read.
-    """
+    """Return the verdicts of a run's report in one line, those that are decided with their arms; empty without any."""
     import pyarrow.parquet as pq
 
     with using(run):

@@ -20,11 +20,7 @@ def store(plugins: Iterable[Plugin], run: Storage) -> None:
 
 
 def stored_plugin(run: Storage, name: str) -> Plugin:
-    """Return a plug-in of a run by its name: its file in the run directory, or an installed module.
-
-    Raises:
-        InputError: If it is not there.
-    """
+    """Return a plug-in of a run by its name: its file in the run directory, or an installed module."""
     if not name.endswith(".py"):
         return find_plugin(name, Path())
     source = run.child(FOLDER).read(name)
@@ -34,11 +30,7 @@ def stored_plugin(run: Storage, name: str) -> Plugin:
 
 
 def register_stored(run: Storage, versions: Mapping[str, str]) -> None:
-    """Register the plug-ins of a run in this process, by name and version.
-
-    Raises:
-        InputError: If one is not there, or is of another version.
-    """
+    """Register the plug-ins of a run, by name and version; raise an InputError if one is of another version here."""
     plugins = [stored_plugin(run, name) for name in versions]
     for plugin in plugins:
         if plugin.version != versions[plugin.name]:
@@ -50,11 +42,7 @@ def register_stored(run: Storage, versions: Mapping[str, str]) -> None:
 
 
 def require_same_code(plugins: Iterable[Plugin], rows: Iterable[Row], run: Storage) -> None:
-    """Refuse to continue a run whose plug-ins have changed: its trials would be others.
-
-    Raises:
-        StudyDiffers: If one has.
-    """
+    """Raise a StudyDiffers if a plug-in of a run has changed: its trials would be others."""
     launches = [row for row in rows if isinstance(row, StudyRow)]
     before = launches[-1].plugins if launches else {}
     for plugin in plugins:

@@ -20,17 +20,11 @@ MAX_ARMS_BUILT = 200
 
 
 def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow]:
-    """Build the parts of a study's arms on this machine, and score their teachers.
+    """Build the parts of a study's arms on this machine, and return the scores of their teachers from files.
 
     For a search the arms are the baseline, and the baseline with one factor at each of its bounds, but no conditional
-    factors. Every teacher from a file is scored once, on the validation split of the study's first seed.
-
-    Args:
-        spec: The study.
-        arm: The only arm to check, at the seed of its configuration; None: all arms.
-
-    Returns:
-        Scores of the teachers from files.
+    factors. Every teacher from a file is scored once, on the validation split of the study's first seed. With ``arm``
+    it is the only one, at the seed of its configuration.
 
     Raises:
         NotRunnable: If something is missing or does not go together, or a teacher is no better than chance and the
@@ -61,11 +55,7 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
 
 
 def remarks_on_data(spec: StudySpec) -> list[str]:
-    """Return the remarks of `look_at_data` on the data of a study's arms, each once.
-
-    Raises:
-        NotRunnable: If an arm's data cannot be trained on.
-    """
+    """Return the remarks of `look_at_data` on the data of a study's arms, each once."""
     found: dict[str, None] = {}
     looked_at = set()
     for arm in every_arm(spec):
@@ -97,10 +87,9 @@ def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
 
 
 def require_known_contents(spec: StudySpec) -> None:
-    """Require that this machine, which plans the trials, can read the files that are part of their identity.
+    """Raise a NotRunnable if this machine, which plans the trials, cannot read files that are part of their identity.
 
-    Raises:
-        NotRunnable: If not: planned on a machine that can, the same trials would have other ids.
+    Planned on a machine that can, the same trials would have other ids.
     """
     for arm in every_arm(spec):
         runs_teacher = arm.config.runs_teacher(is_measured=spec.reads_teacher)

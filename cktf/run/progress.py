@@ -32,10 +32,9 @@ LOOK_SECONDS = 0.25
 
 @contextmanager
 def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None]]:
-    """Show a study's progress: a live line on a terminal, one line for each ended trial elsewhere.
+    """Show a study's progress, of which it yields the function to call after each row.
 
-    Yields:
-        Function to call after each row.
+    On a terminal it is a live line, elsewhere one line for each ended trial.
     """
     clock, state = _Clock(planner), planner.state
     cut = Column(no_wrap=True, overflow="ellipsis", max_width=LONGEST_NAME)

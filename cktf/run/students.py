@@ -20,7 +20,7 @@ from cktf.study.problems import explain
 from cktf.trainer.checkpoint import STUDENT, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.stored_student import AboutStudent, Student, student_of
-from cktf.trial.formats import FORMATS, SUFFIXES, write_student
+from cktf.trial.formats import SUFFIXES, write_student
 from cktf.trial.weights import SAFETENSORS
 
 
@@ -44,8 +44,9 @@ def load_student(
     text = os.fspath(place)
     if text.endswith(SAFETENSORS):
         folder, _, name = text.rpartition("/")
-        with using(Storage(folder or ".")):
-            content = Storage(folder or ".").read(name)
+        storage = Storage(folder or ".")
+        with using(storage):
+            content = storage.read(name)
         if content is None:
             raise InputError(f"{text}: there is no such file")
         return _student(content, text, None)
@@ -71,20 +72,11 @@ def load_student(
 def export_student(
     place: str, to: str, out: str | None, *, arm: str | None = None, seed: int | None = None, trial: str | None = None
 ) -> str:
-    """Write a student in another format, compare its outputs, and return what was written and how it is used.
+    """Write a student in one of `cktf.trial.formats.FORMATS`, and return what was written and how it is used.
 
-    Args:
-        place: As for `load_student`, like the last three.
-        to: One of `cktf.trial.formats.FORMATS`.
-        out: The file; None: the trial's id, with the format's suffix, in this folder.
-        arm: The arm.
-        seed: The replicate.
-        trial: Beginning of a trial's id.
-
-    Raises:
-        UserError: As `load_student` and `cktf.trial.formats.write_student`.
+    ``out`` is the file, None: the trial's id, with the format's suffix, in this folder. The rest is as for
+    `load_student`, and so is what it raises, beside that of `write_student`.
     """
-    assert to in FORMATS
     student = load_student(place, arm=arm, seed=seed, trial=trial)
     path = Path(out or f"{student.about.config.trial_id}{SUFFIXES[to]}")
     with naming(path):

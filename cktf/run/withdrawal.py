@@ -23,15 +23,7 @@ def withdraw(
 
     A row is added that ends the trial as a failed one, with the reason, so that reports list it and ``resume
     --retry-failed`` trains it from its beginning. Nothing is taken from the ledger. A trial that has not ended only
-    loses its files.
-
-    Args:
-        run_dir: The run directory, which no driver may be at work on.
-        is_sure: Asked before anything is done.
-        trial: As for `cktf.run.one_trial.find_trial`, like the next two.
-        arm: The arm.
-        seed: The replicate.
-        reason: Why, in one line.
+    loses its files. The trial is named as for `cktf.run.one_trial.find_trial`.
 
     Raises:
         UserError: If there is no such trial, it trains a teacher, or the run is in use.

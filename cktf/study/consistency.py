@@ -328,11 +328,8 @@ def _check_trial(
 ) -> Iterator[Finding]:
     """Yield the problems of a trial's configuration.
 
-    Args:
-        mapping: The configuration.
-        where: Keys in the study that define it: a level of the factor at ``path``, or all of it if ``path`` is empty.
-        path: The factor.
-        elsewhere: Whether problems of other settings than the factor's are problems too.
+    The keys ``where`` in the study define a level of the factor at ``path``, or all of it if that is empty. Problems of
+    other settings than the factor's count if those ``elsewhere`` do.
     """
     try:
         TrialConfig.model_validate(mapping)

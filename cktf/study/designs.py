@@ -158,11 +158,7 @@ def arms_in(spec: StudySpec, context: str) -> tuple[Arm, ...]:
 
 
 def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
-    """Return one of `every_arm` by its name; ``context`` is needed if the study has several.
-
-    Raises:
-        StudyError: If there is no such arm or context.
-    """
+    """Return one of `every_arm` by its name; ``context`` is needed if the study has several."""
     if (context or "") not in spec.baselines or context == "":
         raise StudyError(f"context: must be one of {', '.join(spec.contexts or ['none'])}; got {shown(context)}")
     arms = {arm.name: arm for arm in every_arm(spec) if arm.context == (context or "")}
@@ -186,11 +182,7 @@ def compared_arms(spec: StudySpec, arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]
 
 
 def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
-    """Return the arm of a search with these values.
-
-    Raises:
-        pydantic.ValidationError: If the values, each valid alone, do not fit together.
-    """
+    """Return the arm of a search; raise a ValidationError if the values, each valid alone, do not fit together."""
     config = trial_config(overlay(spec.baseline, params))
     if config.arm_id == spec.baseline_config.arm_id:
         return _small(spec, Arm(BASELINE, {}, config))

@@ -219,11 +219,7 @@ Domain = Annotated[
 
 
 def drawing_order(domains: Mapping[str, Domain]) -> tuple[str, ...]:
-    """Return the factors, each after those that its conditions read.
-
-    Raises:
-        InputError: If conditions depend on each other in a circle.
-    """
+    """Return the factors, each after those that its conditions read; raise an InputError if these go in a circle."""
     # A condition may also read a section that holds a factor, or a field of a section that is a factor.
     asked = {
         path: [

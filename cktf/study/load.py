@@ -33,11 +33,7 @@ class Study(StudySpec):
     """Name of the study; that of its file where the file gives none."""
 
     def arm(self, name: str, context: str | None = None) -> TrialConfig:
-        """Return the configuration of an arm's trial, at seed 0; ``context`` is needed if the study has several.
-
-        Raises:
-            StudyError: If there is no such arm or context.
-        """
+        """Return the configuration of an arm's trial, at seed 0; ``context`` is needed if the study has several."""
         return arm_named(self, name, context).config
 
     @model_validator(mode="wrap")
@@ -93,16 +89,9 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
 def read_study(
     text: str, source: str, overrides: Sequence[str] = (), *, find: Callable[[str], Plugin] | None = None
 ) -> Study:
-    """Read and check the text of a study, as `load_study` does.
+    """Read and check the text of a study, as `load_study` does; messages call it ``source``.
 
-    Args:
-        text: The YAML.
-        source: What messages call it.
-        overrides: As for `load_study`.
-        find: Returns the plug-in of a name; None: files are in the current folder.
-
-    Raises:
-        StudyError: If the study is wrong; one line for each problem.
+    ``find`` returns the plug-in of a name; None: files are in the current folder.
     """
     try:
         document = yaml_text.parse(text)

@@ -16,14 +16,9 @@ from cktf.trainer.registration import register
 
 
 def registered(plugins: Any, find: Callable[[str], Plugin] | None = None) -> tuple[Plugin, ...]:
-    """Return the plug-ins that a study names, imported and registered.
+    """Return the plug-ins that a study names, imported and registered; those that are no names stay as they are.
 
-    Args:
-        plugins: Names; or plug-ins, which stay as they are.
-        find: Returns the plug-in of a name; None: files are in the current folder.
-
-    Raises:
-        InputError: If one cannot be found or used.
+    ``find`` returns the plug-in of a name; None: files are in the current folder.
     """
     if not isinstance(plugins, list | tuple) or not all(isinstance(each, str | Plugin) for each in plugins):
         raise InputError(f"must be a list of files that end in .py, and of modules; got {shown(plugins)}")

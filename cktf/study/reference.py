@@ -39,13 +39,9 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a study file.
+    """One key of a study file, by the keys from the top of the file, joined by dots.
 
-    Attributes:
-        path: Keys from the top of the file, joined by dots.
-        values: What it may be, with bounds.
-        default: Its value where a study has none; empty if it must have one.
-        meaning: What it decides.
+    ``values`` is what it may be, with bounds, ``default`` its value where a study has none, empty if it must have one.
     """
 
     path: str
@@ -82,11 +78,7 @@ def keys() -> Iterator[Key]:
 
 
 def explained(path: str) -> tuple[Key | None, list[Key]]:
-    """Return a key, None for the file itself, and the keys one level below it; ``baseline.`` may be left out.
-
-    Raises:
-        InputError: If there is no such key.
-    """
+    """Return a key, None for the file itself, and the keys one level below it; ``baseline.`` may be left out."""
     known = {key.path: key for key in keys()}
     found = next((at for at in (path, f"{BASELINE}.{path}") if at in known), "")
     if path and not found:

@@ -63,12 +63,7 @@ make billions out of ten lines."""
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed YAML text.
-
-    Attributes:
-        value: The value.
-        lines: Location of a key or list entry to its line, from 1.
-    """
+    """A parsed YAML text: its value, and the location of each key or list entry to its line, from 1."""
 
     value: Any
     lines: dict[Location, int]

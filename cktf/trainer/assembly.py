@@ -29,19 +29,12 @@ def assemble(
     labels: Tensor | None = None,
     initial: Callable[[nn.Module], None] | None = None,
 ) -> tuple[nn.Module, WeightedSum, list[Phase]]:
-    """Build a trial's parts, on the data set's device.
+    """Build a trial's parts, on the data set's device: the network that is evaluated, the objectives, and the phases.
 
-    Args:
-        config: The trial.
-        dataset: The student's data set.
-        parts: Its splits.
-        teacher: The frozen teacher on the device, compiled if it is to be; None if the trial runs none.
-        labels: (samples,), int64, CPU: labels that the objectives are built for; None: those of all training samples.
-        initial: Loads the file of the student's initial parameters into it; None if it has none.
-
-    Returns:
-        The network that is evaluated, the student or, in a transfer, the probe around it; the sum of the objectives;
-        the phases in order.
+    The network is the student or, in a transfer, the probe around it. ``teacher`` is the frozen one on the device,
+    compiled if it is to be; None if the trial runs none. ``labels`` (samples,), int64, CPU, are those that the
+    objectives are built for; None: those of all training samples. ``initial`` loads the file of the student's initial
+    parameters into it.
 
     Raises:
         InputError: If networks, images and objectives do not fit together.
@@ -85,16 +78,8 @@ def built_student(
 ) -> tuple[nn.Module, Probe | None, BuildContext]:
     """Return a trial's student on the CPU with the layers that an objective adds, and the probe around it, if any.
 
-    Args:
-        config: The trial.
-        image_shape: (channels, height, width).
-        num_classes: Of the student's own classifier, and of the data set, which is the probe's.
-        labels: (samples,), int64, CPU: those that objectives are built for.
-        teacher: The frozen teacher; None if the trial runs none.
-        initial: Loads the file of the student's initial parameters into it.
-
-    Raises:
-        InputError: If the network cannot read such images, or does not have what is added to it.
+    ``num_classes`` are those of the student's own classifier, and of the data set, which are the probe's. The rest is
+    as for `assemble`.
     """
     try:
         with initialisation(config.seed, "student"):

@@ -68,11 +68,7 @@ class CheckpointWriter:
         return self._place is not None and (is_end or time.monotonic() - self._began >= self._seconds)
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Copy the state and begin to write it, once the checkpoint before is written.
-
-        Raises:
-            StorageTrouble: If that one could not be written.
-        """
+        """Copy the state and begin to write it, once the checkpoint before is written (see `wait`)."""
         self.wait()
         assert self._place is not None
         self._began = time.monotonic()
@@ -144,11 +140,7 @@ def metadata_of(content: bytes) -> dict[str, str]:
 
 
 def load_weights(content: bytes) -> dict[str, Tensor]:
-    """Return the weights in the bytes of a safetensors file.
-
-    Raises:
-        InputError: If they are damaged: no such file, or one whose checksum does not fit.
-    """
+    """Return the weights in the bytes of a safetensors file; raise an InputError if they are damaged."""
     try:
         tensors = load_safetensors(content)
         checksum = metadata_of(content).get("sha256")

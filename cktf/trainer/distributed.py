@@ -9,12 +9,7 @@ from torch import Tensor, distributed, nn
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers of one trial.
-
-    Attributes:
-        rank: Number of this worker, from 0; only worker 0 writes files.
-        size: Number of workers.
-    """
+    """The workers of one trial, and which of them, from 0, this one is; only worker 0 writes files."""
 
     rank: int = 0
     size: int = 1

@@ -10,12 +10,9 @@ from cktf.trainer.distributed import Workers
 
 
 class RunningMeans:
-    """Means of named scalars over batches, weighted by batch size.
+    """Means of named scalars over batches, weighted by batch size; ``samples`` are counted by whoever adds them.
 
     Reading a value at every step would make the CPU wait for the GPU, so sums stay on the device until `result`.
-
-    Attributes:
-        samples: Number of samples, counted by whoever adds them.
     """
 
     def __init__(self) -> None:

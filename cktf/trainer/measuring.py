@@ -23,16 +23,10 @@ LOGITS = "logits.safetensors"
 
 
 class Measuring:
-    """Takes the measures of one trial.
+    """Takes the measures of one trial, by name and settings.
 
-    Args:
-        measures: Name to settings of each.
-        keep_logits: Whether the outputs of the last epoch are stored.
-        teacher: The frozen teacher; None, and measures that read it are left out, if the trial runs none or it has
-            other classes.
-        dataset: The student's data set.
-        parts: Its splits.
-        at_once: Images that the student evaluates at once, and those that the teacher does.
+    ``teacher`` is the frozen one; None, and measures that read it are left out, if the trial runs none or it has other
+    classes. ``at_once`` are the images that the student evaluates at once, and those that the teacher does.
     """
 
     def __init__(

@@ -52,15 +52,8 @@ Observe = Callable[[dict[str, Tensor]], None]
 class Step:
     """Trains a phase's student by batches; nothing of a step is read of the device.
 
-    Args:
-        phase: The phase.
-        loader: Its batches.
-        objective: The sum of the objectives, whose state the loss may change.
-        optimizer: Optimizer of the phase's parameters; where steps are recorded its learning rates become tensors.
-        average: The student's average; None if it has none.
-        autocast: The autocast of both networks' forward.
-        workers: The workers of this trial.
-        is_eager: Whether no step may be recorded.
+    ``autocast`` is that of both networks' forward. Where steps are recorded, which ``is_eager`` forbids, the learning
+    rates of the phase's optimizer become tensors.
 
     Attributes:
         means: Means of the loss, the terms and the accuracy over the steps since `begin_epoch`.

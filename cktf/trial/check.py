@@ -65,12 +65,9 @@ def check_trial(
     labels = classes[:2] if config.task == "transfer" else classes
     network, _, phases = assemble(config, dataset, parts, teacher, labels, initial_weights(config.student, "student"))
     for phase in phases:
-        try:
+        with _naming(f"phase {phase.name}"):
             phase.loader(Workers(size=workers))
-        except InputError as error:
-            raise InputError(f"phase {phase.name}: {error}") from error
-    of_plugins = {name: each for name, each in measures.items() if ("METRICS", name) in ORIGINS}
-    if of_plugins:
+    if of_plugins := {name: each for name, each in measures.items() if ("METRICS", name) in ORIGINS}:
         _try_measures(of_plugins, network, dataset)
 
 
@@ -87,11 +84,7 @@ def _try_measures(measures: Mapping[str, Measure], network: nn.Module, dataset: 
 
 
 def look_at_data(config: TrialConfig) -> list[str]:
-    """Return remarks on a trial's own data for the user: of a folder of images from its layout, of others from all.
-
-    Raises:
-        InputError: If the data cannot be used for training.
-    """
+    """Return remarks on a trial's own data for the user: of a folder of images from its layout, of others from all."""
     found: list[str] = []
     for data in (config.data, config.source):
         if data is None or not data.is_own:
@@ -158,7 +151,7 @@ def _shapes(settings: str, side: int) -> Shapes | None:
 
 @contextmanager
 def _naming(key: str) -> Iterator[None]:
-    """Let an InputError name which of several teachers it is about."""
+    """Let an InputError name which of several teachers, or phases, it is about."""
     try:
         yield
     except InputError as error:

@@ -68,9 +68,5 @@ def with_contents(config: TrialConfig) -> TrialConfig:
 
 
 def trial_config(mapping: Mapping[str, Any]) -> TrialConfig:
-    """Return the checked configuration of a mapping, with its inputs identified by content.
-
-    Raises:
-        pydantic.ValidationError: If it is no valid configuration.
-    """
+    """Return the checked configuration of a mapping, with its inputs identified by content."""
     return with_contents(TrialConfig.model_validate(mapping))

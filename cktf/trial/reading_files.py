@@ -42,9 +42,6 @@ def size_limit() -> int:
     """Return how many bytes all files together may have: ``$CKTF_CACHE_GB`` times 10^9, by default 20 of them.
 
     It belongs to the machine's disk, as ``$CKTF_CACHE`` does, and not to a study.
-
-    Raises:
-        ValueError: If the variable is not a number of 0 or more.
     """
     text = os.environ.get("CKTF_CACHE_GB", str(DEFAULT_LIMIT))
     with suppress(ValueError):

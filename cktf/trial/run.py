@@ -27,7 +27,6 @@ def run_trial(
     seed: int | None = None,
     run: Storage | None = None,
     device: torch.device | None = None,
-    workers: Workers | None = None,
 ) -> Iterator[EpochResult]:
     """Train one student and yield the result of each epoch.
 
@@ -40,7 +39,6 @@ def run_trial(
         seed: The replicate; None takes that of ``config``.
         run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
         device: Device that trains; None: the GPU if there is one.
-        workers: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
     Raises:
         TrainingFailed: If the loss is no longer finite.
@@ -58,7 +56,7 @@ def run_trial(
     device = device or default_device()
     place = trial_storage(run, config.trial_id) if run else None
     checkpoint = load_checkpoint(place) if place else None
-    workers = workers or Workers.current()
+    workers = Workers.current()
     begun = len(checkpoint.history) if checkpoint else 0
     if (of_first := workers.of_first(begun, device)) != begun:
         raise StorageTrouble(f"{place}: worker {workers.rank} finds {begun} epochs, and the first worker {of_first}")

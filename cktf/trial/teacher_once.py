@@ -139,11 +139,7 @@ def reads(tables: Mapping[Reading, Tensor], row_of: Tensor | None = None) -> Rea
 
 
 def shared_teacher(config: TrialConfig) -> PhaseTeacher:
-    """Return the function that gives each phase of a trial its `TeacherOnce`, or a live teacher if that is impossible.
-
-    Raises:
-        InputError: If ``$CKTF_CACHE_GB`` is not a number.
-    """
+    """Return the function that gives each phase of a trial its `TeacherOnce`, or a live teacher where it cannot."""
     files = ReadingFiles(cache_directory() / "readings", size_limit())
 
     def teacher_of(phase: Phase, loader: TrainLoader, autocast: torch.autocast) -> Teacher | None:

@@ -88,12 +88,14 @@ def load_teacher(
 ) -> nn.Module:
     """Return the frozen teacher in eval mode, trained first if it is not cached; the last one stays loaded.
 
+    The first worker that has the teacher writes it into the run directory and every other worker reads it from there,
+    so that all trials of a run have the same teacher, on whatever machine.
+
     Args:
         teacher: The network, and its recipe or file.
         data: The data set that it is trained on.
         device: Device of the returned network.
-        run: The run directory. The first worker that has the teacher writes it there and every other worker reads it
-            from there, so that all trials of a run have the same teacher, on whatever machine.
+        run: The run directory, if there is one.
         shown: Constants with which its images will be normalised, replaced by its own; None: those of ``data``.
         is_compiled: Whether its forward is compiled: here, for a trial that wants it uncompiled needs another network.
         others: Further teachers; what is returned is then the `MeanOfLogits` of all.
@@ -165,9 +167,7 @@ def own_constants(teacher: TeacherConfig, dataset: Dataset) -> Constants:
 def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
     """Return the teacher's network on the CPU, with the weights of its checkpoint or its first ones if it has such.
 
-    Raises:
-        InputError: If the file is missing, does not hold the weights of the named network, or holds NaN or infinite
-            ones and ``accept_any`` is not set; or if the teacher's constants are for other channels.
+    It raises what `load_file` does, and an InputError if the teacher's constants are for other channels.
     """
     channels = dataset.image_shape[0]
     if teacher.mean is not None and len(teacher.mean) != channels:

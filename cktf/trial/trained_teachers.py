@@ -27,11 +27,7 @@ from cktf.trial.weights import StateDict
 
 
 def trained_weights(trial: TrialConfig, device: torch.device, run: Storage | None) -> StateDict:
-    """Return the weights of a teacher: the run's, else those of the user's cache, where they are trained if absent.
-
-    Raises:
-        TrainingFailed: If its training fails.
-    """
+    """Return the weights of a teacher: the run's, else those of the user's cache, where they are trained if absent."""
     name = f"{trial.trial_id}.safetensors"
     shared = run.child("teachers") if run else None
     content = stored_weights(shared, name) if shared else None
@@ -69,14 +65,7 @@ def train_teacher(
 
     Of ``options``, those that are about checkpoints and algorithms apply to a teacher too. Weights and scores are
     written to the run's folder of teachers and, unless the data are generated, to the user's cache. A teacher that one
-    of these has is not trained.
-
-    Returns:
-        Where it was found; empty if it was trained.
-
-    Raises:
-        TrainingFailed: If the loss is no longer finite.
-        InputError: If the file of its first weights does not fit.
+    of these has is not trained: where it was found is returned, which is else empty.
     """
     place, teachers = trial_storage(run, trial.trial_id), run.child("teachers")
     cache = None if trial.data.generated else Storage(cache_directory()).child("teachers")
@@ -141,10 +130,7 @@ def validation_part(labels: Tensor, num_classes: int) -> dict[str, Any]:
 
 
 def trained_row(run: Storage, identity: str) -> TeacherRow | None:
-    """Return the scores of a teacher at the end of its training from the run directory.
-
-    None if there is no record, or it cannot be read now.
-    """
+    """Return the scores of a run's teacher at the end of its training; None if no record of them can be read now."""
     try:
         record = json.loads(Storage(run.root).child("teachers").read(f"{identity}.json") or b"{}")
     except (OSError, ValueError):  # the second: it is damaged

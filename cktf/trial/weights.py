@@ -63,11 +63,7 @@ def content_digest(file: str | os.PathLike[str]) -> str | None:
 
 
 def _regular(file: str | os.PathLike[str]) -> Path:
-    """Return the path of a file.
-
-    Raises:
-        InputError: If it is missing, no regular file, or too large.
-    """
+    """Return the path of a file; raise an InputError if it is missing, no regular file, or too large."""
     try:
         path = Path(file).expanduser()
         status = path.stat()

@@ -19,7 +19,7 @@ CSV = "arm,seed,acc\n" + "".join(f"{arm},{seed},{seed + len(arm)}\n" for arm in 
 
 QUESTION = ("contrasts", "family", "alternative", "margin")
 SHOWN_ELSEWHERE = {
-    "effects": (*QUESTION, "is_extended"),
+    "effects": (*QUESTION, "is_extended", "unpaired", "cluster"),
     "collect": ("run", "out", "engine"),
     "read_csv": ("separator", "decimal", "encoding", "asked"),
     **dict.fromkeys(("read_wandb", "read_mlflow"), ("place", "metric", "name", "names", "asked")),

@@ -139,7 +139,9 @@ def overrides(draws: Random, folder: Path) -> Case:
     file.write_text(text)
     given = [_override(draws, yaml_text.parse(text).value) for _ in range(draws.choice((1, 1, 2)))]
     words = f"{name}, " + ", ".join(f"--set {each[:100]!a}" for each in given)
-    return Case(words, lambda: use(file, given), ("--set",))
+    # What an arm of the file does not go with is told there, with the setting's path.
+    paths = [each.partition("=")[0].removeprefix("baseline.") for each in given]
+    return Case(words, lambda: use(file, given), ("--set", *filter(None, paths)))
 
 
 def use(file: Path, given: list[str] | None = None) -> None:

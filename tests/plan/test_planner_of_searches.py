@@ -98,7 +98,7 @@ def test_the_state_that_is_replayed_is_the_state_that_was_lived(
 def optuna_view(planner: Planner) -> list[Any]:
     return [
         (trial.params, trial.state, trial.value, trial.intermediate_values)
-        for trial in planner._search._suggestions.trials()
+        for trial in planner._search._suggestions._study.trials
     ]
 
 
@@ -109,12 +109,12 @@ def test_optuna_gets_the_mean_over_an_arms_seeds_when_all_are_in(
     first, second = planner.next_trial(), planner.next_trial()
     assert first.arm_id == second.arm_id
     for row, accuracy in ((first, 60.0), (second, 80.0)):
-        (before,) = (trial for trial in planner._search._suggestions.trials() if trial.params == first.params)
+        (before,) = (trial for trial in planner._search._suggestions._study.trials if trial.params == first.params)
         assert before.value is None
         for epoch in (1, 2):
             planner.on_epoch(row.trial_id, make_result(epoch, accuracy - 2 + epoch))
         planner.on_end(row.trial_id, Status.COMPLETE)
-    (told,) = (trial for trial in planner._search._suggestions.trials() if trial.params == first.params)
+    (told,) = (trial for trial in planner._search._suggestions._study.trials if trial.params == first.params)
     assert told.value == 70.0
     assert told.intermediate_values == {1: 69.0, 2: 70.0}
 
@@ -127,7 +127,7 @@ def test_bad_arms_are_pruned_and_told_so(
     spec = make_spec({"epochs": 20}, search=domains, trials=30, sampler="random", prune=pruner)
     planner = ledger(spec, rows)
     run_to_end(planner, lambda row, epoch: epoch * (1 - row.params["optimizer.learning_rate"]))
-    told = Counter(trial.state.name for trial in planner._search._suggestions.trials())
+    told = Counter(trial.state.name for trial in planner._search._suggestions._study.trials)
     pruned = [row for row in ends(rows) if row.status == Status.PRUNED]
     assert told["PRUNED"] == len(pruned) >= 3
     assert told["COMPLETE"] == 30 - len(pruned) >= 2
@@ -238,7 +238,7 @@ def test_a_failed_arm_is_told_as_failed_and_a_retry_as_a_trial_of_its_own(
     run_to_end(planner, by_learning_rate)
     again = ledger(spec, rows, retry_failed=True)
     run_to_end(again, by_learning_rate)
-    told = [t.state.name for t in again._search._suggestions.trials() if t.params == failing.params]
+    told = [t.state.name for t in again._search._suggestions._study.trials if t.params == failing.params]
     assert told == ["FAIL", "COMPLETE"]
     assert optuna_view(ledger(spec, rows)) == optuna_view(again)
 

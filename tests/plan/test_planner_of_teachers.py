@@ -191,7 +191,7 @@ def test_a_search_tells_optuna_the_mean_over_seeds_and_teachers_also_after_a_res
     ranking = restarted.state.ranking(Stage.SEARCH, maximise=True)
     assert len(ranking) == 3
     assert restarted._search is not None
-    told = {trial.value for trial in restarted._search._suggestions.trials()}
+    told = {trial.value for trial in restarted._search._suggestions._study.trials}
     assert told == {arm.score for arm in ranking}
 
 

@@ -6,12 +6,8 @@ from torch import Tensor
 def uniform_integers(key: int | Tensor, index: Tensor, num_values: int | Tensor) -> Tensor:
     """Return an integer in [0, num_values) for each index, uniform, a pure function of (key, index).
 
-    The upper half of the index-th output of SplitMix64 seeded with ``key``, scaled to the range.
-
-    Args:
-        key: 63 bits; a tensor of them is broadcast with the index.
-        index: Any shape, int64.
-        num_values: At most 2^31; a tensor gives each index a range of its own.
+    The upper half of the index-th output of SplitMix64 seeded with ``key``, of 63 bits, scaled to the range, of at most
+    2^31. ``index`` is of any shape, int64; tensors of keys and ranges are broadcast with it.
     """
     upper = _shift_right(splitmix64(key, index), 32)
     return (upper * num_values) >> 32

@@ -31,12 +31,10 @@ OPERATIONS = (
 
 
 def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
-    """Return the images, each changed by one operation.
+    """Return images (batch, 1 or 3 channels, height, width), uint8, each changed by one operation.
 
-    Args:
-        images: (batch, 1 or 3 channels, height, width), uint8, as is what is returned.
-        chosen: (batch,), int64: position of each image's operation in `OPERATIONS`.
-        strengths: (batch,), float32: in the unit of the operation.
+    ``chosen`` (batch,), int64, are the positions of the operations in `OPERATIONS`, ``strengths`` (batch,), float32, in
+    their units.
     """
     from torchvision.transforms.v2 import functional as of_torchvision  # which takes a second to import
 

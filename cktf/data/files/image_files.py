@@ -59,11 +59,7 @@ Encoded = tuple[str, Path | bytes]
 
 
 class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
-    """Files cannot be read as images; the message names the first of them and says how many there are.
-
-    Args:
-        found: Each file, as it is shown, and what it is instead.
-    """
+    """Files cannot be read as images: each, as it is shown, and what it is instead."""
 
     def __init__(self, found: Sequence[tuple[str, str]]) -> None:
         self.found = tuple(found)
@@ -74,12 +70,8 @@ class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
 def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) -> list[Tensor]:
     """Return the images of each part, (samples, 3, side, side), uint8, decoded once and mapped from then on.
 
-    They are decoded again when a file's path, size or time of change is another one, by `eight_bit_colour`.
-
-    Args:
-        name: Name of the data set.
-        parts: Name of each part to its files, at least one.
-        side: Side of the square, in pixels, to which each image is scaled and cut, out of its middle.
+    They are decoded again when a file's path, size or time of change is another one, by `eight_bit_colour`, and scaled
+    and cut, out of the middle, to squares of ``side`` pixels. Each part has at least one file.
 
     Raises:
         DamagedImages: If files of any part are no images, are too large, or are of a mode without a stated range.
@@ -101,11 +93,7 @@ def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) 
 
 
 def size_of(image: Encoded) -> int:
-    """Return the side of a square image.
-
-    Raises:
-        DamagedImages: If it cannot be read, or is not square.
-    """
+    """Return the side of a square image; raise a DamagedImages if it is none."""
     name, file = image
     with _opened(file, name) as opened:
         width, height = opened.size

@@ -28,17 +28,12 @@ def mapped_images(
 ) -> Tensor:
     """Return images from their file below `$CKTF_DATA/pixels`, which is made first if it is not there yet.
 
-    The file holds the pixels and nothing else, and may be deleted at any time. The images are uint8, on the CPU,
-    read-only.
-
-    Args:
-        name: First part of the file's name.
-        sources: Everything that determines the pixels; its text is hashed into the file's name.
-        shape: (samples, channels, height, width).
-        make: Yields the images in order, some at a time.
+    The file holds the pixels and nothing else, and may be deleted at any time. Its name begins with ``name``, and has a
+    hash of the text of its ``sources``, everything that determines the pixels. The images, of a ``shape`` (samples,
+    channels, height, width), are uint8, on the CPU, read-only; ``make`` yields them in order, some at a time.
 
     Raises:
-        ValueError: If the file cannot be written, or what ``make`` raises.
+        ValueError: If the file cannot be written.
     """
     digest = hashlib.sha256(os.fsencode("\n".join(str(part) for part in (shape, *sources)))).hexdigest()
     path = data_folder(None) / "pixels" / f"{name}-{digest[:16]}.uint8"

@@ -42,10 +42,7 @@ def find_or_fetch(
 ) -> Path:
     """Return the first of some folders that holds a data set, fetched below the data folder if asked for and needed.
 
-    ``remedy`` advises what to do if files are missing.
-
-    Raises:
-        DatasetMissing: If it is not there and cannot be fetched.
+    If it is not there, and cannot be fetched, a DatasetMissing advises the ``remedy``.
     """
     if place.download and not any(map(is_whole, folders)):
         root = data_folder(place.root)
@@ -80,14 +77,7 @@ def data_folder(root: str | None) -> Path:
 
 @contextmanager
 def reading(root: str | None) -> Iterator[None]:
-    """Turn an OSError inside into one message that names the file or folder.
-
-    Args:
-        root: As for `data_folder`; it is named if the error names no file.
-
-    Raises:
-        ValueError: In place of an OSError.
-    """
+    """Turn an OSError inside into one message that names its file or, if it has none, the `data_folder`."""
     try:
         yield
     except OSError as error:

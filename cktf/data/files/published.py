@@ -4,14 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cktf.data.files.places import (
-    DataPlace,
-    data_folder,
-    file_digest,
-    files_digest,
-    find_or_fetch,
-    some_of,
-)
+from cktf.data.files.places import DataPlace, data_folder, file_digest, files_digest, find_or_fetch, some_of
 from cktf.errors import InputError
 
 
@@ -53,11 +46,7 @@ class Published:
         return ()
 
     def find(self, place: DataPlace) -> Path:
-        """Return the folder that holds all files, after a download if that is asked for and needed.
-
-        Raises:
-            DatasetMissing: If some are not there.
-        """
+        """Return the folder that holds all files, after a download if that is asked for and needed."""
         remedy = (
             f"set data.download: true, or data.root to the folder that holds {self.folder}/, as unpacked from "
             f"{self.archive}, with all of {some_of([*self.sums], 6)}"
@@ -72,11 +61,7 @@ class Published:
         )
 
     def check(self, path: Path, *, verify: bool) -> None:
-        """Refuse a file that is to be verified and does not have its published checksum.
-
-        Raises:
-            ValueError: It says the checksums and what to do.
-        """
+        """Raise an InputError if a file that is to be verified does not have its published checksum."""
         if verify and (found := file_digest(path, "md5")) != self.sums[path.name]:
             raise InputError(
                 f"data.root: {path} is damaged, or of another data set of this form: its MD5 sum is {found}, and that "

@@ -26,10 +26,6 @@ def load_arrays(place: DataPlace) -> Dataset:
 
     Images are uint8, (samples, height, width), (samples, height, width, channels) or (samples, channels, height,
     width) with 1 or 3 channels; labels are whole numbers, one for each image.
-
-    Raises:
-        DatasetMissing: If there are no arrays.
-        ValueError: If a part is missing, or arrays are damaged or of another type or shape.
     """
     root, members = data_folder(place.root), _members(place.root)
     if not members:

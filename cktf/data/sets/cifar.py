@@ -31,17 +31,12 @@ CIFAR100_KIND = replace(
 
 
 def load_cifar10(place: DataPlace) -> Dataset:
-    """Return CIFAR-10.
-
-    Raises:
-        DatasetMissing: If it is not there and cannot be fetched.
-        ValueError: If a file is damaged, or is another one than the published.
-    """
+    """Return CIFAR-10; as all loaders, it raises what `cktf.data.load_dataset` does."""
     return _load(place, CIFAR10_KIND, CIFAR10, "labels")
 
 
 def load_cifar100(place: DataPlace) -> Dataset:
-    """Return CIFAR-100 with its 100 fine labels; it raises what `load_cifar10` does."""
+    """Return CIFAR-100 with its 100 fine labels."""
     return _load(place, CIFAR100_KIND, CIFAR100, "fine_labels")
 
 

@@ -37,10 +37,6 @@ def load_huggingface(place: DataPlace) -> Dataset:
 
     A file's part is that of its name, ``train-00000-of-00001.parquet``, or of its folder, ``train/``. Images are
     encoded files, treated as those of an `image_folder`. Where ``place.side`` is not set, they need to have one size.
-
-    Raises:
-        DatasetMissing: If there are no such files.
-        ValueError: If a part or a column is missing, or files or images are damaged.
     """
     parts, root = _parts(place.root), data_folder(place.root)
     if not parts:

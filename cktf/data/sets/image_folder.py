@@ -33,11 +33,6 @@ def load_image_folder(place: DataPlace) -> Dataset:
 
     See `layout_of` for the layout and `eight_bit_colour` for what is made of each image. Mean and deviation are
     ImageNet's, which networks with published weights expect.
-
-    Raises:
-        DatasetMissing: If the folder is not laid out like this.
-        ValueError: If ``place.side`` is not set, a class has no images, two classes are one folder, or files are
-            damaged or of a mode without a stated range.
     """
     side = side_of(place)
     layout = layout_of(place.root, test_classes=place.test_classes)
@@ -52,11 +47,8 @@ def load_image_folder(place: DataPlace) -> Dataset:
 def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
     """Return the number of classes in a folder, and remarks for its user before the training.
 
-    Some images, evenly spread over the files, are decoded. If the folder is not on this machine, there are no classes,
-    and a remark says so.
-
-    Raises:
-        ValueError: As `load_image_folder`, of damaged files as far as these images show.
+    Some images, evenly spread over the files, are decoded, so that those that are damaged are refused. If the folder is
+    not on this machine, there are no classes, and a remark says so.
     """
     side_of(place)
     folder = data_folder(place.root)
@@ -72,11 +64,7 @@ def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
 
 
 def side_of(place: DataPlace) -> int:
-    """Return the side to which the images of a folder are scaled.
-
-    Raises:
-        ValueError: If it is not set.
-    """
+    """Return the side to which the images of a folder are scaled; raise an InputError if it is not set."""
     if place.side is None:
         raise InputError(
             "data.side: image_folder has images of any size; set the side in pixels to which they are scaled"

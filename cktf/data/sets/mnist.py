@@ -39,20 +39,14 @@ _REMEDY = "set data.download: true, or data.root to the folder that holds its fo
 
 
 def load_mnist(place: DataPlace) -> Dataset:
-    """Return MNIST (LeCun, Bottou, Bengio and Haffner, 1998).
-
-    Raises:
-        DatasetMissing: If it is not there and cannot be fetched.
-        ValueError: If a file is damaged, or its labels are not those of this data set.
-    """
+    """Return MNIST (LeCun, Bottou, Bengio and Haffner, 1998)."""
     return _read(_find(place, "MNIST", elsewhere=[], remedy=_REMEDY), MNIST_KIND)
 
 
 def load_fashion_mnist(place: DataPlace) -> Dataset:
     """Return Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017).
 
-    Where no root is named, the files of Debian's package dataset-fashion-mnist will do. It raises what `load_mnist`
-    does.
+    Where no root is named, the files of Debian's package dataset-fashion-mnist will do.
     """
     elsewhere = [DEBIAN_FASHION_MNIST] if place.root is None else []
     remedy = f"{_REMEDY}, or install Debian's package dataset-fashion-mnist and leave data.root out"
@@ -101,11 +95,7 @@ def _read_part(images_path: Path, labels_path: Path, num_classes: int) -> tuple[
 
 
 def _read_file(path: Path, num_dimensions: int) -> Tensor:
-    """Return the numbers of an IDX file, uint8: no more bytes of it are read than its header states.
-
-    Raises:
-        ValueError: If it is damaged, is no such file, or states or unpacks to more than any data set of this form.
-    """
+    """Return the numbers of an IDX file, uint8: no more bytes of it are read than its header states."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             header = stream.read(4 * (1 + num_dimensions))

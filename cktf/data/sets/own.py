@@ -33,12 +33,7 @@ _MOST_MEASURED = 10_000  # images, for the mean
 def test_part(names: Collection[str], held: str) -> tuple[str, list[str]]:
     """Return the part that is tested on, of those that there are, and remarks on others that are not read.
 
-    Args:
-        names: Names of the parts.
-        held: Where they are, and under which names, for the message.
-
-    Raises:
-        ValueError: If there is no training part, or none to test on.
+    ``held`` says where they are, and under which names, for the message if one of the two is missing.
     """
     found = [name for name in TEST_PARTS if name in names]
     if "train" not in names or not found:
@@ -54,13 +49,8 @@ def own_dataset(
     """Return images and labels of both parts as a data set.
 
     Mean and deviation are those of the training images (of 10,000, evenly spaced, where there are more). The standard
-    augmentation is a crop by an eighth of the side, as for CIFAR; nothing is flipped, which might be a digit.
-
-    Args:
-        train: (samples, channels, height, width), uint8, and (samples,), int64.
-        test: Likewise.
-        held: Names of the labels of each part, for messages.
-        remarks: What is to be said to the user.
+    augmentation is a crop by an eighth of the side, as for CIFAR; nothing is flipped, which might be a digit. Images
+    are (samples, channels, height, width), uint8, and labels (samples,), int64, called ``held`` in messages.
 
     Raises:
         ValueError: If the parts do not go together, or their labels do not count the classes from 0 without a gap.

@@ -38,10 +38,6 @@ def load_stl10(place: DataPlace) -> Dataset:
     In the paper's transfer learning (its figure 2) networks see them at 64x64, cut out of the images of 96: that is
     ``side: 64`` and ``crop_from: 96``. The files hold images column by column; they are rewritten once, row by row and
     at the side that is asked for, and mapped from then on.
-
-    Raises:
-        DatasetMissing: If it is not there and cannot be fetched.
-        ValueError: If a file is damaged.
     """
     folder = STL10.find(place)
 

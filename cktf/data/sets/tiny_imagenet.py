@@ -39,10 +39,6 @@ def load_tiny_imagenet(place: DataPlace) -> Dataset:
     The labels of its own test part were never published, so the test part here is its labelled `val` part, as it is
     throughout the literature. It may also lie as it is often rearranged: ``val/<class>/images/`` or ``val/<class>/``.
     Normalisation and augmentation are those of the published code.
-
-    Raises:
-        DatasetMissing: If it is not there and cannot be fetched.
-        ValueError: If a file is damaged or missing.
     """
     folder = _find(place)
     classes = _classes(folder / "wnids.txt")

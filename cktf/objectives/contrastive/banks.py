@@ -55,16 +55,13 @@ class MemoryBank(Bank):
         self.register_buffer("embeddings", random_rows(num_samples, dim, precision))
 
     def rows(self, embeddings: Tensor) -> Tensor:
-        """Return the rows of all training samples."""
         return self.embeddings
 
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
-        """Return the rows that the negatives name; all rows if they name none."""
         return self.embeddings if negatives.rows is None else self.embeddings.index_select(0, negatives.rows)
 
     @torch.no_grad()
     def store(self, index: Tensor, values: Tensor) -> None:
-        """Put values in the samples' rows."""
         self.embeddings.index_copy_(0, index, values)
 
 
@@ -76,15 +73,12 @@ class EmbeddingQueue(Bank):
         self.embeddings = Queue(random_rows(length, dim, precision))
 
     def rows(self, embeddings: Tensor) -> Tensor:
-        """Return the last samples' embeddings."""
         return self.embeddings.values
 
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
-        """Return all rows."""
         return self.embeddings.values
 
     def store(self, index: Tensor, values: Tensor) -> None:
-        """Push values."""
         self.embeddings.push(values)
 
 
@@ -92,11 +86,9 @@ class CurrentEmbeddings(Bank):
     """One side's embeddings of the batch itself, as a bank: nothing is stored, and gradients flow through."""
 
     def rows(self, embeddings: Tensor) -> Tensor:
-        """Return the embeddings of the batch."""
         return embeddings
 
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
-        """Return the embeddings of all workers."""
         return gather_with_gradient(embeddings, batch)
 
 

@@ -151,12 +151,10 @@ class CKTF(FeatureObjective):
         return {name: found[pair] for name, pair in pairs.items()}
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return what the sources draw."""
         sources = [self.source, *self._own.values()]
         return {part: drawn for source in sources if source for part, drawn in source.draws(batch).items()}
 
     def is_fused(self, device: torch.device) -> bool:
-        """Return whether the fused kernel takes any of the pairs on a device."""
         return any(isinstance(pair, ContrastivePair) and pair.is_fused(device) for pair in self.pairs.values())
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:

@@ -40,11 +40,9 @@ class CRD(FeatureObjective):
         return {"penultimate": loss}
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return what the source draws."""
         return self.source.draws(batch) if self.source else {}
 
     def is_fused(self, device: torch.device) -> bool:
-        """Return whether the fused kernel takes the pair on a device."""
         return self.pair.is_fused(device)
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:

@@ -19,16 +19,10 @@ from cktf.objectives.contrastive.settings import Critic, HeadKind, HeadNorm
 class Head(nn.Module):
     """A projection of the flattened representation, then L2 normalisation unless ``unit_length`` is False.
 
-    ``pad`` learns nothing: the embedding is the representation, and `pad_to_wider` makes two sides equally wide.
-
-    Args:
-        kind: Kind of head; this and what follows ``dim`` are settings (see `ContrastiveSettings`).
-        shape: Shape of a representation: (features,) or (channels, height, width).
-        dim: Dimensions of an embedding; not read for ``pad``. For ``regressor`` a multiple of the positions.
-        unit_length: Whether embeddings are L2-normalised.
-        depth: Linear layers of an ``mlp``.
-        width: Width of its hidden layers; None: that of its input.
-        norm: Normalisation of its hidden layers, before the ReLU.
+    ``pad`` learns nothing: the embedding is the representation, and `pad_to_wider` makes two sides equally wide. The
+    kind, and what follows ``dim``, are settings (see `ContrastiveSettings`). A representation is of a ``shape``
+    (features,) or (channels, height, width), an embedding of ``dim`` dimensions; not read for ``pad``, and for
+    ``regressor`` a multiple of the positions.
     """
 
     def __init__(

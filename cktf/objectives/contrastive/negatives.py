@@ -123,7 +123,6 @@ class FromMemory(Source):
         self.register_buffer("labels", labels.int(), persistent=False)
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of the training samples, and of a batch's samples."""
         return self.labels, batch.labels
 
 
@@ -141,7 +140,6 @@ class EveryNegative(FromMemory):
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Negatives:
-        """Return the negatives of a batch."""
         weights = (self.labels != batch.labels.int().unsqueeze(1)).float()
         negatives = Negatives(weights, self.count, distinct=True, scale=self.scales[batch.labels])
         return self.with_positives(negatives, self.labels, batch)
@@ -171,7 +169,6 @@ class SharedNegatives(FromMemory):
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Negatives:
-        """Return the negatives of a batch."""
         rows = (batch.drawn or self.draws(batch))[self]
         labels = self.labels[rows]
         return self.with_positives(of_other_classes(labels, batch, self.count, rows), labels, batch, rows)
@@ -246,7 +243,6 @@ class SampledNegatives(FromMemory):
         return {self: weights}
 
     def forward(self, batch: Batch) -> Negatives:
-        """Return the negatives of a batch."""
         weights = (batch.drawn or self.draws(batch))[self]
         negatives = Negatives(weights, self.count, distinct=not self.any_repeats)
         return self.with_positives(negatives, self.labels, batch)
@@ -335,13 +331,11 @@ class BatchNegatives(Source):
     """
 
     def forward(self, batch: Batch) -> Negatives:
-        """Return the negatives of a batch."""
         classes = gather_batch(batch.labels, batch)
         negatives = of_other_classes(classes, batch, count=len(classes) - 1)
         return self.with_positives(negatives, classes, batch, gather_batch(batch.index, batch))
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of the batch's samples, which are the rows too."""
         return batch.labels, batch.labels
 
 
@@ -353,16 +347,13 @@ class Unlabelled(Source):
         self.source = source
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return what the source draws."""
         return self.source.draws(replace(batch, labels=batch.index))
 
     def forward(self, batch: Batch) -> Negatives:
-        """Return the negatives of a batch."""
         negatives: Negatives = self.source(replace(batch, labels=batch.index))
         return negatives
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return a class of its own for every row and every sample of a batch."""
         return self.source.classes(replace(batch, labels=batch.index))
 
 

@@ -28,9 +28,8 @@ MOST_ROWS = 4096
 class Side(nn.Module):
     """The student's or the teacher's half of a pair; ``name``, (pair, side), addresses the initial parameters.
 
-    Attributes:
-        partition: Z of this side's anchors, fixed at their first batch; None before, and with InfoNCE. In the
-            state dict, but a number: reading a buffer would make every step wait for the device.
+    ``partition`` is Z of its anchors, fixed at their first batch; None before, and with InfoNCE. It is in the state
+    dict, but a number: reading a buffer would make every step wait for the device.
     """
 
     def __init__(
@@ -158,12 +157,8 @@ def losses(
     """Return the loss of each pair of one method, a scalar, and update the banks.
 
     Pairs with the same negatives, width and temperature are contrasted together, since a GPU's time goes by the number
-    of operators. Without negatives a loss is minus the mean critic of the two embeddings.
-
-    Args:
-        compared: The representations (batch, ...) of the student and of the teacher.
-        batch: This worker's shard of a batch.
-        negatives: Those of each pair.
+    of operators. Without negatives a loss is minus the mean critic of the two embeddings. Representations are (batch,
+    ...), the student's and the teacher's.
     """
     found: dict[ContrastivePair, Tensor] = {}
     together: dict[tuple[object, ...], list[ContrastivePair]] = {}

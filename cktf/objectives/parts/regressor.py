@@ -12,13 +12,8 @@ class ConvolutionalRegressor(nn.Module):
 
     The convolution is as in the published comparison (Tian et al., 2020, arXiv 1910.10699): 3x3 with stride 2
     where the student's side is twice the teacher's, 4x4 transposed with stride 2 where it is half of it, else
-    just large enough to leave the teacher's side, 1x1 for equal sides.
-
-    Args:
-        student: Shape (channels, height, width) of the student's map.
-        teacher: Shape of the teacher's map.
-        relu: Whether a ReLU ends it.
-        key: Path of the setting that chooses the maps, for the message.
+    just large enough to leave the teacher's side, 1x1 for equal sides. Shapes are (channels, height, width); ``key`` is
+    the path of the setting that chooses the maps, for the message.
 
     Raises:
         ValueError: If no such convolution leads from the one height and width to the other.

@@ -36,24 +36,16 @@ def partners(
     return {f"stage{number}": f"stage{number + others - count}" for number in range(1, count + 1)}
 
 
-def paired_stages(
-    given: BuildContext, key: str, remedy: str = "weight: 0", *, equal: bool = False
-) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Return for each stage of the student the shapes (channels, height, width) of its map and of its partner's.
-
-    Raises:
-        ValueError: As `partners`.
-    """
-    names = partners(given.student, given.teacher, key, remedy, equal=equal)
+def paired_stages(given: BuildContext, key: str, *, equal: bool = False) -> dict[str, tuple[torch.Size, torch.Size]]:
+    """Return for each stage of the student the shapes (channels, height, width) of its map and its partner's."""
+    names = partners(given.student, given.teacher, key, equal=equal)
     pairs = zip(given.student.stages, given.teacher.stages[-len(names) :], strict=True)
     return {name: (student[-1], teacher[-1]) for name, (student, teacher) in zip(names, pairs, strict=True)}
 
 
-def paired_maps(
-    given: BuildContext, key: str, remedy: str = "weight: 0", *, equal: bool = False
-) -> dict[str, tuple[torch.Size, torch.Size]]:
+def paired_maps(given: BuildContext, key: str, *, equal: bool = False) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return the shapes of both stems, as ``stem``, and then `paired_stages`."""
-    return {"stem": (given.student.stem, given.teacher.stem)} | paired_stages(given, key, remedy, equal=equal)
+    return {"stem": (given.student.stem, given.teacher.stem)} | paired_stages(given, key, equal=equal)
 
 
 def matched_stages(student: Activations, teacher: Activations) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:

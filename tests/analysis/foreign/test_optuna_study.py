@@ -283,7 +283,9 @@ def test_a_value_that_is_no_number_is_named_with_its_trial(journal: Path) -> Non
     content = journal.read_text()
     for wrong in ('"x"', "[1]", "{}"):
         journal.write_text(content.replace('"value":81.0', f'"value":{wrong}'))
-        with pytest.raises(InputError, match=r"no Optuna storage that can be read|trial 1: .* must be a number; got"):
+        with pytest.raises(
+            InputError, match=r"no Optuna storage that can be read|study .*: trial 1: .* must be a number; got"
+        ):
             read_optuna(journal)
     journal.write_text(content.replace('"value":81.0', '"value":null'))
     assert read_optuna(journal).trials["status"].tolist() == ["complete", "failed", "complete"]
@@ -360,7 +362,7 @@ def test_a_study_whose_params_name_arm_and_seed_is_a_comparison(tmp_path: Path) 
     assert "arm: column method, seed: column seed, context: column fold, metric: column test" in methods_text(tested)
     with pytest.raises(InputError, match=r"no column is called 'net' \(--arm\); there are: .*, method, seed"):
         read_optuna(url, metric="values_0", arm="net")
-    with pytest.raises(InputError, match="user attribute 'fold' must be a number; got 'a'"):
+    with pytest.raises(InputError, match="trial 0: 'fold' must be a number; got 'a'"):
         read_optuna(url, metric="fold", arm="method")
     study = optuna.load_study(study_name="seeds", storage=url)
     study.add_trial(study.trials[0])

@@ -43,4 +43,4 @@ def test_more_stages_than_the_teachers_are_refused(given: BuildContext) -> None:
     with pytest.raises(ValueError, match=rf"^objective\.at\.weight: .*{counts}, or weight: 0$"):
         paired_maps(shorter, "objective.at.weight")
     with pytest.raises(ValueError, match=rf"^objective\.cktf\.theta: .*{counts}, or theta: 0$"):
-        paired_maps(shorter, "objective.cktf.theta", "theta: 0")
+        partners(shorter.student, shorter.teacher, "objective.cktf.theta", "theta: 0")
