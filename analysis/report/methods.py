@@ -296,7 +296,8 @@ def arms_text(trials: pd.DataFrame) -> str:
 
 
 def _settings(values: "pd.Series[Any]") -> str:
-    shown = [f"{name.removeprefix('config.').removeprefix('objective.')} = {text}" for name, text in values.items()]
+    names = (str(name).removeprefix("config.").removeprefix("objective.") for name in values.index)
+    shown = [f"{name} = {text}" for name, text in zip(names, values, strict=True)]
     more = f" and {len(shown) - MOST_SETTINGS} more" if len(shown) > MOST_SETTINGS else ""
     return ", ".join(shown[:MOST_SETTINGS]) + more
 
