@@ -285,13 +285,14 @@ def arms_text(trials: pd.DataFrame) -> str:
     plain, context = words.loc[baseline.index[0]], baseline["context"].iloc[0]
     own = plain[[name for name in names if name.startswith("config.objective.") and plain[name]]]
     sentences = [f"The baseline's objective: {_settings(own)}."] if len(own) else []
+    called = arms["arm"].to_dict()
     for index, arm in words.drop(baseline.index).iterrows():
         differ = arm[arm != plain]
         there = {_part_of(name) for name in names if arm[name]}
         gone = sorted({_part_of(name) for name in differ[differ == ""].index} - there)
         said = [_settings(differ[differ != ""]), f"without {', '.join(gone)}" if gone else ""]
         if any(said):
-            sentences.append(f"Arm {arms.at[index, 'arm']}: {', '.join(filter(None, said))}.")
+            sentences.append(f"Arm {called[index]}: {', '.join(filter(None, said))}.")
     return (f"In {context}: " if context and sentences else "") + " ".join(sentences)
 
 
