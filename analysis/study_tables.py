@@ -15,6 +15,7 @@ from analysis.statistics.best import best
 from analysis.statistics.effects import effects
 from analysis.statistics.health import health_effects
 from analysis.statistics.interactions import interactions
+from analysis.statistics.levels import in_level_order
 from analysis.statistics.measures import measure_effects
 from analysis.statistics.over_contexts import noise_of_contexts, over_contexts
 from analysis.statistics.over_teachers import over_teachers
@@ -62,7 +63,7 @@ class StudyTables:
     def effects(self) -> pd.DataFrame:
         """The comparisons that the study asks for, paired by seed; see `analysis.statistics.effects.effects`."""
         study = self.facts.study
-        return effects(
+        found = effects(
             self.trials,
             metric=study.report_metric,
             maximise=study.maximise,
@@ -76,6 +77,7 @@ class StudyTables:
             is_extended=self.facts.is_extended,
             **self.facts.evidence,
         )
+        return in_level_order(found, self.trials, study.factors) if study.design == "grid" else found
 
     @cached_property
     def against_baseline(self) -> pd.DataFrame:

@@ -62,7 +62,9 @@ def record(results: StudyTables) -> Forest | None:
     if effects.empty or effects["effect"].isna().all():
         return None
     study = results.facts.study
-    shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_arm": "n"}).replace([np.inf, -np.inf], np.nan)
+    shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_arm": "n"})
+    low, high = (shown[name] for name in SIMULTANEOUS)  # of few seeds, infinite
+    shown = shown.replace([np.inf, -np.inf], np.nan)
     shown_share = float(shown["confidence"].iloc[0])
     has_thick = study.delta and not results.facts.is_looked_at
     if has_thick:  # the interval that goes with equivalent
@@ -73,7 +75,6 @@ def record(results: StudyTables) -> Forest | None:
     ends = shown[["effect", *ENDS]]
     least, most = min(ends.min().min(), 0), max(ends.max().max(), 0)
     margin = FARTHEST * (most - least)
-    low, high = (shown[name] for name in SIMULTANEOUS)
     thin = {"thin_low": low.clip(lower=least - margin), "thin_high": high.clip(upper=most + margin)}
     is_cut = (thin["thin_low"] > low).any() or (thin["thin_high"] < high).any()
     names = ["arm", "context", "n", "effect", *ENDS, *SIMULTANEOUS, *thin, "verdict"]
@@ -87,7 +88,7 @@ def record(results: StudyTables) -> Forest | None:
     if effects["low"].notna().any():
         of_each, count = (2 if sign else 1) * LEVEL, int(effects["n_family"].max())
         interval = f", with its {shown_share:.0%} interval"
-        if count > 1:
+        if count > 1 and low.notna().any():
             each = f"{100 - 100 * of_each / count:.4g}%"
             of_context = " of a context" if study.family == Family.CONTEXT else ""
             interval += f", and thin the {each} intervals that hold all together{of_context}"
@@ -142,7 +143,8 @@ def chart(forest: Forest) -> Chart:
         x=alt.X("effect:Q", title=title, scale=alt.Scale(padding=12), axis=signed),
         **by_kind("verdict", looks, "fill shape"),
     )
-    layers = [rules("x", "zero", [0], [3, 3]), thin, interval, point]
+    has_thin = any(row["thin_low"] is not None or row["thin_high"] is not None for row in forest.rows)
+    layers = [rules("x", "zero", [0], [3, 3]), *([thin] if has_thin else []), interval, point]
     if forest.edges:
         layers.append(rules("x", "edge", forest.edges, [1, 3]))
     row_height = max(26, 10 + LINE * max(label.count("\n") + 1 for label in labels))

@@ -6,10 +6,13 @@ import altair as alt
 import numpy as np
 
 from analysis.figures.shown import thinned, thinned_text
-from analysis.figures.theme import BLUE, INK, WIDTH, Chart, Record, Rows, by_status, data, numbers, rows_of
+from analysis.figures.theme import BLUE, INK, WIDTH, Chart, Record, Rows, by_kind, by_status, data, numbers, rows_of
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Stage, Status
+
+FRESH = "mean at fresh seeds"
+"""What the filled points are, in the legend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,10 @@ def chart(history: History) -> Chart:
     )
     fresh = alt.Chart(data(history.confirmed)).encode(x=x, tooltip=["arm:N", *numbers("score", "mean", "low", "high")])
     interval = fresh.mark_rule(color=BLUE, strokeWidth=2).encode(y=alt.Y("low:Q", title=history.axis), y2="high:Q")
-    mean = fresh.mark_point(size=60, filled=True, color=BLUE, opacity=1).encode(y=alt.Y("mean:Q", title=history.axis))
+    mean = (
+        fresh.transform_calculate(kind=f"'{FRESH}'")
+        .mark_point(size=60, opacity=1)
+        .encode(y=alt.Y("mean:Q", title=history.axis), **by_kind("kind", {FRESH: (BLUE,)}, "fill"))
+    )
     layers = [line, interval, mean, point] if history.confirmed else [line, point]
     return alt.layer(*layers).properties(width=WIDTH, height=220)

@@ -1,5 +1,6 @@
 """Parallel coordinates of a search: every arm is a line through its levels, the best tenth in bold."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,8 @@ def record(results: StudyTables) -> Parallel | None:
     if num_pruned:
         caption += f" The {num_pruned} pruned arms (dotted) have no final {measured.name}."
     caption += thinned_text(int(is_shown.sum()), len(arms))
-    if any(point["position"] == UNSET for point in points):
+    if unset := dict.fromkeys(point["axis"] for point in points if point["position"] == UNSET):
+        ticks += [{"axis": axis, "position": UNSET, "text": "not set"} for axis in unset]
         caption += " A line passes below the axis of a factor that its arm does not have."
     return Parallel(axes, points, ticks, caption)
 
@@ -121,7 +123,7 @@ def chart(parallel: Parallel) -> Chart:
     # The ends of an axis are written beyond them, what lies between beside it.
     base = alt.Chart(data(parallel.ticks)).encode(x=x, y=y, text="text:N")
     texts = [
-        base.transform_filter("datum.position === 0").mark_text(fontSize=10, dy=10),
+        base.transform_filter("datum.position <= 0").mark_text(fontSize=10, dy=10),
         base.transform_filter("datum.position === 1").mark_text(fontSize=10, dy=-10),
         base.transform_filter("datum.position > 0 && datum.position < 1").mark_text(fontSize=10, align="left", dx=6),
     ]
@@ -133,9 +135,14 @@ def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64
     if is_numeric(levels):
         numbers = levels.to_numpy(np.float64, na_value=np.nan)
         ends = [(0.0, f"{np.nanmin(numbers):.3g}"), (1.0, f"{np.nanmax(numbers):.3g}")]
-        numbers = np.log(numbers) if is_log else numbers
+        numbers = np.log10(numbers) if is_log else numbers
         low, high = np.nanmin(numbers), np.nanmax(numbers)
-        return np.where(np.isnan(numbers), UNSET, (numbers - low) / ((high - low) or 1.0)), ends
+        span = (high - low) or 1.0
+        if is_log:  # so that it can be seen; not where the text of an end would be written over
+            steps = [(step, 10.0**step) for step in range(math.ceil(low), math.floor(high) + 1)]
+            inner = [((step - low) / span, text) for step, text in steps if 0.08 < (step - low) / span < 0.92]
+            ends += [(place, f"{text:.3g}") for place, text in inner] or [(0.5, f"{10 ** ((low + high) / 2):.3g}")]
+        return np.where(np.isnan(numbers), UNSET, (numbers - low) / span), ends
     codes, choices = levels.astype(str).where(levels.notna()).factorize(sort=True)
     last = max(len(choices) - 1, 1)
     return np.where(codes < 0, UNSET, codes / last), [(i / last, str(choice)) for i, choice in enumerate(choices)]

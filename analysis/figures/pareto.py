@@ -91,11 +91,14 @@ def chart(pareto: Record) -> Chart:
     if any(row["side"] == FRESH for row in pareto.rows):
         looks[FRESH] = (INK, "square", INK)
     tooltip = ["number:Q", "arm:N", *numbers("x", form=".4g"), *numbers("score")]
+    # Where neither the line nor a dominated arm can be: cheaper, and better.
+    scores = [row["score"] for row in pareto.rows if row["side"] == FRONT]
+    above = -9 if scores[-1] >= scores[0] else 11
     layers = [
         base.mark_point(size=60, strokeWidth=1.5, opacity=1).encode(
             **by_kind("side", looks, "color shape fill"), tooltip=tooltip
         ),
-        on_front.mark_text(dx=8, dy=-8, align="left", fontSize=11).encode(text="number:Q"),
+        on_front.mark_text(dx=-7, dy=above, align="right", fontSize=11).encode(text="number:Q"),
     ]
     if FRESH in looks:
         layers.append(fresh.mark_rule(color=INK).encode(y=alt.Y("low:Q", **y), y2="high:Q"))

@@ -20,6 +20,12 @@ from cktf.rows import Status
 MIN_ARMS = 5
 """Arms below which a map shows nothing."""
 
+MOST_TICKS = 6
+"""Levels of a factor that each have a tick."""
+
+SIZES = "datum.value === 1 ? 'best rank' : datum.value === 0 ? 'worst rank, or failed' : 'middle rank'"
+"""Expression for what sizes of points say."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RankMap(Record):
@@ -31,11 +37,13 @@ class RankMap(Record):
     Attributes:
         axes: Titles of the horizontal and the vertical axis: the two factors.
         are_log: Whether each of them is logarithmic.
+        levels: Of each factor of few levels, where its axis has ticks; else none.
         statuses: Those that occur.
     """
 
     axes: tuple[str, str]
     are_log: tuple[bool, bool]
+    levels: tuple[list[float], list[float]]
     statuses: list[str]
 
 
@@ -73,10 +81,18 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
     if Status.PRUNED in statuses:
         caption += "Pruned arms rank behind complete ones, those that came further first. "
     caption += "The other factors vary, too, and a search goes where scores are good."
+    if without := len(results.searched) - len(arms):
+        best = results.searched.nsmallest(1, "rank")["arm_id"].isin(arms["arm_id"])
+        caption += (
+            f" {without} arms have no level of one of the two, {'' if best.all() else 'the best one among them, '}"
+        )
+        caption += "and are not drawn."
     caption += thinned_text(len(shown), len(arms))
+    ticks = [sorted(set(level)) if level.nunique() <= MOST_TICKS else [] for level in levels.values()]
     return RankMap(
         axes=(factor_label(across, study.factors), factor_label(down, study.factors)),
         are_log=(across in study.log_factors, down in study.log_factors),
+        levels=(ticks[0], ticks[1]),
         rows=rows_of(shown[["x", "y", "place", "is_best", "status", "number", "arm"]]),
         statuses=statuses,
         caption=caption,
@@ -85,17 +101,22 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
 
 def chart(rank_map: RankMap) -> alt.Chart:
     """Return the drawing."""
-    ticks = alt.Axis(format="~g", tickCount=6, labelOverlap=True)
     axes: dict[str, Any] = {}
     tooltip = [alt.Tooltip("number:Q"), alt.Tooltip("arm:N"), alt.Tooltip("status:N")]
-    for name, of, title, is_log in zip("xy", (alt.X, alt.Y), rank_map.axes, rank_map.are_log, strict=True):
+    channels = zip("xy", (alt.X, alt.Y), rank_map.axes, rank_map.are_log, rank_map.levels, strict=True)
+    for name, of, title, is_log, levels in channels:
+        ticks = alt.Axis(format="~g", tickCount=6, labelOverlap=True, values=levels or alt.Undefined)
         scale = level_scale(is_log=is_log, padding=14)
         axes[name] = of(f"{name}:Q", title=title, scale=scale, axis=ticks)
         tooltip.append(alt.Tooltip(f"{name}:Q", title=title, format=".4~g"))
     points: alt.Chart = alt.Chart(data(rank_map.rows)).mark_point(strokeWidth=1.5, opacity=0.85)
     return points.encode(
         **axes,
-        size=alt.Size("place:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[12, 260])),
+        size=alt.Size(
+            "place:Q",
+            scale=alt.Scale(domain=[0, 1], range=[12, 260]),
+            legend=alt.Legend(values=[0, 0.5, 1], labelExpr=SIZES, symbolStrokeColor=BLUE),
+        ),
         **by_status(rank_map.statuses),
         fill=alt.condition("datum.is_best", alt.value(BLUE), alt.value("transparent")),
         tooltip=tooltip,

@@ -45,10 +45,13 @@ def in_panels(layers: list[alt.Chart], rows: Rows, titles: list[str], *, shares_
         titles: Of the panels, in order.
         shares_axis: Whether all panels have one vertical scale.
     """
+    # Room for what stands around a panel; its ticks and a long title move no panel out of the line of its neighbours.
+    lines = max((title.count("\n") + 1 for title in titles), default=1)
+    gaps = {"row": 60 + 15 * lines, "column": 24 if shares_axis else 70}
     panels: alt.FacetChart = (
         alt.layer(*layers, data=data(rows))
         .properties(width=180, height=130)
-        .facet(facet=panels_of(titles), columns=3)
+        .facet(facet=panels_of(titles), columns=3, bounds="flush", spacing=gaps)
         .resolve_scale(y="shared" if shares_axis else "independent")
         # Else a column's axis stands under the place where its last panel might be.
         .resolve_axis(x="independent")

@@ -99,7 +99,8 @@ def chart(slices: Slices) -> alt.ConcatChart:
 
 def _drawn(panel: Slice, y: alt.Y, statuses: list[str]) -> Chart:
     if panel.choices:
-        x = alt.X("level:N", title=panel.title, sort=panel.choices, axis=alt.Axis(labelAngle=0, ticks=False))
+        names, apart = alt.Axis(labelAngle=0, ticks=False), alt.Scale(paddingInner=0.4)
+        x = alt.X("level:N", title=panel.title, sort=panel.choices, axis=names, scale=apart)
     else:
         ticks = alt.Axis(format="~g", grid=False, tickCount=4, labelOverlap="greedy", labelSeparation=8)
         scale = level_scale(is_log=panel.is_log, padding=8)

@@ -1,5 +1,6 @@
 """Tables of formatted cells, and words, as LaTeX prints them: in ASCII alone, so that pdfLaTeX knows every letter."""
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
@@ -40,6 +41,9 @@ WRITTEN = _pairs(SIGNS, r"$\{}$") | _pairs(PRINTED) | {"\u00a0": "~", "\n": " ",
 ACCENTS = _pairs("\u0300 ` \u0301 ' \u0302 ^ \u0303 ~ \u0304 = \u0306 u \u0307 . \u0308 \" \u030a r \u030c v \u0327 c")
 """Combining marks and the accents that LaTeX has for them in all encodings of fonts."""
 
+NEEDS = "% Needs \\usepackage{booktabs}.\n"
+"""Stands above all tables."""
+
 BY_NUMBER = "% Letters that pdfLaTeX lacks are written by their numbers in Unicode, as (U+6559).\n"
 """Stands above what has such letters."""
 
@@ -50,11 +54,35 @@ def latex(tables: Sequence[Table]) -> str:
     A column without an entry is left out, unless the table has no rows at all; so is that of the unadjusted p beside
     a verdict, which tells no more than the interval.
     """
-    written = "\n".join(_float(table) for table in tables)
-    return BY_NUMBER * ("(U+" in written) + written
+    return _headed("\n".join(_float(table) for table in tables))
+
+
+def tabular(table: Table) -> str:
+    """Return a table as a bare ``tabular``, to be put into a float or a slide of one's own."""
+    return _headed("\n".join(_tabular(table)) + "\n")
+
+
+def _headed(written: str) -> str:
+    return BY_NUMBER * ("(U+" in written) + NEEDS + written
 
 
 def _float(table: Table) -> str:
+    label = re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{text(table.title)}}}",
+        rf"\label{{tab:{label}}}",
+        r"\footnotesize",
+        r"\setlength{\tabcolsep}{3pt}",
+        *_tabular(table),
+        *([r"\par\smallskip", text(table.footnote)] if table.footnote else []),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tabular(table: Table) -> list[str]:
     columns = dict(enumerate(zip(*table.rows, strict=True)))
     for index, (name, *cells) in list(columns.items()):
         if not any(cells or [True]) or (name == UNADJUSTED and VERDICT in table.rows[0]):
@@ -69,12 +97,7 @@ def _float(table: Table) -> str:
         " & ".join(_cell(table, number, index, widths.get(index)) for index in columns) + r" \\"
         for number in range(1, len(table.rows))
     ]
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{text(table.title)}}}",
-        r"\footnotesize",
-        r"\setlength{\tabcolsep}{3pt}",
+    return [
         rf"\begin{{tabular}}{{{''.join('l' if index in widths else 'r' for index in columns)}}}",
         r"\toprule",
         " & ".join(text(name[0]) if index in widths else _head(*name) for index, name in columns.items()) + r" \\",
@@ -82,10 +105,7 @@ def _float(table: Table) -> str:
         *rows,
         r"\bottomrule",
         r"\end{tabular}",
-        *([r"\par\smallskip", text(table.footnote)] if table.footnote else []),
-        r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _head(name: str, *cells: str) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from analysis.report.pages import prose
 from analysis.report.reading import (
@@ -35,11 +37,17 @@ from analysis.wording import counted, quantity
 from cktf.rows import SCHEMA_VERSION, Alternative, Family, Stage, Status, StudyRow
 from cktf.verdicts import LEVEL, Verdict
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MOST_NAMED = 3
 """Different values that are named side by side, as where contexts have networks of their own."""
+
+MOST_ARMS, MOST_SETTINGS = 13, 20
+"""Arms whose settings the methods paragraph names, and settings of one that it names."""
+
+_NO_SETTINGS = (".seed", "sha256", ".content", ".root", ".download", ".checkpoint")
+"""Ends of the paths of what is no setting of an arm that a reader would want."""
+
+_SOFTWARE = {"cktf": "CKTF", "torch": "PyTorch"}
+"""Packages whose versions the methods paragraph names."""
 
 _DESIGNS = {
     "one_at_a_time": "one factor at a time was changed from the baseline",
@@ -93,7 +101,9 @@ def methods_text(results: Results) -> str:
                 for name, larger in study.directions.items()
             ),
             "confirmed": "" if confirmed.empty else _arms_and_seeds(confirmed),
-            "recipe": recipe_text(trials),
+            "recipe": f"{recipe_text(trials)} {arms_text(trials)}".strip(),
+            "validation_share": _told(trials, "data.validation_fraction", "%"),
+            "software": ", ".join(dict.fromkeys(filter(None, map(_software, facts.launches)))),
             "teachers": teachers_text(results.teachers, is_smoke=study.is_smoke),
             "teacher_once": any(launch.teacher_once for launch in facts.launches),
             "workers": sorted({launch.workers for launch in facts.launches}),
@@ -173,7 +183,7 @@ def _when(launch: StudyRow) -> str:
     return datetime.fromtimestamp(launch.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _arms_and_seeds(trials: "pd.DataFrame") -> str:
+def _arms_and_seeds(trials: pd.DataFrame) -> str:
     seeds = counted(trials["seed"].nunique(), "seed")
     if are_crossed(trials):
         seeds += f" × {counted(trials[TEACHER_SEED].nunique(), 'teacher')}"
@@ -218,7 +228,7 @@ _ADDITIONS: Phrases = (
 )
 
 
-def recipe_text(trials: "pd.DataFrame") -> str:
+def recipe_text(trials: pd.DataFrame) -> str:
     """Return the recipe of the baseline, or of all arms where there is none; empty where it is not known.
 
     Args:
@@ -266,13 +276,52 @@ def recipe_text(trials: "pd.DataFrame") -> str:
     return " ".join(sentences)
 
 
-def _said(configs: "pd.DataFrame", phrases: Phrases, prefix: str = "") -> list[str]:
+def arms_text(trials: pd.DataFrame) -> str:
+    """Return the baseline's objective and in which settings each arm differs; nothing of many arms, or unknown ones."""
+    fixed = of_fixed_arms(trials)
+    names = [str(name) for name in fixed if str(name).startswith("config.") and not str(name).endswith(_NO_SETTINGS)]
+    arms = fixed[fixed["context"] == fixed["context"].iloc[0]].drop_duplicates("arm_id") if len(fixed) else fixed
+    baseline = arms[arms["is_baseline"]]
+    if not names or len(baseline) != 1 or len(arms) > MOST_ARMS:
+        return ""
+    words = arms[names].astype(object).map(lambda value: "" if pd.isna(value) else _text(value, ""))
+    plain, context = words.loc[baseline.index[0]], baseline["context"].iloc[0]
+    own = plain[[name for name in names if name.startswith("config.objective.") and plain[name]]]
+    sentences = [f"The baseline's objective: {_settings(own)}."] if len(own) else []
+    called = arms["arm"].to_dict()
+    for index, arm in words.drop(baseline.index).iterrows():
+        differ = arm[arm != plain]
+        there = {_part_of(name) for name in names if arm[name]}
+        gone = sorted({_part_of(name) for name in differ[differ == ""].index} - there)
+        said = [_settings(differ[differ != ""]), f"without {', '.join(gone)}" if gone else ""]
+        if any(said):
+            sentences.append(f"Arm {called[index]}: {', '.join(filter(None, said))}.")
+    return (f"In {context}: " if context and sentences else "") + " ".join(sentences)
+
+
+def _settings(values: "pd.Series[Any]") -> str:
+    names = (str(name).removeprefix("config.").removeprefix("objective.") for name in values.index)
+    shown = [f"{name} = {text}" for name, text in zip(names, values, strict=True)]
+    more = f" and {len(shown) - MOST_SETTINGS} more" if len(shown) > MOST_SETTINGS else ""
+    return ", ".join(shown[:MOST_SETTINGS]) + more
+
+
+def _part_of(name: str) -> str:
+    """Return the objective, or other part, that a setting belongs to."""
+    return ".".join(name.split(".")[1:3]).removeprefix("objective.")
+
+
+def _software(launch: StudyRow) -> str:
+    return ", ".join(f"{word} {launch.versions[name]}" for name, word in _SOFTWARE.items() if launch.versions.get(name))
+
+
+def _said(configs: pd.DataFrame, phrases: Phrases, prefix: str = "") -> list[str]:
     """Return the phrases that have something to say of these configurations."""
     values = [(_told(configs, prefix + path, unset[-1:]), unset, words) for path, unset, words in phrases]
     return [words.format(value) for value, unset, words in values if value not in ("", unset)]
 
 
-def _length(configs: "pd.DataFrame", prefix: str) -> str:
+def _length(configs: pd.DataFrame, prefix: str) -> str:
     """Return for how many epochs and in which batches something was trained, as far as they are known."""
     return "".join(_said(configs, _LENGTH, prefix))
 
@@ -282,7 +331,7 @@ def _by(name: str) -> str:
     return (name or "sgd").replace("adamw", "AdamW").replace("sgd", "stochastic gradient descent")
 
 
-def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
+def _optimizer(configs: pd.DataFrame, prefix: str) -> str:
     """Return the settings of an optimizer and its schedule in parentheses, as far as they are known."""
     told = partial(_told, configs)
     name, schedule = told(prefix + "name"), told(prefix + "schedule")
@@ -298,7 +347,7 @@ def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _told(configs: "pd.DataFrame", path: str, unit: str = "") -> str:
+def _told(configs: pd.DataFrame, path: str, unit: str = "") -> str:
     """Return the different values at a path of the configurations, in words; empty where there are none."""
     values = configs.get(f"config.{path}")
     found = [] if values is None else list(dict.fromkeys(values.dropna()))
@@ -312,10 +361,12 @@ def _told(configs: "pd.DataFrame", path: str, unit: str = "") -> str:
 def _text(value: Any, unit: str) -> str:
     if isinstance(value, str):
         return value.strip("[]")
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value * 100:.4g}%" if unit == "%" else f"{value:.6g}"
 
 
-def _teachers_hours(teachers: "pd.DataFrame") -> str:
+def _teachers_hours(teachers: pd.DataFrame) -> str:
     """Return the time of the trainings of teachers; empty where it is not known."""
     if "wall_seconds" not in teachers:
         return ""

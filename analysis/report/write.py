@@ -17,8 +17,10 @@ from analysis.ledger.epochs import EPOCHS_FILE, FOLDER
 from analysis.ledger.trials import TRIALS_FILE
 from analysis.loading import load, results_of
 from analysis.record import Record
+from analysis.report.answer import answer_text
+from analysis.report.citations import cited
 from analysis.report.drawing import RENDER
-from analysis.report.latex import latex, text
+from analysis.report.latex import latex, tabular, text
 from analysis.report.methods import methods_text, provenance_rows
 from analysis.report.pages import libraries, rendered
 from analysis.report.reading import scope_text
@@ -54,7 +56,8 @@ POSSIBLE = frozenset(
     {"report.html", TRIALS_FILE}
     | {f"{name}.parquet" for name in DERIVED}
     | {f"tables/{name}.{kind}" for name in {*DERIVED, *TABLES, "methods"} for kind in PAPER_KINDS}
-    | {f"figures/{name}.{kind}" for name in FIGURES for kind in FIGURE_KINDS}
+    | {"tables/methods.bib", *(f"tables/{name}_tabular.tex" for name in TABLES)}
+    | {f"figures/{name}.{kind}" for name in FIGURES for kind in (*FIGURE_KINDS, "txt")}
 )
 """Files that a report may have beside the table of epochs."""
 
@@ -66,8 +69,8 @@ class ReportPaths:
     Attributes:
         html: The page: one file that needs no network.
         tables: Name to Parquet file: ``trials``, ``epochs``, ``arms``, ``effects``, ...
-        figures: Name to vector file; a PNG and a PDF of the same name lie beside each.
-        papers: Tables in Markdown, LaTeX and CSV.
+        figures: Name to vector file; a PNG, a PDF and its caption, of the same name, lie beside each.
+        papers: Tables in Markdown, LaTeX and CSV, the methods paragraph and what it cites.
         results: What is reported.
         unmade: Parts that could not be made, with the reason, which stands in their place.
     """
@@ -175,6 +178,7 @@ def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
     for name, drawing in [*drawings.items()]:
         with noted(why_not, name):
             pictures |= {f"figures/{name}.{kind}": RENDER[kind](drawing) for kind in FIGURE_KINDS}
+            pictures[f"figures/{name}.txt"] = f"{drawing.caption}\n".encode()
         if name in why_not:
             del drawings[name]
     html = page(results, drawings, why_not, unmade)
@@ -229,6 +233,7 @@ def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str]
             "study": results.facts.study,
             "facts": results.facts,
             "smoke": SMOKE,
+            "answer": _part(unmade, "answer", answer_text, results, ""),
             "main_tables": main_tables(results),
             "side_tables": side_tables(results),
             "figures": {name: FIGURES[name].title for name in FIGURES if name in {*drawings, *why_not}},
@@ -261,5 +266,12 @@ def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[s
     for name, tables in {answer: main_tables(results), **sides}.items():
         unmade |= {f"table {table.title}": table.why_not for table in tables if table.why_not}
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
+        for number, table in enumerate((table for table in tables if len(table.rows) > 1), 1):
+            papers[f"{name}_tabular{f'_{number}' if number > 1 else ''}.tex"] = tabular(table)
     methods = _part(unmade, "methods", methods_text, results, "") or unmade["methods"]
-    return papers | {"methods.md": f"{markdown_text(methods)}\n", "methods.tex": f"{text(methods)}\n"}
+    entries = cited(results.trials)
+    published = ""
+    if entries:
+        published = " Methods and networks: " + ", ".join(rf"{key}~\cite{{{key}}}" for key in entries) + "."
+        papers["methods.bib"] = "\n\n".join(entries.values()) + "\n"
+    return papers | {"methods.md": f"{markdown_text(methods)}\n", "methods.tex": f"{text(methods)}{published}\n"}

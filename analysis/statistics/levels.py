@@ -46,3 +46,13 @@ def in_groups(levels: "pd.Series[Any]") -> "pd.Series[Any]":
         texts = levels.astype(str).where(levels.notna())
         order = list(texts.dropna())
     return texts.astype(pd.CategoricalDtype(list(dict.fromkeys(order)), ordered=True))
+
+
+def in_level_order(rows: pd.DataFrame, trials: pd.DataFrame, factors: Iterable[str]) -> pd.DataFrame:
+    """Return rows with an ``arm_id`` in the order of the levels that their arms have, contexts as they stand."""
+    arms = trials.drop_duplicates("arm_id").set_index("arm_id")
+    columns = [name for factor in factors if (name := f"param.{factor}") in arms]
+    keys = pd.DataFrame({name: in_groups(arms[name]).cat.codes for name in columns}, index=arms.index)
+    keys = keys.reindex(rows["arm_id"]).set_index(rows.index)
+    keys.insert(0, "context", pd.factorize(rows["context"])[0])
+    return rows.loc[keys.sort_values([*keys], kind="stable").index].reset_index(drop=True)

@@ -89,6 +89,9 @@ def report(
     address: Address = None,
     against: Against = None,
     kind: Kind = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show the page to this machine's browser, anew as the run grows.")
+    ] = False,
     *,
     options: Options,
 ) -> None:
@@ -97,6 +100,7 @@ def report(
     Runs of one study are united; runs of different studies are contexts, each with its own baseline.
     """
     require_own_analysis()
+    from analysis.foreign import kind_of
     from analysis.report.tables import main_tables
     from analysis.report.write import report_on
 
@@ -104,11 +108,18 @@ def report(
         raise UserError(f"--address {address}: only --engine ray joins a cluster")
     if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None or against is not None):
         raise UserError("--engine ray: it reads the ledger of one run, without --from and --against")
+    if serve and (len(runs) > 1 or kind_of(runs[0]) or kind is not None or options.given):
+        raise UserError("--serve: it shows one run, whose ledger it watches")
+    from cktf.cli.serving import serve_page  # which needs pyarrow
+
     with _ledger_reader(engine, address) as reader:
-        paths = report_on(runs, out_dir, kind, options, reader, against)
-    print_answers(main_tables(paths.results))
-    warn((f"{part} {reason}" for part, reason in paths.unmade.items()), style="red")
-    say(paths.files)
+        write = functools.partial(report_on, runs, out_dir, kind, options, reader, against)
+        paths = write()
+        print_answers(main_tables(paths.results))
+        warn((f"{part} {reason}" for part, reason in paths.unmade.items()), style="red")
+        say(paths.files)
+        if serve:
+            serve_page(runs[0], paths, write)
 
 
 @with_foreign_options

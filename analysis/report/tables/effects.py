@@ -44,7 +44,7 @@ UNTESTED = "No comparison could be tested, so none is decided; the table says wh
 
 
 def effects(results: Results) -> list[Table]:
-    """Return a table for each context; one without rows where no trial is planned."""
+    """Return a table for each context, the last with how all were decided; one without rows if nothing is planned."""
     study = results.facts.study
     measured = quantity(study.report_metric)
     title = f"Effects on {measured.name}"
@@ -52,7 +52,7 @@ def effects(results: Results) -> list[Table]:
         return [Table(title, effects_rows(results), "No trial is planned yet.")]
     tables = []
     for context in results.contexts:
-        remarks = [decision_text(results), held_for_text(results, context)]
+        remarks = [decision_text(results) if context == results.contexts[-1] else "", held_for_text(results, context)]
         own, published = (number_text(value, measured.decimals) for value in teacher_of(results, context))
         if study.reference_values.get(context) or published != ABSENT:
             remarks.append(f"Reference: {study.reference_source}.")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from analysis import load
-from analysis.report.latex import latex, text
+from analysis.report.latex import latex, tabular, text
 from analysis.report.table import Table
 from analysis.report.tables import main_tables, side_tables
 
@@ -29,9 +29,11 @@ def test_a_table_computed_by_hand() -> None:
     )
     assert latex([table]) == "\n".join(
         [
+            r"% Needs \usepackage{booktabs}.",
             r"\begin{table}",
             r"\centering",
             r"\caption{A \& b}",
+            r"\label{tab:a-b}",
             r"\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
             r"\begin{tabular}{lrl}",
@@ -48,6 +50,14 @@ def test_a_table_computed_by_hand() -> None:
             "",
         ]
     )
+
+
+def test_a_bare_tabular_is_what_stands_in_the_float() -> None:
+    table = Table("A", [["arm", "p"], ["x", "0.01"]], "a remark")
+    needs, *lines = tabular(table).splitlines()
+    assert needs == r"% Needs \usepackage{booktabs}."
+    assert (lines[0], lines[-1]) == (r"\begin{tabular}{lr}", r"\end{tabular}")
+    assert "\n".join(lines) in latex([table])
 
 
 def test_long_words_are_broken_into_lines_that_hold_the_longest_of_them() -> None:

@@ -166,3 +166,26 @@ def test_a_teacher_that_was_read_once_is_told(ablation_writer: Callable[..., Any
     ledger = ablation_writer(teacher_once=once)
     ledger.close_segment()
     assert ("rounded to float16" in methods_text(load(ledger.run))) == once
+
+
+def test_the_settings_of_the_arms_are_those_of_their_configurations(ablation: Path) -> None:
+    text = methods_text(load(ablation))
+    assert "The baseline's objective: cktf.temperature = 0.1, cktf.theta = 0.1, cktf.pairing = last." in text
+    assert "Arm temperature=0.5: cktf.temperature = 0.5. Arm theta=0.0: cktf.theta = 0." in text
+    assert "Software: PyTorch 2.15.0." in text
+
+
+def test_an_objective_that_an_arm_lacks_is_named(
+    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="compare"))
+    for arm, objective in (
+        ("baseline", {"at": {"weight": 3.0}, "kd": None}),
+        ("KD", {"at": None, "kd": {"weight": 0.9}}),
+    ):
+        ledger.train(ledger.plan(arm, 0, objective=objective), 90.0)
+    ledger.close_segment()
+    text = methods_text(load(ledger.run))
+    assert "The baseline's objective: at.weight = 3." in text
+    assert "Arm KD: kd.weight = 0.9, without at." in text

@@ -74,10 +74,12 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
         assert Path(figure).read_text().startswith("<svg")
         assert Path(figure).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         assert Path(figure).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert Path(figure).with_suffix(".txt").read_text().strip() in unescape(Path(paths.html).read_text())
     assert "temperature=0.5" in Path(paths.figures["effects"]).read_text()
     assert {Path(path).name for path in paths.papers} == {
         *("arms.csv", "best.csv", "effects.csv", "effects.md", "effects.tex", "pairing.md", "pairing.tex"),
-        *("components.md", "components.tex", "methods.md", "methods.tex"),
+        *("components.md", "components.tex", "methods.md", "methods.tex", "methods.bib"),
+        *("effects_tabular.tex", "pairing_tabular.tex", "components_tabular.tex"),
     }
 
     pictures.clear()
@@ -123,7 +125,9 @@ def test_nothing_is_left_of_an_earlier_report_in_the_same_place(
     paths = write_report(ablation, tmp_path / "report")
     found = {str(path) for path in (tmp_path / "report").rglob("*") if path.is_file()}
     assert not found & (set(earlier.files) - set(paths.files))
-    kinds = {str(Path(path).with_suffix(f".{kind}")) for path in paths.figures.values() for kind in ("png", "pdf")}
+    kinds = {
+        str(Path(path).with_suffix(f".{kind}")) for path in paths.figures.values() for kind in ("png", "pdf", "txt")
+    }
     epochs = {path for path in found if "epochs.parquet" in path}
     own = {str(tmp_path / "report" / name) for name in ("report.json", "tables/notes.tex")}
     assert found == {path for path in paths.files if Path(path).is_file()} | kinds | epochs | own
@@ -180,7 +184,10 @@ def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> 
     page = Page(Path(paths.html).read_text())
     for tag, attributes in page.tags:
         assert tag not in {"link", "img", "iframe", "object", "embed"}
-        assert not {"src", "href", "srcset", "data"} & set(attributes)
+        assert not {"src", "srcset", "data"} & set(attributes)
+        assert (attributes.get("href") or "#").startswith("#")
+    linked = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert linked == [f"#{name}" for name in page.sections]
     policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")

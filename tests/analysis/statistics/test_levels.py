@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import load
-from analysis.statistics.levels import factor_label, in_groups, is_logarithmic, is_numeric
+from analysis.statistics.levels import factor_label, in_groups, in_level_order, is_logarithmic, is_numeric
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,12 @@ def test_few_levels_stand_one_by_one_numbers_in_their_order() -> None:
 def test_a_factor_is_named_by_its_last_words(search: Path) -> None:
     results = load(search)
     assert factor_label("objective.cktf.temperature", results.facts.study.factors) == "cktf.temperature"
+
+
+def test_arms_stand_in_the_order_of_their_levels_within_contexts_as_they_stand() -> None:
+    arms = {"a": (2.0, 1.0), "b": (0.0, 8.0), "c": (0.0, 1.0), "d": (1.0, 8.0)}
+    trials = pd.DataFrame(
+        [{"arm_id": arm, "param.x": x, "param.y": y} for arm, (x, y) in arms.items() for _ in range(2)]
+    )
+    rows = pd.DataFrame({"arm_id": ["d", "a", "b", "c"], "context": ["q", "p", "p", "p"]})
+    assert [*in_level_order(rows, trials, ["x", "y", "z"])["arm_id"]] == ["d", "c", "b", "a"]
