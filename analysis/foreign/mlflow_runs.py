@@ -90,7 +90,8 @@ def _stored(place: str, name: str | None) -> Table:
     records = []
     for run in found[name]:
         record = {"run_id": run.info.run_id, "status": run.info.status}
-        for part, of_run in zip(PARTS, (run.data.params, run.data.metrics, run.data.tags), strict=True):
+        parts: tuple[dict[str, Any], ...] = (run.data.params, run.data.metrics, run.data.tags)
+        for part, of_run in zip(PARTS, parts, strict=True):
             record |= {f"{part}{key}": value for key, value in of_run.items()}
         records.append(record)
     return table_of(records, [f"run {record['run_id']}" for record in records])
