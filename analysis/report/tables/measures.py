@@ -1,5 +1,6 @@
 """The further measures of the students: each arm's mean, its effect, and a verdict of the measure's own family."""
 
+from analysis.report.reading import test_text
 from analysis.report.table import NOTE, UNADJUSTED, VERDICT, Columns, Table, cell, rows_of
 from analysis.report.tables.effects import note_text, verdict_text
 from analysis.results import Results
@@ -30,9 +31,10 @@ def measures(results: Results) -> list[Table]:
     better = f"Larger is better, but of {', '.join(smaller)} smaller. " if smaller else "Larger is better. "
     sizes = sorted(set(found["metric"].value_counts()))
     of_one = " or ".join(map(str, sizes))
+    how = "the mixture t" if results.facts.is_looked_at else test_text(results)
     remark = (
         f"{better}Each measure is a family of its own: p (Holm) is adjusted over the {of_one} "
-        f"comparison{'s' * (sizes != [1])} of one measure by the paired t test, and not over the {len(decimals)} "
+        f"comparison{'s' * (sizes != [1])} of one measure by {how}, and not over "
         "measures, so that an effect found here among several is weaker evidence than one on the metric of the study."
     )
     return [Table("Further measures", rows_of(found, columns), remark)]

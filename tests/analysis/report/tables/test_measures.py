@@ -74,7 +74,7 @@ def test_the_others_stand_in_a_table_of_further_measures(results: Results) -> No
     assert table.rows[3][3:6] == ["2500000", "2500000", "+0"]
     assert table.rows[3][-1] == "all 5 differences are equal: no error to test against"
     assert "adjusted over the 2 comparisons of one measure" in table.remark
-    assert "not over the 2 measures" in table.remark
+    assert "by the paired t test, and not over measures" in table.remark
 
 
 def test_its_figures_and_its_page_are_made(results: Results) -> None:
