@@ -106,7 +106,17 @@ def test_of_the_training_half_the_floor_alone_is_imported() -> None:
     floor = {
         f"cktf.{name}"
         for name in (
-            *("credentials", "errors", "foreign_options", "ledger_lines", "looks", "names", "row_values", "rows"),
+            *(
+                "credentials",
+                "errors",
+                "foreign_options",
+                "ledger_lines",
+                "looks",
+                "names",
+                "pareto",
+                "row_values",
+                "rows",
+            ),
             *("storage", "verdicts"),
         )
     }

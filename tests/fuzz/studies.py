@@ -139,9 +139,10 @@ def overrides(draws: Random, folder: Path) -> Case:
     file.write_text(text)
     given = [_override(draws, yaml_text.parse(text).value) for _ in range(draws.choice((1, 1, 2)))]
     words = f"{name}, " + ", ".join(f"--set {each[:100]!a}" for each in given)
-    # What an arm of the file does not go with is told there, with the setting's path.
+    # What an arm of the file does not go with is told there, with the path of the setting or of its section.
     paths = [each.partition("=")[0].removeprefix("baseline.") for each in given]
-    return Case(words, lambda: use(file, given), ("--set", *filter(None, paths)))
+    sections = [".".join(path.split(".")[:2]) for path in paths if "." in path]
+    return Case(words, lambda: use(file, given), ("--set", *filter(None, paths), *sections))
 
 
 def use(file: Path, given: list[str] | None = None) -> None:
