@@ -117,7 +117,7 @@ def test_of_the_training_half_the_floor_alone_is_imported() -> None:
                 "row_values",
                 "rows",
             ),
-            *("storage", "verdicts"),
+            *("row_values", "storage", "verdicts"),
         )
     }
     assert {*run_python(code).split()} <= floor

@@ -11,7 +11,7 @@ from tests.fuzz.kinds import KINDS
 SEED = 20
 CASES = {
     "studies": 30,
-    "overrides": 40,
+    "overrides": 60,
     "commands": 15,
     "ledgers": 8,
     "csv": 30,
@@ -26,7 +26,8 @@ CASES = {
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let importances be resampled seldom: no input decides how often."""
-    monkeypatch.setattr(sys.modules["analysis.searches.importance"], "NUM_RESAMPLES", 3)
+    for name in ("NUM_RESAMPLES", "NUM_SHUFFLES"):
+        monkeypatch.setattr(sys.modules["analysis.searches.importance"], name, 3)
 
 
 def test_there_are_cases_of_every_kind() -> None:
