@@ -42,7 +42,7 @@ def test_what_fails_for_a_while_is_tried_again_and_said(
     with proxy.failing(lambda *_: status, seconds), caplog.at_level(logging.WARNING):
         place.write("x", b"1")
     assert place.read("x") == b"1"
-    first, last = (record.getMessage() for record in caplog.records)
+    first, *_, last = (record.getMessage() for record in caplog.records)
     assert first.startswith(f"bucket/fails{status}/x: ")
     assert "trying again, for up to 5" in first or "trying again, for up to 60 s" in first
     assert "answers again after" in last
