@@ -29,7 +29,7 @@ def test_lines_pass_each_axis_where_their_level_lies(search: Path) -> None:
     groups = [point["group"] for point in on_first.values()]
     assert [groups.count(group) for group in (BEST, COMPLETE, PRUNED)] == [6, 45, 6]
     ends = [tick["text"] for tick in found.ticks if tick["axis"] == found.axes[0]]
-    assert ends == [f"{levels.min():.3g}", f"{levels.max():.3g}"]
+    assert ends == [f"{levels.min():.3g}", f"{levels.max():.3g}", "0.1"]  # a power of ten tells that it is logarithmic
 
 
 def test_pruned_arms_have_no_point_on_the_axis_of_scores(search: Path) -> None:

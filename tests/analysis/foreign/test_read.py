@@ -47,6 +47,8 @@ def test_every_option_is_of_some_kind() -> None:
         "family",
         "alternative",
         "margin",
+        "unpaired",
+        "cluster",
         "status",
         "separator",
         "decimal",

@@ -131,7 +131,7 @@ def test_what_cannot_be_read_is_told_with_the_option_that_reads_it(case: str, tm
 def test_folds_are_contexts(tmp_path: Path) -> None:
     rows = [f"{arm},{seed},{fold},{fold + seed}" for arm in ("baseline", "kd") for seed in (0, 1) for fold in (0, 1)]
     lines = "\n".join(rows)
-    with pytest.raises(InputError, match=r"the last epoch's; each fold or data set is a context \(--context COLUMN"):
+    with pytest.raises(InputError, match=r"the last epoch's; each data set is a context \(--context COLUMN"):
         read(tmp_path / "a.csv", f"arm,seed,fold,acc\n{lines}\n".encode())
     assert read(tmp_path / "a.csv", f"arm,seed,fold,acc\n{lines}\n".encode(), context="fold").contexts == [
         "0",

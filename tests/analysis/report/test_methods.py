@@ -170,7 +170,7 @@ def test_a_teacher_that_was_read_once_is_told(ablation_writer: Callable[..., Any
 
 def test_the_settings_of_the_arms_are_those_of_their_configurations(ablation: Path) -> None:
     text = methods_text(load(ablation))
-    assert "The baseline's objective: cktf.temperature = 0.1, cktf.theta = 0.1, cktf.pairing = last." in text
+    assert "The baseline's objective: cktf.pairing = last, cktf.temperature = 0.1, cktf.theta = 0.1." in text
     assert "Arm temperature=0.5: cktf.temperature = 0.5. Arm theta=0.0: cktf.theta = 0." in text
     assert "Software: PyTorch 2.15.0." in text
 

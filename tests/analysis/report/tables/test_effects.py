@@ -253,9 +253,9 @@ def test_contrasts_stand_in_the_table_with_the_other_side_and_every_mean_does(
     assert digits.rows[2][simultaneous] == (
         f"[{effect['low_simultaneous']:+.2f}, {effect['high_simultaneous']:+.2f}]".replace("-", "−")
     )
-    assert "over the comparisons of each context (1 to 3)" in digits.remark
+    assert "over the comparisons of each context (1 to 3)" in clothes.remark
     assert {row for row, _ in digits.bold | digits.daggered} <= {1, 2, 3, 4}
-    assert "contexts: where one leaves out 0" in digits.remark
+    assert "contexts: where one leaves out 0" in clothes.remark
     assert side_tables(results)["pairing"].rows[1][0] == "digits: kd against fsp"
 
 
