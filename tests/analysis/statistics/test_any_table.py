@@ -106,7 +106,7 @@ def test_one_seed_is_no_fault() -> None:
         (FRAME.assign(m="x" * 5000), "row 1 has '" + "x" * 59 + "..."),
         (
             pd.concat([FRAME.assign(fold=0), FRAME.assign(fold=1)]),
-            "an arm has one row at each seed, the last epoch's; each fold or data set is a context (--context COLUMN",
+            "an arm has one row at each seed, the last epoch's; each data set is a context (--context COLUMN",
         ),
         (FRAME.assign(arm=FRAME["arm"].str.title()), "there are: None, Kd"),
         (FRAME.assign(m="1_0"), "row 1 has '1_0'"),
