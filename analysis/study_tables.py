@@ -63,7 +63,7 @@ class StudyTables:
     def effects(self) -> pd.DataFrame:
         """The comparisons that the study asks for, paired by seed; see `analysis.statistics.effects.effects`."""
         study = self.facts.study
-        found = effects(
+        return effects(
             self.trials,
             metric=study.report_metric,
             maximise=study.maximise,
@@ -77,7 +77,12 @@ class StudyTables:
             is_extended=self.facts.is_extended,
             **self.facts.evidence,
         )
-        return in_level_order(found, self.trials, study.factors) if study.design == "grid" else found
+
+    @cached_property
+    def effects_by_level(self) -> pd.DataFrame:
+        """`effects` as tables and figures list them: those of a grid in the order of its levels."""
+        study = self.facts.study
+        return in_level_order(self.effects, self.trials, study.factors) if study.design == "grid" else self.effects
 
     @cached_property
     def against_baseline(self) -> pd.DataFrame:

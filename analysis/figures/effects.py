@@ -58,7 +58,7 @@ class Forest(Record):
 
 def record(results: StudyTables) -> Forest | None:
     """Return the effects to be drawn; None where no arm is compared with a baseline."""
-    effects = results.effects
+    effects = results.effects_by_level
     if effects.empty or effects["effect"].isna().all():
         return None
     study = results.facts.study

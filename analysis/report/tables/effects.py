@@ -184,7 +184,7 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     study = results.facts.study
     measured = quantity(results.facts.study.report_metric)
     arms = results.arms[results.arms["context"] == context].set_index("arm_id")
-    effects = results.effects[results.effects["context"] == context].set_index("arm_id")
+    effects = results.effects_by_level[results.effects_by_level["context"] == context].set_index("arm_id")
     has_contrasts = any(len(names) > 1 for names in study.contrasts)
     further = {SIMULTANEOUS: "simultaneous"} if results.effects["n_family"].max() > 1 else {}
     if results.effects["low_images"].notna().any():
