@@ -74,8 +74,8 @@ def pareto(trials: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
     found["is_on_front"] = found["arm_id"].isin(best)
     first = found[found["metric"] == study.metric].set_index("arm_id")
     score = first["mean"].fillna(first["search_score"]) * (-1 if study.maximise else 1)
-    order = found.assign(confidence=CONFIDENCE, _score=found["arm_id"].map(score))
-    order = order.sort_values(["is_baseline", "_score", "arm_id"], ascending=[False, True, True], kind="stable")
+    order = found.assign(confidence=CONFIDENCE, place=found["arm_id"].map(score))
+    order = order.sort_values(["is_baseline", "place", "arm_id"], ascending=[False, True, True], kind="stable")
     return typed(order.reset_index(drop=True), COLUMNS)
 
 
