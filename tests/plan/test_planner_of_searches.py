@@ -414,7 +414,7 @@ def test_a_search_of_two_metrics_goes_on_after_a_restart_and_confirms_its_front(
         run_to_end(ledger(spec, cut), against_momentum, at_once=1, most=most)
     assert cut == whole
     told, replayed = (
-        [(trial.params, trial.values) for trial in each._search._suggestions.trials() if trial.values]
+        [(trial.params, trial.values) for trial in each._search._suggestions._study.get_trials() if trial.values]
         for each in (planner, ledger(spec, whole))
     )
     assert told == replayed
@@ -435,7 +435,7 @@ def test_an_arm_without_one_of_two_metrics_has_failed_for_optuna(
     spec = make_search(metric=metrics, sampler="tpe", trials=4, confirm={"top": 2, "seeds": 1})
     planner = ledger(spec, rows)
     run_to_end(planner, lambda row, _: (50.0, None if row.number == 0 else 1.0))
-    first, *others = planner._search._suggestions.trials()
+    first, *others = planner._search._suggestions._study.get_trials()
     assert (first.state.name, first.values) == ("FAIL", None)
     assert {trial.state.name for trial in others} == {"COMPLETE"}
     assert planned(rows)[0].arm_id not in {row.arm_id for row in planned(rows) if row.stage == Stage.CONFIRM}
