@@ -70,5 +70,5 @@ if not TYPE_CHECKING:  # or a type checker would take any name for one of these
 
 
 def __dir__() -> list[str]:
-    """Return the names of the module, those that are not imported yet among them."""
+    """Return the names that the module offers, whether imported yet or not."""
     return sorted({*globals(), *_MODULES})

@@ -21,8 +21,9 @@ from analysis.report.answer import answer_text
 from analysis.report.citations import cited
 from analysis.report.drawing import RENDER
 from analysis.report.latex import latex, tabular, text
-from analysis.report.methods import methods_text, provenance_rows
+from analysis.report.methods import methods_text
 from analysis.report.pages import libraries, rendered
+from analysis.report.provenance import provenance_rows
 from analysis.report.reading import scope_text
 from analysis.report.table import SMOKE, csv, main_name, markdown_tables, markdown_text
 from analysis.report.tables import TABLES, main_tables, side_tables
@@ -64,7 +65,7 @@ POSSIBLE = frozenset(
 
 @dataclass(frozen=True)
 class ReportPaths:
-    """The files of a written report.
+    """The paths of all files of a written report.
 
     Attributes:
         html: The page: one file that needs no network.

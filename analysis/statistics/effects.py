@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.arguments import check_delta, check_design, check_question, check_race, listed
-from analysis.ledger.other_names import other_names
+from analysis.arguments import check_delta, check_design, check_question, check_race
 from analysis.statistics import anytime
 from analysis.statistics.any_table import complete, of_fixed_arms, reported, trials_of
 from analysis.statistics.anytime import anytime_p, anytime_width
 from analysis.statistics.arms import failed_text, has_failed
 from analysis.statistics.clusters import FEWEST_CLUSTERS, in_clusters
 from analysis.statistics.columns import columns, typed
+from analysis.statistics.compared_arms import Contrasts, compared_arms, differing_factors, names_of
 from analysis.statistics.intervals import CONFIDENCE, half_width
 from analysis.statistics.over_images import ACCURACY, over_images
 from analysis.statistics.paired import (
@@ -36,7 +35,6 @@ from analysis.statistics.pairing import variance_left
 from analysis.statistics.unpaired import welch_effects
 from analysis.statistics.verdicts import ASSURANCE, mde, more_seeds
 from analysis.wording import larger_is_better
-from cktf.errors import InputError
 from cktf.looks import Counts, Floats, Race, Spending
 from cktf.names import BASELINE
 from cktf.rows import Alternative, Family, Status
@@ -52,9 +50,6 @@ COLUMNS = columns(
     variance_left_high p_both p_equivalence_both size n_arm n_baseline df
     """
 )
-
-Contrasts = Sequence[str | Sequence[str]]
-"""Pairs of names of arms, and the word ``baseline``, which stands for every arm against the baseline."""
 
 BEYOND, MAY_BE_LESS = "by more than delta", "may be less than delta"
 """What the simultaneous interval says of the size of an effect that helps or hurts."""
@@ -162,7 +157,7 @@ def effects(
     check_race(looks, spending)
     check_design(unpaired, cluster, has_looks=bool(looks) or is_extended)
     maximise = larger_is_better(metric, maximise)
-    needs_baseline = not contrasts or [BASELINE] in [_entry(contrast) for contrast in contrasts]
+    needs_baseline = not contrasts or [BASELINE] in [names_of(contrast) for contrast in contrasts]
     trials = trials_of(
         trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline, cluster=cluster
     )
@@ -222,7 +217,7 @@ def effects(
                 "against_baseline": arms.at[baseline_id, "is_baseline"],
                 "alternative": alternative,
                 "margin": margin,
-                "factor": ", ".join(_differing_factors(arms.loc[arm_id], arms.loc[baseline_id])),
+                "factor": ", ".join(differing_factors(arms.loc[arm_id], arms.loc[baseline_id])),
                 "metric": metric,
                 "n_missing": len(states),
                 "n_lost_by_arm": int((lost[arm_id] & ~lost[baseline_id]).sum()),
@@ -345,45 +340,6 @@ def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bo
     return frame
 
 
-def compared_arms(pool: pd.DataFrame, contrasts: Contrasts = ()) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
-    """Return all arms of trials, those that are compared, a row for each comparison, and the ids of the other sides.
-
-    Args:
-        pool: Trials.
-        contrasts: As `effects` takes them; without any, every arm is compared whose context has a baseline.
-
-    Raises:
-        InputError: If no context has both arms of a contrast.
-    """
-    arms = pool.drop_duplicates("arm_id").set_index("arm_id")
-    baselines = {arms.at[arm_id, "context"]: str(arm_id) for arm_id in arms.index[arms["is_baseline"]]}
-    others = other_names(pool) if contrasts else {}
-    named: dict[str, dict[str, str]] = {context: {} for context in dict.fromkeys(arms["context"])}
-    for arm_id, context, arm in zip(arms.index, arms["context"], arms["arm"], strict=True):
-        named[context] = {**dict.fromkeys(others.get(str(arm_id), ()), str(arm_id)), **named[context], arm: str(arm_id)}
-    pairs: dict[tuple[str, str], None] = {}
-    for names in [_entry(contrast) for contrast in contrasts] or [[BASELINE]]:
-        if names == [BASELINE]:
-            compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
-            pairs |= {(str(arm_id), baselines[context]): None for arm_id, context in compared["context"].items()}
-            continue
-        found = [(ids[names[0]], ids[names[1]]) for ids in named.values() if {*names} <= {*ids}]
-        if not found:
-            known = dict.fromkeys(name for ids in named.values() for name in ids)
-            raise InputError(
-                f"contrasts {', '.join(names)}: must be two arms that a context has; there are: {listed(known)}"
-            )
-        pairs |= dict.fromkeys((first, second) for first, second in found if first != second)  # not one of two names
-    order = {context: place for place, context in enumerate(named)}
-    by_context = sorted(pairs, key=lambda pair: order[str(arms.at[pair[0], "context"])])
-    return arms, arms.loc[[first for first, _ in by_context]], [second for _, second in by_context]
-
-
-def _entry(contrast: str | Sequence[str]) -> list[str]:
-    """Return a contrast as a list of names; the one name alone is that of the baseline."""
-    return [contrast] if isinstance(contrast, str) else [*contrast]
-
-
 def _reason(found: PairedEffects, place: int, *, is_apart: bool, is_few: bool) -> str:
     """Return why a comparison has no p."""
     n_pairs, least = int(found.n_pairs[place]), min(int(found.n_arm[place]), int(found.n_baseline[place]))
@@ -404,13 +360,3 @@ def _missing_text(states: pd.DataFrame, baseline: str, noun: str) -> str:
         wrong = [f"{side}{status}" for side, status in named if status != Status.COMPLETE]
         seeds.setdefault(", ".join(wrong) or "not a finite number", []).append(str(seed))
     return "; ".join(f"{noun}{'s' * (len(which) > 1)} {', '.join(which)}: {why}" for why, which in seeds.items())
-
-
-def _differing_factors(arm: "pd.Series[Any]", baseline: "pd.Series[Any]") -> list[str]:
-    """Return the paths in which an arm's levels differ from the baseline's."""
-    names = [str(name) for name in arm.index if str(name).startswith("param.")]
-    levels = [
-        [None if missing else level for level, missing in zip(side, side.isna(), strict=True)]
-        for side in (arm[names], baseline[names])
-    ]
-    return [name.removeprefix("param.") for name, here, there in zip(names, *levels, strict=True) if here != there]

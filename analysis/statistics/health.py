@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.statistics.any_table import complete, of_fixed_arms, reported
 from analysis.statistics.columns import columns, typed
-from analysis.statistics.effects import compared_arms
+from analysis.statistics.compared_arms import compared_arms
 from analysis.statistics.intervals import half_width
 from analysis.statistics.paired import paired_effects
 from cktf.verdicts import LEVEL, holm

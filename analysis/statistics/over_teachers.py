@@ -5,8 +5,8 @@ import pandas as pd
 
 from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.columns import columns, typed
+from analysis.statistics.compared_arms import compared_arms
 from analysis.statistics.crossed import crossed_mean
-from analysis.statistics.effects import compared_arms
 from analysis.statistics.intervals import CONFIDENCE
 from cktf.verdicts import holm
 

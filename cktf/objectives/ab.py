@@ -26,7 +26,7 @@ def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
 
 
 class BoundaryPhase(InitialPhase):
-    """The student's neurons learn to be active where the teacher's are, before any label is read.
+    """The initial phase of `AB`: the student's units are trained to be active where the teacher's are, without labels.
 
     Stage k of n has the factor 0.003 / 2^(n - k), as in the authors' code. Connectors lead from the student's maps to
     the teacher's shape, where the shapes differ.
@@ -63,7 +63,7 @@ class BoundaryPhase(InitialPhase):
 
 
 class AB(InitialOnly):
-    """Before its own training the student learns the teacher's activation boundaries (see `BoundaryPhase`)."""
+    """Activation boundaries: an initial phase in which the student learns which units the teacher activates."""
 
     reads_logits = False
 

@@ -22,7 +22,7 @@ def attention_loss(student: Tensor, teacher: Tensor, power: int) -> Tensor:
 
 
 class AT(FeatureObjective):
-    """Each stage of the student is active where the teacher's is (see `attention_loss`)."""
+    """Attention transfer: the student's attention map of each stage is pulled to the teacher's (`attention_loss`)."""
 
     class Config(ObjectiveSettings):
         weight: Weight = 1000.0

@@ -53,7 +53,7 @@ class FlowPhase(InitialPhase):
 
 
 class FSP(InitialOnly):
-    """Before its own training the student learns the teacher's flows between layers (see `FlowPhase`), as published."""
+    """Flow of solution procedure: an initial phase in which the student learns the teacher's flows between layers."""
 
     reads_logits = False
 

@@ -32,7 +32,7 @@ def selectivity_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class NST(FeatureObjective):
-    """Each stage's channels are selective as the teacher's are (see `selectivity_loss`)."""
+    """Neuron selectivity transfer: the distributions of the channels' patterns of each stage are matched."""
 
     class Config(ObjectiveSettings):
         weight: Weight = 50.0

@@ -30,7 +30,7 @@ def neighbour_divergence(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class PKT(FeatureObjective):
-    """Samples are as likely neighbours by the student's penultimate vectors as by the teacher's.
+    """Probabilistic knowledge transfer: pairs of samples are as similar for the student as for the teacher.
 
     On several workers it compares the samples of the whole batch.
     """

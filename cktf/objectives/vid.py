@@ -47,7 +47,7 @@ class GaussianRegressor(nn.Module):
 
 
 class VID(FeatureObjective):
-    """Each stage of the student predicts the teacher's (see `negative_log_likelihood`).
+    """Variational information distillation: each stage of the student predicts the teacher's.
 
     Maps of unequal size are compared at the smaller one. The regressors are trained with the student.
     """

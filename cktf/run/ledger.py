@@ -85,7 +85,7 @@ def read_latest(run: Storage) -> Iterator[Row]:
 
 
 def _lines(run: Storage) -> Iterator[tuple[bytes, str]]:
-    """Yield the lines of a run's ledger and the place of each, for messages."""
+    """Yield each line of a run's ledger, with its file and line number for error messages."""
     segments = run.child(FOLDER)
     with using(segments):
         names = _names(segments)

@@ -95,7 +95,7 @@ class StudySpec(StudyKeys):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What decides; the first one is that of effects and verdicts."""
+        """The metrics that decide the study; effects and verdicts are of the first."""
         return (self.metric,) if isinstance(self.metric, str) else self.metric
 
     @cached_property

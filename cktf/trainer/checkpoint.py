@@ -90,7 +90,7 @@ class CheckpointWriter:
 
 
 def _as_file(checkpoint: Checkpoint) -> memoryview:
-    """Return the bytes of a checkpoint's file, with zeros in place of the hash."""
+    """Return a checkpoint as the bytes of its file, in which the hash is still zeros."""
     buffer = io.BytesIO()
     buffer.write(VERSION + b"0" * 64 + b"\n")
     torch.save({**vars(checkpoint), "history": [asdict(result) for result in checkpoint.history]}, buffer)

@@ -14,7 +14,8 @@ from analysis import Results, load, read_csv, write_results
 from analysis.ledger.collect import collect
 from analysis.record import Record
 from analysis.report import write
-from analysis.report.methods import methods_text, provenance_rows
+from analysis.report.methods import methods_text
+from analysis.report.provenance import provenance_rows
 from analysis.report.tables import main_tables
 from analysis.report.tables.effects import context_rows
 from analysis.statistics.over_contexts import shared_names

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from analysis.figures.drawing import all_drawings
-from analysis.report.methods import methods_text, provenance_rows
+from analysis.report.methods import methods_text
+from analysis.report.provenance import provenance_rows
 from analysis.report.reading import scope_text
 from analysis.report.table import markdown_tables
 from analysis.report.tables import main_tables, side_tables

@@ -22,7 +22,7 @@ LARGEST_NORM = math.sqrt(3)
 
 
 class Bank(nn.Module, ABC):
-    """Embeddings of one side."""
+    """The stored embeddings of student or teacher, with which a batch is contrasted."""
 
     @abstractmethod
     def rows(self, embeddings: Tensor) -> Tensor:

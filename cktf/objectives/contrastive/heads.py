@@ -66,13 +66,13 @@ class Head(nn.Module):
 
 
 class OfBatch(nn.BatchNorm1d):
-    """Batch-norm by each batch's own statistics, also in an evaluation; one sample alone is left as it is."""
+    """Batch-norm by the batch's own statistics, in evaluation too; a batch of one sample is returned unchanged."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, track_running_stats=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return values (batch, width) normalised."""
+        """Return the values (batch, width) after batch-norm."""
         return super().forward(values) if len(values) > 1 else values
 
 

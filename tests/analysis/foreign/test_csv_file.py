@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis import load, read_csv, write_results
-from analysis.report.methods import methods_text, provenance_rows
+from analysis.report.methods import methods_text
+from analysis.report.provenance import provenance_rows
 from analysis.report.tables import main_tables
 from analysis.results import Results
 from cktf.rows import Status

@@ -11,7 +11,8 @@ import pytest
 
 from analysis import load, read_ray_tune, write_results
 from analysis.figures.history import record as history
-from analysis.report.methods import methods_text, provenance_rows
+from analysis.report.methods import methods_text
+from analysis.report.provenance import provenance_rows
 from analysis.results import Results
 from cktf.errors import InputError
 from cktf.rows import Status

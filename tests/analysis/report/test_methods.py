@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from analysis import load
-from analysis.report.methods import methods_text, provenance_rows
+from analysis.report.methods import methods_text
+from analysis.report.provenance import provenance_rows
 from analysis.report.tables import main_tables
 from cktf.ledger_lines import parse_row
 from cktf.rows import Stage, Status, StudyRow

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from analysis import load
-from analysis.report.methods import methods_text, recipe_text
+from analysis.report.methods import methods_text
+from analysis.report.recipe import recipe_text
 
 OPTIMIZER = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine"}
 TEACHER = {"model": "resnet20", "epochs": 30, "batch_size": 64, "train_fraction": 1.0, "optimizer": OPTIMIZER}
