@@ -92,6 +92,10 @@ class TrialConfig(Settings):
     compile: bool = False
     """Compile student and teacher with `torch.compile`."""
 
+    sync_batch_norm: bool = False
+    """With several workers: normalise by the mean and variance of the whole batch instead of each worker's share of it,
+    at one exchange a layer and pass. Then the number of workers changes no result but by rounding."""
+
     seed: Seed = 0
     """Seed of the replicate: it determines split, initial parameters, order, augmentation and negatives."""
 
@@ -155,6 +159,8 @@ class TrialConfig(Settings):
             raise InputError(
                 f"stop_after: must be {self.epochs} or less, the epochs of the main phase; got {self.stop_after}"
             )
+        if self.compile and self.sync_batch_norm:
+            raise InputError("sync_batch_norm: true and 'compile: true' exclude each other; leave one out")
         if self.judge == "ema" and self.ema is None:
             raise InputError("judge: ema is an average of the student, and 'ema:' is not set, for example to 0.999")
         if self.task == "transfer":

@@ -1,10 +1,14 @@
 """One trial on several workers: the rank of this process, and sums over all of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.autograd.function import once_differentiable
+from torch.overrides import TorchFunctionMode
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Workers:
         for gradient, piece in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(piece.view_as(gradient))
 
+    def shared_batch_norm(self, *, is_asked: bool) -> AbstractContextManager[object]:
+        """Return a context in which batch-norms in training mode normalise by all workers' samples, if it is asked."""
+        return _SharedBatchNorm() if is_asked and self.size > 1 else nullcontext()
+
     def average_buffers(self, network: nn.Module) -> None:
         """Average the running statistics of batch-norm over the workers; modules in eval mode stay unchanged."""
         if self.size == 1:
@@ -57,3 +65,64 @@ class Workers:
                 if module.training and buffer.is_floating_point():
                     distributed.all_reduce(buffer)
                     buffer /= self.size
+
+
+class _SharedBatchNorm(TorchFunctionMode):
+    """Computes the mean and variance of `nn.functional.batch_norm` over the samples of all workers.
+
+    It replaces the function and not the modules, so that networks of timm, whose batch-norms are their own, keep them.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        is_batch_norm = func is nn.functional.batch_norm
+        return (_batch_norm_of_all if is_batch_norm else func)(*args, **(kwargs or {}))
+
+
+def _batch_norm_of_all(
+    inputs: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Return inputs (batch, channels, ...), in training normalised by all workers' samples; update the statistics."""
+    if not training:
+        return nn.functional.batch_norm(inputs, running_mean, running_var, weight, bias, False, momentum, eps)
+    values, channels = inputs.float(), inputs.shape[1]
+    over = [axis for axis in range(inputs.dim()) if axis != 1]
+    shape = [1, channels] + [1] * (inputs.dim() - 2)
+    # Each worker's number, means and variances, and not its sums of squares, which lose digits if means are large.
+    number = values.new_full((1,), values.numel() / channels)
+    variances, means = torch.var_mean(values, over, correction=0)
+    rows = values.new_zeros(distributed.get_world_size(), 2 * channels + 1)
+    rows[distributed.get_rank()] = torch.cat([number, means, variances])
+    every: Tensor = _Sum.apply(rows)
+    numbers, means, variances = every.split([1, channels, channels], dim=1)
+    total = numbers.sum()
+    mean = (numbers * means).sum(0) / total
+    variance = (numbers * (variances + (means - mean).square())).sum(0) / total
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            running_var.lerp_((variance * total / (total - 1)).to(running_var.dtype), momentum)
+    scale = (variance + eps).rsqrt() * (1 if weight is None else weight)
+    outputs = (values - mean.view(shape)) * scale.view(shape)
+    return (outputs if bias is None else outputs + bias.view(shape)).to(inputs.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all workers, whose gradient is the sum of all workers' gradients."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        return Workers.current().sum(values.clone())
+
+    @staticmethod
+    @once_differentiable
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return Workers.current().sum(gradient.clone())

@@ -40,6 +40,7 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "judge": "student",
     "precision": "auto",
     "compile": False,
+    "sync_batch_norm": False,
     "probe": None,
     **_in("probe", mode="linear", epochs=100, batch_size=64),
     **{

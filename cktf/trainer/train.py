@@ -173,6 +173,7 @@ def train(
         with (
             _network_stream(device, phase.seed, epoch, workers.rank),
             _algorithms(deterministic=options.deterministic),
+            workers.shared_batch_norm(is_asked=config.sync_batch_norm),
         ):
             for order, batch in enumerate(loader.epoch(epoch)):
                 observe = partial(_gradient_norms, due, measured, batch, workers) if due and order == 0 else None

@@ -37,16 +37,28 @@ class Plain(nn.Module):
         return Activations(self.fc(vector), vector, stem, ((stage,),), preactivations=())
 
 
+class Normalised(Plain):
+    """The same with batch-norms; they see the whole batch where a trial asks for it."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__(num_classes, in_channels)
+        self.stem = nn.Sequential(self.stem, nn.BatchNorm2d(4))
+        self.stage = nn.Sequential(self.stage, nn.BatchNorm2d(6, affine=False))
+
+
 def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
     """Train a trial; return its results and, where it is written, its checkpoint."""
     torch.set_num_threads(1)
-    MODELS["two_convolutions"] = Plain
+    has_norms = source == "all"
+    name = "normalised" if has_norms else "plain"
+    MODELS[name] = Normalised if has_norms else Plain
     try:
         config = TrialConfig.model_validate(
             {
+                "sync_batch_norm": has_norms,
                 "data": {"name": "digits", "train_fraction": 0.1},
-                "teacher": {"model": "two_convolutions", "epochs": 1},
-                "student": {"model": "two_convolutions"},
+                "teacher": {"model": name, "epochs": 1},
+                "student": {"model": name},
                 "objective": {
                     "cross_entropy": {},
                     "kd": {},
@@ -64,12 +76,13 @@ def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
         results = list(run_trial(config, TrainOptions(read_test=True), run=run, device=CPU))
         return results, load_checkpoint(trial_storage(run, config.trial_id))
     finally:
-        del MODELS["two_convolutions"]
+        del MODELS[name]
 
 
 def _rank(rank: int, folder: str | Path) -> None:
     torch.set_num_threads(1)
     torch.save(_summed_gradients(rank), f"{folder}/gradients{rank}.pt")
+    torch.save([_normalised(whole, SHARDS[rank], Workers.current()) for whole in _wholes()], f"{folder}/norm{rank}.pt")
     results = {source: _trained(f"{folder}/{source}", source)[0] for source in SOURCES}
     torch.save({source: [vars(result) for result in results[source]] for source in SOURCES}, f"{folder}/{rank}.pt")
 
@@ -156,3 +169,38 @@ def test_alone_nothing_is_exchanged() -> None:
     assert workers == Workers(rank=0, size=1)
     values = torch.tensor([1.0, 2.0])
     assert workers.sum(values) is values
+
+
+SHARDS = (slice(0, 2), slice(2, 7))
+
+
+def _wholes() -> list[Tensor]:
+    """Batches of seven samples, as vectors and as maps in both precisions, far from a mean of 0."""
+    maps = torch.randn(7, 3, 2, 4, generator=torch.Generator().manual_seed(0)) * 0.5 + 30
+    return [maps.mean((2, 3)), maps, maps.bfloat16()]
+
+
+def _normalised(whole: Tensor, shard: slice, workers: Workers) -> list[Tensor]:
+    """Return outputs, gradients and running statistics of a batch-norm in training mode and of one in eval mode."""
+    norm = nn.BatchNorm1d(3) if whole.dim() == 2 else nn.BatchNorm2d(3)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([1.0, 2.0, -1.0]))
+        norm.bias.copy_(torch.tensor([0.0, 1.0, 3.0]))
+    inputs = whole[shard].clone().requires_grad_()
+    with workers.shared_batch_norm(is_asked=True):
+        outputs = norm(inputs)
+        fixed = norm.eval()(inputs)
+    weights = torch.linspace(-1, 2, whole.numel()).reshape_as(whole)[shard]
+    ((outputs.float().square() + fixed.float()) * weights).sum().backward()
+    workers.sum_gradients(norm.parameters())
+    found = [norm.weight.grad, norm.bias.grad, *norm.buffers(), outputs.detach(), fixed.detach(), inputs.grad]
+    return [value for value in found if value is not None]
+
+
+def test_batch_norms_of_two_workers_see_the_whole_batch(two_workers: Path) -> None:
+    for rank, shard in enumerate(SHARDS):
+        for found, whole in zip(torch.load(two_workers / f"norm{rank}.pt"), _wholes(), strict=True):
+            expected = _normalised(whole, slice(None), Workers())
+            expected[-3:] = [value[shard] for value in expected[-3:]]
+            tolerance = 0.05 if whole.dtype == torch.bfloat16 else 2e-4
+            torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)

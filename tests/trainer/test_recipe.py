@@ -203,6 +203,7 @@ def test_a_plug_in_that_reads_labels_must_say_that_it_weighs_both(
             "head_learning_rate: no objective",
         ),
         ({"ema": 1.0}, "less than 1"),
+        ({"compile": True, "sync_batch_norm": True}, "sync_batch_norm: true and 'compile: true' exclude each other"),
     ],
 )
 def test_what_cannot_act_is_refused(tiny: MakeTrial, changes: Any, message: str) -> None:
