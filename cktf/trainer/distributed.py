@@ -102,7 +102,7 @@ def _batch_norm_of_all(
     rows = values.new_zeros(distributed.get_world_size(), 2 * channels + 1)
     rows[distributed.get_rank()] = torch.cat([number, means, variances])
     every: Tensor = _Sum.apply(rows)
-    numbers, means, variances = every.split([1, channels, channels], dim=1)
+    numbers, means, variances = torch.split(every, [1, channels, channels], dim=1)
     total = numbers.sum()
     mean = (numbers * means).sum(0) / total
     variance = (numbers * (variances + (means - mean).square())).sum(0) / total
@@ -111,7 +111,7 @@ def _batch_norm_of_all(
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
             running_var.lerp_((variance * total / (total - 1)).to(running_var.dtype), momentum)
     scale = (variance + eps).rsqrt() * (1 if weight is None else weight)
-    outputs = (values - mean.view(shape)) * scale.view(shape)
+    outputs: Tensor = (values - mean.view(shape)) * scale.view(shape)
     return (outputs if bias is None else outputs + bias.view(shape)).to(inputs.dtype)
 
 
