@@ -160,7 +160,7 @@ def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_i
     assert next_row(restarted).trial_id == bad
     assert restarted.on_epoch(bad, make_result(1, 10.0))
     (*_, end) = ends(rows)
-    assert rows[-1] is end
+    assert rows.index(end) == len(rows) - 1
     assert end.status == Status.PRUNED
     assert (end.epochs, end.reason) == (4, "pruned (median) after epoch 4")
 
