@@ -59,8 +59,8 @@ def test_less_than_there_is_may_be_taken_but_not_more_nor_of_a_cluster() -> None
 
 def test_ray_is_started_with_what_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, Any]] = []
-    monkeypatch.setattr(local.ray, "init", lambda *_, num_cpus, num_gpus, **__: asked.append((num_cpus, num_gpus)))
-    monkeypatch.setattr(local.ray, "shutdown", lambda: None)
+    monkeypatch.setattr("ray.init", lambda *_, num_cpus, num_gpus, **__: asked.append((num_cpus, num_gpus)))
+    monkeypatch.setattr("ray.shutdown", lambda: None)
     for machine in (Machine(cpus=1, gpus=0), Machine()):
         with local.started(machine):
             pass
