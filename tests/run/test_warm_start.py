@@ -9,17 +9,16 @@ import pytest
 from cktf import driver
 from cktf.errors import InputError, NotExtensible
 from cktf.plan.planner import Planner
-from cktf.rows import PlannedRow, StudyRow
+from cktf.rows import PlannedRow, Row, StudyRow
 from cktf.run.directory import STUDY, require_study
 from cktf.run.growth import added_in_words, require_grown
-from cktf.run.ledger import Ledger
+from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.warm_start import observe, warm_start_in_words
 from cktf.storage import Storage
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeSpec, RunToEnd
 from tests.planning import by_learning_rate, planned
-from tests.runs import rows_of
 
 RATE, MOMENTUM = "optimizer.learning_rate", "optimizer.momentum"
 RATES: dict[str, Any] = {RATE: {"float": [0.01, 0.1]}, MOMENTUM: {"choice": [0.0, 0.5]}}
@@ -37,8 +36,12 @@ def go_on(spec: StudySpec, place: Path, run_to_end: RunToEnd, most: int = 1000) 
     return planner
 
 
+def rows_of(place: Path) -> list[Row]:
+    return list(read_ledger(Storage(place)))
+
+
 def tried(place: Path) -> list[dict[str, Any]]:
-    return [row.params for row in planned(rows_of(str(place)))]
+    return [row.params for row in planned(rows_of(place))]
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_observations_come_first_and_a_resume_does_without_the_other_run(
 ) -> None:
     spec = make_search(search={RATE: RATES[RATE]}, sampler=sampler, trials=6, warm_start=str(first))
     found = observe(spec)
-    kept = [row for row in planned(rows_of(str(first))) if row.config["optimizer"]["learning_rate"] <= 0.1]
+    kept = [row for row in planned(rows_of(first)) if row.config["optimizer"]["learning_rate"] <= 0.1]
     assert len(found["observations"]) == len({row.arm_id for row in kept})
     assert found["left_out"] == {f"with {RATE} outside of its domain": 1}
     assert f"1 with {RATE} outside" in warm_start_in_words(found)
@@ -69,15 +72,15 @@ def test_observations_come_first_and_a_resume_does_without_the_other_run(
     told = [trial.values for trial in resumed._search._suggestions._study.trials[: len(found["observations"])]]
     assert told == [each["scores"] for each in found["observations"]]
     assert len(tried(whole)) == planner.total() == 6
-    assert [bool(row.warm_start) for row in rows_of(str(cut)) if isinstance(row, StudyRow)] == [True, False, False]
+    assert [bool(row.warm_start) for row in rows_of(cut) if isinstance(row, StudyRow)] == [True, False, False]
 
 
 def test_a_missing_run_another_metric_and_a_sampler_that_does_not_learn_are_refused(
     first: Path, tmp_path: Path, make_search: MakeSpec
 ) -> None:
-    with pytest.raises(InputError, match="warm_start: .*nowhere: there is no run"):
+    with pytest.raises(InputError, match=r"warm_start: .*nowhere: there is no run"):
         observe(make_search(warm_start=str(tmp_path / "nowhere")))
-    with pytest.raises(InputError, match="must be a run with the metric validation_loss.*validation_accuracy"):
+    with pytest.raises(InputError, match=r"must be a run with the metric validation_loss.*validation_accuracy"):
         observe(make_search(warm_start=str(first), metric="validation_loss"))
     with pytest.raises(StudyError, match="sampler: must be one that learns with 'warm_start:'"):
         make_search(warm_start=str(first), sampler="random")
@@ -91,13 +94,13 @@ def test_a_wider_search_goes_on_after_a_kill_as_if_there_was_none(
     narrow, wider = (make_search(search=each, sampler=sampler, trials=n) for each, n in ((RATES, 5), (wide, 14)))
     for place in ("whole", "cut"):
         go_on(narrow, tmp_path / place, run_to_end)
-    old = [row.trial_id for row in rows_of(str(tmp_path / "cut")) if isinstance(row, PlannedRow)]
+    old = [row.trial_id for row in rows_of(tmp_path / "cut") if isinstance(row, PlannedRow)]
     go_on(wider, tmp_path / "whole", run_to_end)
     for most in (3, 3, 1000):
         go_on(wider, tmp_path / "cut", run_to_end, most=most)
     assert tried(tmp_path / "cut") == tried(tmp_path / "whole")
     assert len(tried(tmp_path / "cut")) == 14
-    assert [row.trial_id for row in planned(rows_of(str(tmp_path / "cut")))][:5] == old
+    assert [row.trial_id for row in planned(rows_of(tmp_path / "cut"))][:5] == old
     assert any(not 0.01 <= params[RATE] <= 0.1 for params in tried(tmp_path / "cut")[5:])
     assert added_in_words(narrow, wider) == f"the wider domains {RATE}, {MOMENTUM}; 9 more trials"
 
