@@ -142,7 +142,7 @@ def commands_page() -> str:
 
     from cktf.cli.app import app
 
-    group = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)  # of the click that typer has inside, whose types it does not tell
     context = group.make_context("cktf", [], resilient_parsing=True)
     said = "`cktf COMMAND --help` prints the same; [exit codes](../how-to/clusters.md#how-a-driver-ends)."
     lines = ["# Commands", "", said, ""]
@@ -181,9 +181,8 @@ def tables_page() -> str:
         lines += ["", f"## {title} {{#{name}}}", "", columns.get("", ""), ""]
         rows = []
         for column, text in columns.items():
-            unit, meaning = re.fullmatch(r"(?:\[([^]]+)\] )?(.*)", text).groups()
-            if column:
-                rows.append((f"`{column}`", unit or "", meaning))
+            if column and (parts := re.fullmatch(r"(?:\[([^]]+)\] )?(.*)", text)):
+                rows.append((f"`{column}`", parts[1] or "", parts[2]))
         lines.append(table(("column", "unit", "meaning"), *rows))
     return "\n".join(lines) + "\n"
 

@@ -239,7 +239,7 @@ def ray_cluster() -> Iterator[Cluster]:
 
     def start(*arguments: str) -> int:
         before = set(raylets(folder))
-        command = [ray, "start", "--node-ip-address=127.0.0.1", *arguments, "--disable-usage-stats"]
+        command = [str(ray), "start", "--node-ip-address=127.0.0.1", *arguments, "--disable-usage-stats"]
         subprocess.run(command, env=env, check=True, capture_output=True, timeout=NODE_SECONDS)
         (raylet,) = set(raylets(folder)) - before
         return raylet

@@ -3,7 +3,9 @@
 import math
 from typing import Any
 
-from cktf.plan.planner import Planner
+import optuna
+
+from cktf.plan.planner import NoTrial, Planner
 from cktf.rows import EndRow, PlannedRow, Row, Stage
 from cktf.study.spec import StudySpec
 
@@ -11,6 +13,19 @@ from cktf.study.spec import StudySpec
 def ledger(spec: StudySpec, rows: list[Row], **keys: Any) -> Planner:
     """A planner that reads the rows and adds to them."""
     return Planner(spec, rows.append, list(rows), clock=lambda: 0.0, **keys)
+
+
+def next_row(planner: Planner) -> PlannedRow:
+    """The next trial of a planner that has one."""
+    row = planner.next_trial()
+    assert not isinstance(row, NoTrial)
+    return row
+
+
+def study_of(planner: Planner) -> optuna.Study:
+    """The study of Optuna behind a planner that searches."""
+    assert planner._search
+    return planner._search._suggestions._study
 
 
 def planned(rows: list[Row]) -> list[Any]:

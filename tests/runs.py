@@ -1,6 +1,9 @@
 """Runs on a disk, for the tests of what a driver does with them."""
 
+import io
 from typing import Any
+
+from rich.console import Console
 
 from cktf import driver as run_module
 from cktf.run.ledger import Ledger, read_ledger
@@ -10,6 +13,12 @@ from cktf.study.spec import StudySpec
 
 def rows_of(run_dir: str, kind: Any) -> list[Any]:
     return [row for row in read_ledger(Storage(run_dir)) if isinstance(row, kind)]
+
+
+def printed_on(console: Console) -> str:
+    """What a console in memory has been given."""
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def begin(spec: StudySpec, run_dir: str) -> None:

@@ -27,7 +27,7 @@ from cktf.study.load import dump_study, load_study, read_study
 from tests.conftest import BASELINE, RESOURCES
 from tests.drivers import killing
 from tests.kinds import FindProcesses, MakeSpec, RunToEnd
-from tests.runs import begin, rows_of
+from tests.runs import begin, printed_on, rows_of
 
 on_ray = pytest.mark.usefixtures("ray_on_this_machine")
 
@@ -35,7 +35,7 @@ on_ray = pytest.mark.usefixtures("ray_on_this_machine")
 def printed(renderable: RenderableType) -> str:
     console = Console(file=io.StringIO(), width=200)
     console.print(renderable)
-    return console.file.getvalue()
+    return printed_on(console)
 
 
 @on_ray
@@ -44,7 +44,7 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec: MakeSpec, ru
     summary = launch(spec, run_dir, console=console)
     assert (summary.complete, summary.failed, summary.is_interrupted) == (4, 0, False)
     assert summary.in_words().endswith("4 complete")
-    assert "[4/4]" in console.file.getvalue()
+    assert "[4/4]" in printed_on(console)
 
     planned, ends = rows_of(run_dir, PlannedRow), rows_of(run_dir, EndRow)
     assert {row.trial_id for row in ends} == {row.trial_id for row in planned}
@@ -61,7 +61,7 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec: MakeSpec, ru
     last = {row.trial_id: row.validation_accuracy for row in epochs}
     totals = {arm: sum(last[key] for key in arms if arms[key] == arm) for arm in set(arms.values())}
     kept = [path.parent.name for path in Path(run_dir).glob("trials/*/student.safetensors")]
-    assert [arms[key] for key in kept] == [max(totals, key=totals.get)] * 2
+    assert [arms[key] for key in kept] == [max(totals, key=lambda arm: totals[arm])] * 2
     assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
 
     (study,) = rows_of(run_dir, StudyRow)

@@ -123,7 +123,8 @@ def test_a_seed_that_is_none_is_refused(seed: Any) -> None:
 
 def test_a_seed_may_be_one_of_numpys() -> None:
     config = study().arm("baseline")
-    losses = [next(cktf.train(config, seed=seed)).train_loss for seed in (np.int64(3), 3)]
+    seeds: tuple[Any, ...] = (np.int64(3), 3)
+    losses = [next(cktf.train(config, seed=seed)).train_loss for seed in seeds]
     assert losses[0] == losses[1]
 
 

@@ -11,7 +11,7 @@ from cktf.storage import Storage
 from cktf.study.designs import plan_arms, smoke_study
 from tests.kinds import MakeSpec
 
-FRACTION = {"optimizer.momentum": [0.9, 0.0], "batch_size": [32, 64], "epochs": [2, 1]}
+FRACTION: dict[str, list[float]] = {"optimizer.momentum": [0.9, 0.0], "batch_size": [32, 64], "epochs": [2, 1]}
 
 
 def test_main_effects_are_those_of_the_trained_arms(
@@ -20,8 +20,10 @@ def test_main_effects_are_those_of_the_trained_arms(
     tmp_path: Path,
 ) -> None:
     spec = make_spec(fractional=FRACTION, resolution=3, seeds=2)
-    run, tested = Storage(tmp_path / "run"), {}
+    run = Storage(tmp_path / "run")
+    tested: dict[tuple[float, ...], list[float]] = {}
     for row, accuracy in train_without_ray(spec, run):
+        assert accuracy is not None
         cell = row.config["optimizer"]["momentum"], row.config["batch_size"], row.config["epochs"]
         tested.setdefault(cell, []).append(accuracy)
     assert set(tested) == {(0.9, 32, 2), (0.9, 64, 1), (0.0, 32, 1), (0.0, 64, 2)}

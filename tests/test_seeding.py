@@ -46,7 +46,7 @@ def test_initialisation_neither_reads_nor_moves_the_global_stream() -> None:
 
 
 def test_initialisation_leaves_the_streams_of_the_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    reseeded = []
+    reseeded: list[int] = []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
     with initialisation(5, "student"):
         torch.nn.Linear(3, 3)

@@ -12,9 +12,11 @@ from cktf.run.preflight import require_runnable
 from cktf.study import designs
 from cktf.study.designs import MANY_SMOKE_ARMS, Arm, every_arm, plan_arms, smoke_study
 from cktf.study.load import load_study
+from cktf.study.sections import Published
 from cktf.study.spec import StudySpec
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
+from tests.kinds import parts
 
 STUDIES = {file.stem: file for file in (Path(__file__).parents[1] / "search_spaces").glob("*.yaml")}
 
@@ -103,7 +105,7 @@ def arms_to_train(spec: StudySpec, elsewhere: Collection[str]) -> Sequence[Arm]:
     return sorted(chosen, key=lambda arm: contexts.index(arm.context))  # so that a teacher serves several
 
 
-def published(name: str) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+def published(name: str) -> tuple[dict[str, dict[str, float | Published]], dict[str, float]]:
     """Return a study's reference values and those of its teachers."""
     spec = load_study(STUDIES[name])
     assert spec.reference
@@ -175,14 +177,14 @@ def test_the_methods_of_table_2_are_alone_what_they_are_in_table_1(data: str, ta
             in_table_1.data, in_table_1.teacher, in_table_1.student,
         )  # fmt: skip
         is_first_seven = method not in ("AB", "FT", "NST")
-        assert config.objective.cktf.pairing == ("smallest" if data == "CIFAR-100" and is_first_seven else "last")
-        assert config.objective.cktf.temperature == arms["cktf"].objective.cktf.temperature
+        assert parts(config).cktf.pairing == ("smallest" if data == "CIFAR-100" and is_first_seven else "last")
+        assert parts(config).cktf.temperature == parts(arms["cktf"]).cktf.temperature
         assert config.batch_size == (32 if (data, method) == ("Tiny-ImageNet", "NST") else 64)
 
 
 def test_cktf_on_top_is_the_sum_of_all_pairs() -> None:
     spec = load_study(STUDIES["table2_cktf_on_top"])
-    second = [arm.config.objective.cktf for arm in plan_arms(spec) if arm.name == "with CKTF"]
+    second = [parts(arm.config).cktf for arm in plan_arms(spec) if arm.name == "with CKTF"]
     assert len(second) == 20
     assert {(cktf.weight, cktf.beta, cktf.theta) for cktf in second} == {(0.8, 1.0, 1.0)}
 
@@ -194,7 +196,7 @@ def test_the_ablation_begins_at_the_paper_s_recipe_and_numbers() -> None:
     table = load_study(STUDIES["cifar100_table1"])
     (recipe,) = (arm for arm in plan_arms(table) if (arm.context, arm.name) == ("WRN-40-2/WRN-16-2", "cktf"))
     baseline = load_study(STUDIES["cifar100_cktf_ablation"]).baseline_config
-    assert baseline.objective.cktf == recipe.config.objective.cktf
+    assert parts(baseline).cktf == parts(recipe.config).cktf
     assert baseline.model_dump(exclude={"objective"}) == recipe.config.model_dump(exclude={"objective"})
 
 
@@ -207,13 +209,13 @@ def test_table_1_is_run_with_the_published_weights(name: str, temperature: float
     first = {arm.name: arm.config for arm in reversed(plan_arms(load_study(STUDIES[name])))}
     for method, weight in weights.items():
         assert getattr(first[method].objective, method).weight == weight
-        assert first[method].objective.cross_entropy.weight == 1
-    kd = first["kd"].objective
+        assert parts(first[method]).cross_entropy.weight == 1
+    kd = parts(first["kd"])
     assert (kd.cross_entropy.weight, kd.kd.weight, kd.kd.temperature) == (0.1, 0.9, 4)
-    cktf = first["cktf+kd"].objective.cktf
+    cktf = parts(first["cktf+kd"]).cktf
     assert (cktf.beta, cktf.theta, cktf.temperature, cktf.negatives) == (0.8, 0.1, temperature, 16384)
     assert (cktf.dim, cktf.momentum, cktf.pairing) == (128, 0.5, "last")
-    assert first["crd+kd"].objective.crd.temperature == temperature
+    assert parts(first["crd+kd"]).crd.temperature == temperature
     for config in first.values():
         assert (config.epochs, config.optimizer.learning_rate, config.optimizer.decay) == (240, 0.05, 0.1)
         assert [round(part * config.epochs) for part in config.optimizer.milestones] == [150, 180, 210]

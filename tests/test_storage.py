@@ -95,7 +95,7 @@ def test_a_place_that_cannot_be_opened_is_told_in_one_line_that_names_it_once(
 
 def test_without_a_home_folder_a_place_below_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
-    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["no such user"])
+    monkeypatch.setattr("pwd.getpwuid", lambda _: dict[str, str]()["no such user"])
     with pytest.raises(InputError, match=r"^~/run: is no name of a folder: Could not determine home directory"):
         Storage("~/run")
 

@@ -32,8 +32,8 @@ def test_it_is_never_less_strict_than_closed_testing_and_as_strict_by_hand() -> 
         assert (found >= closed(p) - 1e-12).all()
         assert (found <= np.minimum(p.max() * 3, 1) + 1e-12).all()
     # Two arms: times 2 until both questions of the first are answered, then times 1.
-    found = adjusted(np.array([0.001, 0.03]), np.array([0.02, 0.2]))
-    assert np.concatenate(found) == pytest.approx([0.002, 0.04, 0.04, 0.2])
+    by_hand = adjusted(np.array([0.001, 0.03]), np.array([0.02, 0.2]))
+    assert np.concatenate(by_hand) == pytest.approx([0.002, 0.04, 0.04, 0.2])
 
 
 def test_one_arm_pays_nothing_for_two_questions_and_what_was_not_tested_counts() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cktf.study.spec import StudySpec
 
 SOME_FAILED = 1
+SCHEMA = "study.schema.json"
 
 
 def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpec":
@@ -133,9 +134,16 @@ def init(
     name: Annotated[str, typer.Argument(help="A shipped study, as 'cktf examples' lists them.")],
     file: Annotated[Path | None, typer.Argument(help="Where it is written; default NAME.yaml.")] = None,
 ) -> None:
-    """Write a shipped study to a file, to run it or to start from."""
+    """Write a shipped study to a file, and beside it the schema by which editors check and complete it."""
     file = file or Path(f"{name}.yaml")
-    _write_shipped("examples", "NAME", name, file)
+    try:
+        from cktf.study.reference import json_schema
+    except ModuleNotFoundError:  # without the training half, whose settings are the keys
+        _write_shipped("examples", "NAME", name, file)
+    else:
+        _write_shipped("examples", "NAME", name, file, f"# yaml-language-server: $schema={SCHEMA}\n")
+        if not (schema_file := file.with_name(SCHEMA)).exists():  # one that is there may have keys of plug-ins
+            schema_file.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
     say([f"{file} is written; 'cktf launch {file}' runs it"])
 
 
@@ -145,12 +153,13 @@ def _shipped(folder: str, suffix: str) -> dict[str, Traversable]:
     return {each.name.removesuffix(suffix): each for each in files if each.name[0].isalpha()}
 
 
-def _write_shipped(folder: str, argument: str, name: str, file: Path) -> None:
+def _write_shipped(folder: str, argument: str, name: str, file: Path, second_line: str = "") -> None:
     shipped = _shipped(folder, ".py" if folder == "templates" else ".yaml")
     if name not in shipped:
         raise InputError(f"{argument}: must be one of {', '.join(shipped)}; got {shown(name)}")
+    first, end, rest = shipped[name].read_text(encoding="utf-8").partition("\n")
     with naming(file), file.open("x", encoding="utf-8") as stream:  # an existing one is refused
-        stream.write(shipped[name].read_text(encoding="utf-8"))
+        stream.write(first + end + second_line + rest)
 
 
 def launch(

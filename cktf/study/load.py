@@ -1,6 +1,7 @@
 """Study files: read into a checked `Study`, with the command line's overrides, and written from one."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -104,7 +105,7 @@ def read_study(
     with suppress(InputError):  # which is said later; overrides may name what plug-ins have
         registered(document.value.get("plugins", []), find)
     values, options = _override(document.value, overrides)
-    first = text.lstrip().partition("\n")[0]
+    first = re.sub(r"\A\s*#\s*yaml-language-server:.*\n", "", text).lstrip().partition("\n")[0]
     own = {"name": Path(source).stem, "question": first.lstrip("# ").strip() if first.startswith("#") else ""}
     try:
         return Study.model_validate({**own, **values}, context={"find_plugin": find})

@@ -327,7 +327,7 @@ def write_grid(
     return ledger
 
 
-FRACTION = {
+FRACTION: dict[str, list[Any]] = {
     "objective.cktf.temperature": [0.1, 0.5],
     "objective.cktf.theta": [0.1, 0.0],
     "objective.cktf.pairing": ["last", "first"],

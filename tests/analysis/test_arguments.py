@@ -76,7 +76,7 @@ def calls(place: Path) -> dict[str, Callable[..., Any]]:
             {"results": grid, "name": "effects", "out": place / "figure.json"},
         ),
     }
-    return {name: lambda f=f, kept=kept, **given: f(**kept | given) for name, (f, kept) in right.items()}  # type: ignore[misc]
+    return {name: lambda f=f, kept=kept, **given: f(**kept | given) for name, (f, kept) in right.items()}
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -197,7 +197,7 @@ def test_every_argument_of_every_public_function_is_among_these() -> None:
     shown: dict[str, set[str]] = {}
     for name, given, _ in REFUSED:
         shown.setdefault(name, set()).update(given)
-    named = dict.fromkeys(analysis.__all__)
+    named: list[str] = vars(analysis)["__all__"]
     functions = {name: getattr(analysis, name) for name in named if not isinstance(getattr(analysis, name), type)}
     functions["leaderboard"] = leaderboard
     for name, function in functions.items():
@@ -208,11 +208,13 @@ def test_every_argument_of_every_public_function_is_among_these() -> None:
 def test_arguments_that_can_be_honoured_are(place: Path) -> None:
     ablation, search = load(place / "ablation"), load(place / "search")
     trials, effects = ablation.trials, ablation.effects
-    for maximise in (False, np.False_):
+    of_numpy: Any = np.False_
+    for maximise in (False, of_numpy):
         turned = analysis.effects(trials, maximise=maximise)
         swapped = {"helps": "hurts", "hurts": "helps", "undecided": "undecided"}
         assert turned["verdict"].tolist() == effects["verdict"].map(swapped).tolist()
-    assert set(analysis.effects(trials, delta=np.float32(0.5))["delta"]) == {0.5}
+    half: Any = np.float32(0.5)
+    assert set(analysis.effects(trials, delta=half)["delta"]) == {0.5}
     loss = analysis.effects(trials, metric="test_loss", maximise=False)
     assert set(loss["metric"]) == {"test_loss"}
     assert analysis.arms(trials, metric="test_loss")["mean"].tolist() != ablation.arms["mean"].tolist()

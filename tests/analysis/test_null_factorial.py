@@ -1,6 +1,7 @@
 """Simulated grids: the promises of main effects and interactions, within four standard errors of the simulation."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_an_effect_is_found() -> None:
     grid = Grid("", (2, 2), seeds=8)
 
     class Better(Grid):
-        def studies(self, seed, count):
+        def studies(self, seed: list[int], count: int) -> Iterator[np.ndarray]:
             yield from (scores + 3 * (np.arange(4) > 1) for scores in super().studies(seed, count))
 
     assert errors(Better("", (2, 2), seeds=8), 50).of_first > 95 > errors(grid, 50).of_first

@@ -136,7 +136,7 @@ ROWS = pd.DataFrame(
         ),
         (
             "interactions",
-            {"factors": ["lr"], "trials": ROWS.assign(lr=[0.1, 0.1, None, None])},
+            {"factors": ["lr"], "trials": ROWS.assign(lr=[0.1, 0.1, float("nan"), float("nan")])},
             "factors: column 'lr' is empty in row 3",
         ),
         ("importance", {}, "factors: none are named; there are the columns arm, seed, acc, lr"),

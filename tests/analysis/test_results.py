@@ -93,7 +93,7 @@ def test_every_arm_against_another_one_is_a_family_of_its_own(ablation: Path) ->
     expected = analysis.effects(results.trials, baseline="theta=0.0")
     pd.testing.assert_frame_equal(found, expected)
     turned = found.set_index("arm").loc["baseline", "effect"]
-    assert turned == pytest.approx(-results.effects.set_index("arm").loc["theta=0.0", "effect"], rel=1e-12)
+    assert turned == pytest.approx(-results.effects.set_index("arm")["effect"]["theta=0.0"], rel=1e-12)
     with pytest.raises(InputError, match="baseline 'nobody': no arms are called so; there are: baseline, temp"):
         results.effects_against("nobody")
 

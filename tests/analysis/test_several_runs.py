@@ -144,8 +144,8 @@ def test_a_study_that_was_asked_more_is_one_with_the_levels_of_all_factors(
     assert len(both.trials) == 9
     assert both.facts.study.design == "one_at_a_time"
     levels = both.trials.drop_duplicates("arm").set_index("arm")[[f"param.{CKTF}", f"param.{theta}"]]
-    assert levels.loc["temperature=0.5"].tolist() == [0.5, 0.1]
-    assert levels.loc["theta=0.5"].tolist() == [0.1, 0.5]
+    assert levels.loc["temperature=0.5"].to_numpy().tolist() == [0.5, 0.1]
+    assert levels.loc["theta=0.5"].to_numpy().tolist() == [0.1, 0.5]
     assert both.effects.set_index("arm")["factor"].to_dict() == {"temperature=0.5": CKTF, "theta=0.5": theta}
 
 
@@ -334,7 +334,7 @@ def test_an_arm_that_is_called_as_the_baseline_of_another_context_is_told_apart(
     pd.testing.assert_frame_equal(named.ranks.drop(columns="arm"), alike.ranks.drop(columns="arm"), check_exact=True)
     ranks = named.ranks.set_index("arm")
     assert ranks.at["none / vanilla", "is_baseline"]
-    assert ranks.at["none", "missing"].startswith("not planned in ")
+    assert ranks["missing"]["none"].startswith("not planned in ")
     assert write_results(named, tmp_path / "report").figures
 
 

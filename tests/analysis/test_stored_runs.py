@@ -62,7 +62,7 @@ def assert_equal(found: pd.DataFrame, path: Path) -> None:
     assert list(found) == list(stored)
     assert len(found) == len(stored)
     for name in found:
-        if name.endswith("|float64"):
+        if str(name).endswith("|float64"):
             numbers = [float(text or "nan") for text in stored[name]]
             np.testing.assert_allclose(found[name], numbers, rtol=RELATIVE, atol=1e-12, err_msg=f"{path.stem}: {name}")
         else:
@@ -94,7 +94,7 @@ def test_a_changed_number_is_found(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    importlib.import_module("analysis.searches.importance").NUM_RESAMPLES = AS_STORED
+    vars(importlib.import_module("analysis.searches.importance"))["NUM_RESAMPLES"] = AS_STORED
     for case in CASES:
         (RUNS / "tables" / case).mkdir(parents=True, exist_ok=True)
         for name, table in tables_of(case).items():

@@ -55,7 +55,7 @@ def test_validate_shows_the_arms_and_runs_nothing(study: Path, tmp_path: Path) -
 
 
 def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study: Path, tmp_path: Path) -> None:
-    alike = (
+    alike: tuple[str, ...] = (
         "--set",
         "ablate={objective.kd.temperature: [2.0], optimizer.momentum: [0.0]}",
         "--set",

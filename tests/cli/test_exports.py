@@ -1,5 +1,6 @@
 """Exports from the command line: what goes together, what is missing, where files go by default."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from cktf.cli import exports
 from cktf.storage import Storage
 from tests.cli.commands import cktf, message_for
 from tests.kinds import MakeSpec
@@ -31,10 +31,10 @@ def test_a_student_is_written_and_how_it_is_used_is_said(run: Path, tmp_path: Pa
 def test_the_dashboard_opens_on_a_copy_on_this_machine_alone(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     assert "pip install 'cktf[trackers]'" in message_for("dashboard", run, cwd=tmp_path)
     called: list[list[str]] = []
-    monkeypatch.setattr(exports.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(subprocess, "run", lambda command, **_: called.append(command))
     assert cktf("dashboard", run, "--port", 8123, cwd=tmp_path)[0] == 0
     place = run / "exports" / "optuna.db"

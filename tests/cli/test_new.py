@@ -87,14 +87,19 @@ def test_every_shipped_study_is_listed_with_its_question() -> None:
     assert "digits_ablation Which parts of CKTF+KD help a small student" in words
 
 
-def test_a_shipped_study_is_written_as_it_is_and_replaces_nothing(
+def test_a_shipped_study_is_written_with_the_schema_for_editors_and_replaces_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shipped = (ROOT / "search_spaces" / "digits_ablation.yaml").read_text()
+    question, _, rest = (ROOT / "search_spaces" / "digits_ablation.yaml").read_text().partition("\n")
+    shipped = f"{question}\n# yaml-language-server: $schema=study.schema.json\n{rest}"
     assert run("init", "digits_ablation")[1].startswith("digits_ablation.yaml is written; ")
     assert (tmp_path / "digits_ablation.yaml").read_text() == shipped
+    schema = tmp_path / "study.schema.json"
+    assert schema.read_text() == run("schema")[1]
+    schema.write_text("of a user's plug-ins")
     assert run("init", "digits_ablation", "mine.yaml")[0] == 0
+    assert schema.read_text() == "of a user's plug-ins"
     assert (tmp_path / "mine.yaml").read_text() == shipped
     code, said = run("init", "digits_search", "mine.yaml")
     assert (code, "mine.yaml: File exists" in said) == (2, True)

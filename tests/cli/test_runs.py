@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import analysis
-from cktf.cli import runs
+from cktf.cli import runs, terminal
 from cktf.rows import EndRow, PlannedRow, Status
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.one_trial import BARS, WIDEST, sparkline
@@ -209,7 +209,12 @@ def test_a_run_is_watched_until_it_ends_with_a_line_for_each_change(
     found: list[tuple[int, str, str]] = []
     watching = threading.Thread(target=lambda: found.append(cktf("status", "run", "--watch", cwd=tmp_path)))
     stands = threading.Event()
-    monkeypatch.setattr(runs, "say", lambda lines: (runs.out.print(*lines), stands.set()))
+
+    def say(lines: list[str]) -> None:
+        terminal.out.print(*lines)
+        stands.set()
+
+    monkeypatch.setattr(runs, "say", say)
     watching.start()
     try:
         assert stands.wait(60)

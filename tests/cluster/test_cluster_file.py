@@ -12,7 +12,8 @@ TOKEN = "~/.ray/auth_token"  # noqa: S105  # where the token is, not what it is
 
 @pytest.fixture(scope="module")
 def cluster() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    read: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    return read
 
 
 def test_the_launcher_accepts_it(cluster: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from analysis.ledger import pieces as segments
 from analysis.ledger.collect import collect
-from cktf.driver import write_what_was_asked
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Status
+from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
 from cktf.cluster import local
 from cktf.cluster.local import LONGEST_SOCKET, _private_folder, _quota, cores
@@ -94,8 +95,8 @@ def test_a_ray_that_does_not_start_is_told_in_one_message(monkeypatch: pytest.Mo
     def time_out(*_: object, **__: object) -> None:
         raise Exception("The current node timed out during startup. This could happen because")  # noqa: TRY002
 
-    monkeypatch.setattr(local.ray, "init", time_out)
-    monkeypatch.setattr(local.ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", time_out)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
     with (
         pytest.raises(ClusterNotFound, match=r"Ray could not be started on this machine, in .*: The current node"),
         local.started(),

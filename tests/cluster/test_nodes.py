@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
 from cktf.cluster import nodes as cluster
 from cktf.cluster.nodes import Capacity, TrialResources, _require_answer, trials_that_fit, wait_for_capacity
@@ -129,9 +130,9 @@ def test_ctrl_c_while_ray_starts_its_processes_is_heard_when_it_has(monkeypatch:
         signal.raise_signal(signal.SIGINT)
         done.append("started")
 
-    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(cluster.ray, "init", start)
-    monkeypatch.setattr(cluster.ray, "shutdown", lambda: done.append("ended"))
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(ray, "shutdown", lambda: done.append("ended"))
     monkeypatch.setattr(cluster, "Pulse", lambda *_, **__: done.append("felt"))
     with pytest.raises(KeyboardInterrupt), cluster.connected(None):
         done.append("used")

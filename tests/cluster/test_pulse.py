@@ -1,5 +1,6 @@
 """A cluster that is lost is noticed, and one that answers is not."""
 
+import os
 import threading
 import time
 from types import SimpleNamespace
@@ -77,7 +78,7 @@ def test_a_driver_that_hangs_in_a_lost_cluster_is_ended_with_the_message_and_its
     codes = list[int]()
     monkeypatch.setattr(pulse, "LEAVE_SECONDS", 0.1)
     monkeypatch.setattr(pulse, "kill_own_processes", lambda: codes.append(0))
-    monkeypatch.setattr(pulse.os, "_exit", codes.append)
+    monkeypatch.setattr(os, "_exit", codes.append)
     felt = pulse.Pulse("the Ray of this machine", is_local=True, advice="go on")
     felt.is_interrupted = is_interrupted
     head.nodes.clear()

@@ -1,11 +1,12 @@
 """What a driver does about a trial of which nothing is heard."""
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 
-from cktf.cluster import searcher as module
 from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow
@@ -17,8 +18,8 @@ def test_a_trial_of_which_nothing_is_heard_is_told_and_its_worker_ended_if_the_s
     stall: str, make_spec: MakeSpec, make_result: MakeResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, said, killed = [1000.0], list[str](), list[object]()
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(module.ray, "kill", killed.append)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ray, "kill", killed.append)
     planner = Planner(make_spec(stall=stall, stall_seconds=60, seeds=1), record=lambda _: None)
     searcher = PlannerSearcher(planner, assign=lambda _: None, capacity=lambda: 2, say=said.append)  # type: ignore[arg-type, return-value]
     scheduler = PlannerScheduler(planner, searcher, lambda: None, said.append)

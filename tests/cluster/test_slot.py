@@ -8,20 +8,28 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import ray
 import torch
 
 from cktf.cluster import slot
-from cktf.cluster.assignment import Assignment
+from cktf.cluster.assignment import Assignment, TrialEnd
 from cktf.cluster.nodes import TrialResources
 from cktf.cluster.remarks import remarks
 from cktf.cluster.slot import outcomes
 from cktf.cluster.worker_group import run_config
 from cktf.plan.planner import Planner
-from cktf.rows import PlannedRow, Row, Stage, Status
+from cktf.rows import EpochResult, PlannedRow, Row, Stage, Status
 from cktf.storage import Storage
 from cktf.trainer.train import TrainingFailed
 from cktf.trial.trained_teachers import trained_row
 from tests.kinds import MakeSpec
+
+
+def outcome(assignment: Assignment) -> tuple[list[EpochResult], TrialEnd]:
+    """The epochs of a trial, and how it ends."""
+    *epochs, end = outcomes(assignment)
+    assert isinstance(end, TrialEnd)
+    return [each for each in epochs if isinstance(each, EpochResult)], end
 
 
 def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None:
@@ -49,7 +57,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     while isinstance(row := planner.next_trial(), PlannedRow):
         share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
         assignment = Assignment.of(row, run, share, spec.train_options(read_test=True, teacher_is_scored=False), {})
-        *epochs, end = outcomes(assignment)
+        epochs, end = outcome(assignment)
         assert len(epochs) == (1 if row.stage == Stage.TEACHER else 2)
         assert end.status is Status.COMPLETE
         planner.on_end(row.trial_id, Status.COMPLETE)
@@ -76,7 +84,7 @@ def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_iden
             row, run, share, make_spec(health=health).train_options(read_test=True, teacher_is_scored=False), {}
         )
         trial_ids.add(row.trial_id)
-        *epochs, _ = outcomes(assignment)
+        epochs, _ = outcome(assignment)
         found.append([set(result.health) for result in epochs])
     torch.set_num_threads(threads)
     assert len(trial_ids) == 1
@@ -100,17 +108,21 @@ def test_a_slot_trains_a_teacher_says_where_it_found_one_and_one_that_fails_fail
         while isinstance(row := planner.next_trial(), PlannedRow):
             share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
             options = spec.train_options(read_test=True, teacher_is_scored=False)
-            *epochs, end = outcomes(Assignment.of(row, run, share, options, {}))
+            epochs, end = outcome(Assignment.of(row, run, share, options, {}))
             for each in epochs:
                 planner.on_epoch(row.trial_id, each)
             planner.on_end(row.trial_id, end.status, end.reason)
         assert planner.state.counts() == {Status.COMPLETE: 1, Status.FAILED: 1}
         good_end, bad_end = (trial.end for trial in planner.state.teacher_trials.values())
         (failure,) = planner.state.failures()
+        assert good_end
+        assert bad_end
+        assert failure.end
         assert failure.end.reason == f"its teacher resnet5 on digits, seed 0, failed: {bad_end.reason}"
         assert "loss is nan" in bad_end.reason
         (score,) = planner.state.teachers.values()
         assert score.test_accuracy is not None
+        assert score.wall_seconds is not None
         reasons.append((good_end.reason, good_end.epochs, score.wall_seconds > 0))
     torch.set_num_threads(threads)
     assert reasons == [("", 1, True), ("found in the cache of teachers", 0, False)]
@@ -129,11 +141,12 @@ def test_a_checkpoint_that_cannot_be_written_is_trouble_of_the_storage_and_other
     run = Storage(tmp_path / "run")
     run.write("study.yaml", b"")
     (tmp_path / "run" / "trials").write_text("in the way")
-    *_, end = outcomes(assigned(make_spec, run))
+    _, end = outcome(assigned(make_spec, run))
     assert (end.status, end.is_error, end.is_storage) == (Status.FAILED, True, True)
     (tmp_path / "run" / "trials").unlink()
     monkeypatch.setattr(slot, "run_trial", lambda *_, **__: [].pop())
-    (end,) = outcomes(assigned(make_spec, run))
+    epochs, end = outcome(assigned(make_spec, run))
+    assert not epochs
     assert (end.status, end.is_error, end.is_storage) == (Status.FAILED, True, False)
     assert end.reason == "IndexError: pop from empty list"
 
@@ -154,7 +167,7 @@ def fault(name: str) -> Exception:
 def test_a_fault_of_the_gpu_is_raised_so_that_the_process_ends_and_is_no_failed_trial(
     name: str, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slot.ray, "get_gpu_ids", list)  # or Ray starts
+    monkeypatch.setattr(ray, "get_gpu_ids", list)  # or Ray starts
     monkeypatch.setenv("PYTORCH_ALLOC_CONF", "")
     monkeypatch.delenv("PYTORCH_ALLOC_CONF")
     run = Storage(tmp_path / "run")
@@ -166,7 +179,8 @@ def test_a_fault_of_the_gpu_is_raised_so_that_the_process_ends_and_is_no_failed_
     assert os.environ["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
     assert b"Traceback" in (run.child("trials", shared.trial_id).read("error.txt") or b"")
     if name == "memory":  # on a GPU of its own it is the trial's own doing
-        (end,) = outcomes(replace(shared, gpus=1.0))
+        epochs, end = outcome(replace(shared, gpus=1.0))
+        assert not epochs
         assert (end.status, end.is_error, end.reason) == (Status.FAILED, True, f"OutOfMemoryError: {fault(name)}")
 
 
@@ -176,11 +190,11 @@ def test_a_damaged_checkpoint_is_set_aside_told_and_the_trial_trained_again(
     run = Storage(tmp_path / "run")
     run.write("study.yaml", b"")
     assignment = assigned(make_spec, run)
-    *whole, _ = outcomes(assignment)
+    whole, _ = outcome(assignment)
     path = tmp_path / "run" / "trials" / assignment.trial_id / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:1000])
     remarks()
-    *again, end = outcomes(assignment)
+    again, end = outcome(assignment)
     assert end.status is Status.COMPLETE
     assert [result.train_loss for result in again] == [result.train_loss for result in whole]
     (said,) = remarks()

@@ -15,7 +15,7 @@ from cktf.rows import EpochRow
 from cktf.storage import Storage
 from tests.buckets import Proxy
 from tests.kinds import MakeSpec
-from tests.runs import rows_of
+from tests.runs import printed_on, rows_of
 
 
 def facts(run: str) -> Any:
@@ -51,4 +51,4 @@ def test_a_bucket_that_refuses_for_a_while_changes_nothing(
     left = [name.rpartition("/")[2] for name in Storage(run).names(below=True) if name.startswith("trials/")]
     assert left == ["student.safetensors"]
     assert not Storage(run).child("drivers").names()
-    assert "answers again after" in console.file.getvalue()
+    assert "answers again after" in printed_on(console)

@@ -124,7 +124,7 @@ def _write_image_folder(folder: Path) -> None:
 
 
 def _write_arrays(folder: Path) -> None:
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part in ("train", "test"):
         images, labels = _samples(part, num_classes=3, channels=3, side=32)
         arrays |= {f"{part}_images": images.movedim(1, 3).numpy(), f"{part}_labels": labels.numpy()}

@@ -1,7 +1,7 @@
 """Batches, their order and their shards."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ PLAIN = AugmentationConfig(crop=0, flip=False)
 ROWS = torch.arange(100, 0, -2)  # row 0 of 101 is not learnt from, nor are the odd ones
 
 
-def loader(dataset: Dataset, batch_size: int = 16, seed: int = 0, **options: int) -> TrainLoader:
+def loader(dataset: Dataset, batch_size: int = 16, seed: int = 0, **options: Any) -> TrainLoader:
     return TrainLoader(dataset, ROWS, PLAIN, batch_size=batch_size, seed=seed, **options)
 
 
@@ -81,6 +81,8 @@ def test_mixed_images_are_those_of_the_sample_and_of_its_mirror_image_in_the_bat
         1
     )
     for one, both in zip(plain, mixed, strict=True):
+        assert both.other_labels is not None
+        assert both.own_share is not None
         assert torch.equal(both.labels, one.labels)
         assert torch.equal(both.other_labels, one.labels.flip(0))
         share = both.own_share[:, None, None, None]
@@ -95,9 +97,13 @@ def test_the_teacher_s_own_view_is_another_of_the_same_samples_mixed_alike(numbe
     (batch,) = TrainLoader(noisy, ROWS, cut, batch_size=50, seed=0, has_own_view=True).epoch(1)
     flat = AugmentationConfig(crop=0, flip=False, cutmix=1.0)
     (straight,) = TrainLoader(noisy, ROWS, flat, batch_size=50, seed=0, has_own_view=True).epoch(1)
+    assert straight.teacher_images is not None
+    assert batch.teacher_images is not None
+    assert straight.own_share is not None
+    assert batch.own_share is not None
     assert torch.equal(straight.images, straight.teacher_images), "nothing but the mix is random, and that is shared"
     assert torch.equal(batch.own_share, straight.own_share)
-    is_alike = (batch.images == batch.teacher_images).flatten(1).all(dim=1)
+    is_alike = batch.images.eq(batch.teacher_images).flatten(1).all(dim=1)
     assert 0.1 < float(is_alike.double().mean()) < 0.6, "a quarter of the pairs is mirrored alike in both views"
 
 
@@ -208,11 +214,11 @@ def test_batches_of_a_mapped_data_set_are_those_of_one_in_memory(
         assert torch.equal(batch.labels, expected.labels)
         assert torch.equal(batch.index, expected.index)
     for rows in (ROWS, "test"):
-        for expected, images in zip(
+        for in_one, images in zip(
             evaluation_batches(numbered, rows), evaluation_batches(mapped(numbered), rows), strict=True
         ):
-            assert torch.equal(images[0], expected[0])
-            assert torch.equal(images[1], expected[1])
+            assert torch.equal(images[0], in_one[0])
+            assert torch.equal(images[1], in_one[1])
 
 
 @pytest.fixture
@@ -231,7 +237,13 @@ def test_batches_that_a_thread_reads_ahead_are_those_without_it(
     numbered: Dataset, monkeypatch: pytest.MonkeyPatch, world_size: int
 ) -> None:
     augmentation = AugmentationConfig(crop=1, flip=True, mixup=0.4)
-    options = {"batch_size": 16, "seed": 1, "rank": world_size - 1, "world_size": world_size, "has_own_view": True}
+    options: dict[str, Any] = {
+        "batch_size": 16,
+        "seed": 1,
+        "rank": world_size - 1,
+        "world_size": world_size,
+        "has_own_view": True,
+    }
     expected = [*TrainLoader(numbered, ROWS, augmentation, **options).epoch(2)]
     evaluated = [*evaluation_batches(numbered, ROWS, batch_size=7)]
     monkeypatch.setattr("cktf.data.loader.WHOLE_ON_DEVICE", 0)
@@ -241,8 +253,8 @@ def test_batches_that_a_thread_reads_ahead_are_those_without_it(
         for name, value in vars(other).items():
             assert torch.equal(getattr(batch, name), value) if isinstance(value, torch.Tensor) else True
         assert (batch.share, batch.offset, batch.step) == (other.share, other.offset, other.step)
-    for found, other in zip(evaluation_batches(mapped(numbered), ROWS, batch_size=7), evaluated, strict=True):
-        assert all(map(torch.equal, found, other))
+    for found, known in zip(evaluation_batches(mapped(numbered), ROWS, batch_size=7), evaluated, strict=True):
+        assert all(map(torch.equal, found, known))
     assert not readers()
 
 
@@ -265,6 +277,7 @@ def test_one_batch_is_read_ahead_and_the_thread_ends_when_the_epoch_is_left(
     (thread,) = readers()
     assert {*read} == {thread}
     next(epoch)
+    assert isinstance(epoch, Generator)
     epoch.close()
     assert not thread.is_alive()
     assert len(read) == 3

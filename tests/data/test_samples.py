@@ -32,7 +32,7 @@ def test_without_labels_each_image_is_a_class_of_its_own(numbered: Dataset, has_
     assert samples.labels.tolist() == list(range(len(samples.rows)))
 
     loader = TrainLoader(samples.dataset, samples.rows, AS_IT_IS, batch_size=16, seed=0)
-    seen = {}
+    seen: dict[int, int] = {}
     for batch in loader.epoch(1):
         assert torch.equal(batch.labels, batch.index)
         values = (batch.images[:, 0, 0, 0] * 255).round().int().tolist()

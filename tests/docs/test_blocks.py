@@ -15,10 +15,9 @@ import typer.main
 import yaml
 
 from cktf.cli.app import app
-from cktf.study.consistency import DESIGNS
 from cktf.study.designs import plan_arms
 from cktf.study.load import load_study, read_study
-from cktf.study.spec import StudySpec
+from cktf.study.spec import DESIGNS, StudySpec
 from cktf.trainer.config import TrialConfig
 from tests.cli.commands import cktf
 from tests.docs.blocks import FENCE, LANGUAGES, PAGES, ROOT, blocks
@@ -109,7 +108,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def test_every_command_is_one_with_these_options_and_the_cheap_ones_run(desk: Path) -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_group(app)
     parsed, run = 0, set()
     for block in blocks(""):
         for name, *arguments in commands(block.text):
@@ -130,7 +129,7 @@ def test_every_command_is_one_with_these_options_and_the_cheap_ones_run(desk: Pa
 
 
 def test_commands_within_sentences_exist() -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_group(app)
     known = set(group.list_commands(group.make_context("cktf", [], resilient_parsing=True)))
     for page in PAGES:
         named = set(re.findall(r"`cktf ([a-z][a-z-]+)", page.read_text()))

@@ -13,8 +13,7 @@ import torch
 from safetensors.torch import save as dump_safetensors
 from torch import Tensor
 
-from cktf.data import DATASETS
-from cktf.data.config import DataConfig
+from cktf.data import DATASETS, DataPlace
 from cktf.models import build_model
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trial.teachers import build_teacher
@@ -34,7 +33,7 @@ def _weights() -> dict[str, Tensor]:
 
 @cache
 def _digits() -> Any:
-    return DATASETS["digits"](DataConfig(name="digits"))
+    return DATASETS["digits"](DataPlace(name="digits"))
 
 
 def checkpoints(draws: Random, folder: Path) -> Case:
@@ -116,7 +115,7 @@ def _renamed(weights: dict[Any, Any], key: Any, draws: Random) -> None:
 
 
 def _added(weights: dict[Any, Any], key: Any, draws: Random) -> None:
-    extra = draws.choice((b"", None, 3, "text", torch.zeros(1), torch.zeros(0), {}, np.zeros(2)))
+    extra: Any = draws.choice((b"", None, 3, "text", torch.zeros(1), torch.zeros(0), {}, np.zeros(2)))
     weights[draws.choice((f"{key}_extra_state", "num_batches_tracked", "x"))] = extra
 
 

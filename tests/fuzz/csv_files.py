@@ -7,7 +7,8 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from analysis.foreign import Options, read
+from analysis.foreign import read
+from cktf.foreign_options import Options
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import ODD_NUMBERS, ODD_TEXTS, changed_bytes, changed_text
 from tests.fuzz.reading import read_through

@@ -183,9 +183,9 @@ def use(run: Path) -> None:
     is_unread = any(part in str(error) for part in not_of_status for error in refusals.values() if error)
     if not is_unread and bool(refusals["status"]) != bool(refusals["report"]):
         raise AssertionError(f"status and report disagree: {refusals}")
-    for error in refusals.values():
-        if error:
-            raise error
+    for refusal in refusals.values():
+        if refusal:
+            raise refusal
 
 
 def _status(run: Path) -> None:

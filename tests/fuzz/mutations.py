@@ -74,7 +74,7 @@ ODD_NUMBERS = (
     ),
     *(0.0, -0.0, 0.5, 1.5, -0.5, 1e-320, 1e-8, 1e308, -1e308, 99.9, math.inf, -math.inf, math.nan),
 )
-ODD_VALUES = (
+ODD_VALUES: tuple[Any, ...] = (
     None,
     True,
     False,

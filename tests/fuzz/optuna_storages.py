@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 
 import optuna
 
-from analysis.foreign import Options, read
+from analysis.foreign import read
 from cktf.errors import visible
+from cktf.foreign_options import Options
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import ODD_NUMBERS, ODD_TEXTS, changed_bytes
 from tests.fuzz.reading import read_through

@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from analysis.foreign import Options, read
+from analysis.foreign import read
+from cktf.foreign_options import Options
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import HALF_A_PAIR, ODD_TEXTS, changed, changed_bytes, changed_text, odd_value
 from tests.fuzz.reading import read_through

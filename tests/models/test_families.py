@@ -148,7 +148,7 @@ def test_only_objectives_that_read_more_than_logits_want_layers_named(plain: str
     image = (1, 8, 8)
     networks = {"student": "resnet8", "teacher": "resnet8"} | {role: plain}
     shapes = {side: measure_shapes(build_model(name, 5, image), image, side) for side, name in networks.items()}
-    given = BuildContext(**shapes, labels=torch.arange(10) % 5, seed=0)
+    given = BuildContext(shapes["student"], shapes["teacher"], labels=torch.arange(10) % 5, seed=0)
     told = {}
     for name in OBJECTIVES:
         with suppress(InputError):
@@ -211,6 +211,7 @@ def test_a_teacher_is_fine_tuned_from_a_file_and_a_smoke_run_needs_none(tmp_path
     teacher = {"model": "resnet8", "weights": str(path), "epochs": 1}
     config = trial_config(config_of(teacher=teacher, objective={"kd": {}}))
     assert [content.key for content in contents_of(config)] == ["teacher.weights"]
+    assert config.teacher
     assert teacher_trial(config.teacher, config.data).student.weights == str(path)
     assert [result.epoch for result in run_trial(config)] == [1]
     path.write_bytes(b"other")

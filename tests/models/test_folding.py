@@ -20,6 +20,8 @@ def frozen(network: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(1)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
             for values in (layer.running_mean, layer.bias):
                 values.data.copy_(torch.randn(values.shape, generator=generator) / 10)
             for values in (layer.running_var, layer.weight):

@@ -145,6 +145,7 @@ def test_the_preactivations_of_a_wide_resnet_are_its_last_blocks_after_the_next_
     network = build_model("wrn_16_1", 10, (1, 8, 8)).eval()
     batch_norms = [network.get_submodule(name) for name in ("block2.layer.0.bn1", "block3.layer.0.bn1", "bn1")]
     for number, batch_norm in enumerate(batch_norms):
+        assert isinstance(batch_norm, nn.BatchNorm2d)
         nn.init.constant_(batch_norm.bias, number + 1)  # so that no other one gives the same
     activations: Activations = network(torch.randn(4, 1, 8, 8))
     for preactivation, blocks, batch_norm in zip(

@@ -6,7 +6,7 @@ from cktf.plan.planner import NoTrial
 from cktf.rows import Row, Stage, Status
 from cktf.study.problems import StudyError
 from tests.kinds import MakeSpec, RunToEnd
-from tests.planning import by_learning_rate, ledger, planned
+from tests.planning import by_learning_rate, ledger, next_row, planned
 
 
 def test_confirm_runs_the_best_arms_and_the_baseline_on_fresh_seeds_after_the_search(
@@ -28,11 +28,11 @@ def test_confirm_runs_the_best_arms_and_the_baseline_on_fresh_seeds_after_the_se
 
 def test_confirm_waits_for_the_last_trial_of_the_search(make_search: MakeSpec, rows: list[Row]) -> None:
     planner = ledger(make_search(trials=2, confirm={"top": 1, "seeds": 1}), rows)
-    first, second = planner.next_trial(), planner.next_trial()
+    first, second = next_row(planner), next_row(planner)
     planner.on_end(first.trial_id, Status.COMPLETE)
     assert planner.next_trial() is NoTrial.WAIT
     planner.on_end(second.trial_id, Status.COMPLETE)
-    assert planner.next_trial().stage == Stage.CONFIRM
+    assert next_row(planner).stage == Stage.CONFIRM
 
 
 def test_more_trials_search_on_and_confirm_what_is_best_then(

@@ -11,7 +11,7 @@ from cktf.plan.planner import NoTrial, Planner
 from cktf.plan.suggestions import PRUNERS, SAMPLERS
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
 from tests.kinds import MakeResult, MakeSpec, RunToEnd
-from tests.planning import by_learning_rate, ends, fifty, ledger, planned
+from tests.planning import by_learning_rate, ends, fifty, ledger, next_row, planned, study_of
 
 PRUNED = {
     "search": {"optimizer.learning_rate": {"float": [0.001, 0.5]}},
@@ -27,7 +27,7 @@ def test_a_search_is_planned_arm_by_arm_up_to_its_number_of_trials(
 ) -> None:
     planner = ledger(make_search(trials=6), rows)
     assert rows == []
-    first = planner.next_trial()
+    first = next_row(planner)
     assert [row.trial_id for row in planned(rows)] == [first.trial_id]
     assert first.stage == Stage.SEARCH
     assert list(first.params) == ["optimizer.learning_rate"]
@@ -47,11 +47,10 @@ def test_every_sampler_goes_on_after_a_restart_as_if_there_was_none(
     }
     known = [{"optimizer.learning_rate": 0.05, "optimizer.momentum": 0.5}, {"optimizer.momentum": 0}]
     spec = make_search(search=domains, sampler=sampler, trials=14, enqueue=known)
-    whole, cut = [], []
+    whole, cut, one_by_one = list[Row](), list[Row](), list[Row]()
     run_to_end(ledger(spec, whole), by_learning_rate)
     for most in (1, 5, 5, 5):
         run_to_end(ledger(spec, cut), by_learning_rate, most=most, at_once=1)
-    one_by_one = []
     run_to_end(ledger(spec, one_by_one), by_learning_rate, at_once=1)
 
     first, second = [row.params for row in planned(cut)][:2]
@@ -70,11 +69,11 @@ def test_what_was_running_at_a_kill_comes_first_and_optuna_counts_it_once(
     spec = make_search(sampler="tpe", trials=8)
     planner = ledger(spec, rows)
     run_to_end(planner, by_learning_rate, most=3, at_once=1)
-    running = [planner.next_trial().trial_id, planner.next_trial().trial_id]
+    running = [next_row(planner).trial_id, next_row(planner).trial_id]
     planner.on_epoch(running[0], make_result(1, 80.0))
 
     restarted = ledger(spec, rows)
-    assert [restarted.next_trial().trial_id for _ in running] == running
+    assert [next_row(restarted).trial_id for _ in running] == running
     for trial_id in running:
         restarted.on_end(trial_id, Status.COMPLETE)
     run_to_end(restarted, by_learning_rate)
@@ -96,25 +95,22 @@ def test_the_state_that_is_replayed_is_the_state_that_was_lived(
 
 
 def optuna_view(planner: Planner) -> list[Any]:
-    return [
-        (trial.params, trial.state, trial.value, trial.intermediate_values)
-        for trial in planner._search._suggestions._study.trials
-    ]
+    return [(trial.params, trial.state, trial.value, trial.intermediate_values) for trial in study_of(planner).trials]
 
 
 def test_optuna_gets_the_mean_over_an_arms_seeds_when_all_are_in(
     make_search: MakeSpec, rows: list[Row], make_result: MakeResult
 ) -> None:
     planner = ledger(make_search(seeds=2), rows)
-    first, second = planner.next_trial(), planner.next_trial()
+    first, second = next_row(planner), next_row(planner)
     assert first.arm_id == second.arm_id
     for row, accuracy in ((first, 60.0), (second, 80.0)):
-        (before,) = (trial for trial in planner._search._suggestions._study.trials if trial.params == first.params)
+        (before,) = (trial for trial in study_of(planner).trials if trial.params == first.params)
         assert before.value is None
         for epoch in (1, 2):
             planner.on_epoch(row.trial_id, make_result(epoch, accuracy - 2 + epoch))
         planner.on_end(row.trial_id, Status.COMPLETE)
-    (told,) = (trial for trial in planner._search._suggestions._study.trials if trial.params == first.params)
+    (told,) = (trial for trial in study_of(planner).trials if trial.params == first.params)
     assert told.value == 70.0
     assert told.intermediate_values == {1: 69.0, 2: 70.0}
 
@@ -127,7 +123,7 @@ def test_bad_arms_are_pruned_and_told_so(
     spec = make_spec({"epochs": 20}, search=domains, trials=30, sampler="random", prune=pruner)
     planner = ledger(spec, rows)
     run_to_end(planner, lambda row, epoch: epoch * (1 - row.params["optimizer.learning_rate"]))
-    told = Counter(trial.state.name for trial in planner._search._suggestions._study.trials)
+    told = Counter(trial.state.name for trial in study_of(planner).trials)
     pruned = [row for row in ends(rows) if row.status == Status.PRUNED]
     assert told["PRUNED"] == len(pruned) >= 3
     assert told["COMPLETE"] == 30 - len(pruned) >= 2
@@ -141,8 +137,7 @@ def test_epochs_out_of_order_give_no_step_of_optuna_two_values(
     domains = {"optimizer.learning_rate": {"float": [0.001, 0.5]}}
     spec = make_spec({"epochs": 4}, search=domains, trials=3, sampler="random", prune="median")
     run_to_end(ledger(spec, rows), lambda _, epoch: epoch)
-    is_second = [isinstance(row, EpochRow) and row.epoch == 2 for row in rows]
-    changed = [replace(row, epoch=2**40) if second else row for row, second in zip(rows, is_second, strict=True)]
+    changed = [replace(row, epoch=2**40) if isinstance(row, EpochRow) and row.epoch == 2 else row for row in rows]
     assert Planner(spec, lambda _: None, changed).is_done
 
 
@@ -152,20 +147,22 @@ def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_i
     spec = make_spec({"epochs": 9}, **PRUNED)
     planner = ledger(spec, rows)
     for _ in range(6):
-        good = planner.next_trial().trial_id
+        good = next_row(planner).trial_id
         for epoch in range(1, 10):
             planner.on_epoch(good, make_result(epoch, 90.0))
         planner.on_end(good, Status.COMPLETE)
-    bad = planner.next_trial().trial_id
+    bad = next_row(planner).trial_id
     told = [planner.on_epoch(bad, make_result(epoch, 10.0)) for epoch in range(1, 5)]
     assert told == [False, False, False, True]  # nothing is pruned in the first half of nine epochs
 
     assert isinstance(rows.pop(), EndRow)
     restarted = ledger(spec, rows)
-    assert restarted.next_trial().trial_id == bad
+    assert next_row(restarted).trial_id == bad
     assert restarted.on_epoch(bad, make_result(1, 10.0))
-    assert rows[-1].status == Status.PRUNED
-    assert (rows[-1].epochs, rows[-1].reason) == (4, "pruned (median) after epoch 4")
+    (*_, end) = ends(rows)
+    assert rows.index(end) == len(rows) - 1
+    assert end.status == Status.PRUNED
+    assert (end.epochs, end.reason) == (4, "pruned (median) after epoch 4")
 
 
 def test_a_trial_that_only_a_kill_kept_from_its_end_is_not_pruned_when_it_tells_its_history(
@@ -174,15 +171,15 @@ def test_a_trial_that_only_a_kill_kept_from_its_end_is_not_pruned_when_it_tells_
     spec = make_spec({"epochs": 9}, **PRUNED)
     planner = ledger(spec, rows)
     for _ in range(6):
-        late = planner.next_trial().trial_id
+        late = next_row(planner).trial_id
         for epoch in range(1, 10):
             planner.on_epoch(late, make_result(epoch, 90.0 if epoch == 9 else 10.0))
         planner.on_end(late, Status.COMPLETE)
-    early = planner.next_trial().trial_id  # ahead until the last epoch, in which nothing is pruned
+    early = next_row(planner).trial_id  # ahead until the last epoch, in which nothing is pruned
     assert not any(planner.on_epoch(early, make_result(epoch, 50.0)) for epoch in range(1, 10))
 
     restarted = ledger(spec, rows)
-    assert restarted.next_trial().trial_id == early
+    assert next_row(restarted).trial_id == early
     assert not any(restarted.on_epoch(early, make_result(epoch, 50.0)) for epoch in range(1, 10))
 
 
@@ -233,12 +230,12 @@ def test_a_failed_arm_is_told_as_failed_and_a_retry_as_a_trial_of_its_own(
 ) -> None:
     spec = make_search(sampler="tpe", trials=3)
     planner = ledger(spec, rows)
-    failing = planner.next_trial()
+    failing = next_row(planner)
     planner.on_end(failing.trial_id, Status.FAILED, "no memory")
     run_to_end(planner, by_learning_rate)
     again = ledger(spec, rows, retry_failed=True)
     run_to_end(again, by_learning_rate)
-    told = [t.state.name for t in again._search._suggestions._study.trials if t.params == failing.params]
+    told = [t.state.name for t in study_of(again).trials if t.params == failing.params]
     assert told == ["FAIL", "COMPLETE"]
     assert optuna_view(ledger(spec, rows)) == optuna_view(again)
 
@@ -275,11 +272,11 @@ def test_replicates_that_a_kill_left_unplanned_are_planned_at_the_restart(
     make_search: MakeSpec, rows: list[Row]
 ) -> None:
     spec = make_search(seeds=3)
-    first = ledger(spec, rows).next_trial()
+    first = next_row(ledger(spec, rows))
     del rows[1:]
     restarted = ledger(spec, rows)
     assert [(row.arm_id, row.seed) for row in planned(rows)] == [(first.arm_id, seed) for seed in range(3)]
-    assert restarted.next_trial().trial_id == first.trial_id
+    assert next_row(restarted).trial_id == first.trial_id
 
 
 def test_a_search_of_a_loss_looks_for_the_smallest(
@@ -350,7 +347,7 @@ def test_a_sequence_moves_what_conditions_hide_too_and_follows_the_seed(
     }
     sequences = []
     for seed in (0, 1):
-        rows = []
+        rows: list[Row] = []
         spec = make_search(
             baseline={"objective": {"kd": {}, "cross_entropy": {}}, "teacher": {"model": "resnet5"}},
             search=domains,
@@ -375,10 +372,12 @@ def test_a_ledger_that_is_replayed_judges_running_arms_as_before(
     planner = ledger(spec, rows)
     verdicts = 0
     for number in range(12):
-        trial_id = planner.next_trial().trial_id
+        trial_id = next_row(planner).trial_id
         for epoch in range(1, 21):
             is_over = planner.on_epoch(trial_id, make_result(epoch, 50.0 + (number * 7) % 12 + epoch))
             searched = ledger(spec, list(rows))._search
+            assert searched
+            assert planner._search
             assert searched.is_pruned(trial_id) == planner._search.is_pruned(trial_id), (number, epoch)
             verdicts += is_over
             if is_over:

@@ -14,7 +14,7 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trial.teachers import teacher_trial
 from tests.kinds import MakeResult, MakeSpec, RunToEnd
-from tests.planning import by_learning_rate, fifty, ledger, planned
+from tests.planning import by_learning_rate, fifty, ledger, next_row, planned
 
 TAUGHT = {"teacher": {"model": "resnet8", "epochs": 2}, "objective": {"cross_entropy": {}, "kd": {}}}
 ROW = TeacherRow(
@@ -36,11 +36,13 @@ def test_a_teacher_is_a_trial_that_is_planned_before_its_students_and_is_no_arm(
     two_teachers: StudySpec, rows: list[Row]
 ) -> None:
     planner = ledger(two_teachers, rows)
-    first, second = rows[:2]
-    assert [row.arm for row in teachers(rows)] == ["resnet8 on digits", "resnet5 on digits"] == [first.arm, second.arm]
+    first, second = teachers(rows)
+    assert rows[:2] == [first, second]
+    assert [first.arm, second.arm] == ["resnet8 on digits", "resnet5 on digits"]
     baseline, other, off = planned(rows)[:3]
     assert [first.trial_id, second.trial_id, first.trial_id] == [row.teacher_id for row in (baseline, other, off)]
     config = TrialConfig.model_validate(baseline.config)
+    assert config.teacher
     assert TrialConfig.model_validate(first.config) == teacher_trial(config.teacher, config.data)
     assert (first.seed, first.epochs, [row.number for row in planned(rows)]) == (0, 2, list(range(6)))
     assert planner.total() == 6
@@ -52,14 +54,17 @@ def test_teachers_are_handed_out_first_and_students_when_theirs_is_complete(
     two_teachers: StudySpec, rows: list[Row], make_result: MakeResult
 ) -> None:
     planner = ledger(two_teachers, rows, find_teacher=lambda identity: replace(ROW, teacher_id=identity))
-    first, second = planner.next_trial(), planner.next_trial()
+    first, second = next_row(planner), next_row(planner)
     assert [first, second] == teachers(rows)
     baseline, other, off = planned(rows)[:3]
     assert planner.next_trial() == off, "it reads no teacher"
     planner.on_epoch(second.trial_id, make_result(1, 50.0))
     planner.on_end(second.trial_id, Status.COMPLETE)
-    assert [type(row) for row in rows[-3:]] == [EpochRow, TeacherRow, EndRow]
-    assert (rows[-3].terms, rows[-2].teacher_seed, rows[-2].wall_seconds) == ({}, 0, 2.0)
+    epoch, taught, end = rows[-3:]
+    assert isinstance(epoch, EpochRow)
+    assert isinstance(taught, TeacherRow)
+    assert isinstance(end, EndRow)
+    assert (epoch.terms, taught.teacher_seed, taught.wall_seconds) == ({}, 0, 2.0)
     assert planner.next_trial() == other
     assert planner.state.best_arms(maximise=True) == {}
     planner.on_end(first.trial_id, Status.COMPLETE)
@@ -76,14 +81,14 @@ def test_where_nothing_else_can_run_a_slot_is_told_to_wait(make_spec: MakeSpec, 
     planner.on_storage_trouble(teacher.trial_id, "no bucket")
     assert planner.next_trial() == teacher
     planner.on_end(teacher.trial_id, Status.COMPLETE)
-    assert [planner.next_trial() for _ in range(4)] == planned(rows)
+    assert [next_row(planner) for _ in range(4)] == planned(rows)
 
 
 def test_the_students_of_a_teacher_that_fails_fail_for_its_reason_and_are_tried_again_with_it(
     two_teachers: StudySpec, rows: list[Row], run_to_end: RunToEnd
 ) -> None:
     planner = ledger(two_teachers, rows)
-    failing = planner.next_trial()
+    failing = next_row(planner)
     planner.on_end(failing.trial_id, Status.FAILED, "the loss is nan in epoch 1")
     run_to_end(planner, fifty)
     assert planner.state.counts() == {Status.FAILED: 2, Status.COMPLETE: 4}
@@ -104,7 +109,7 @@ def test_the_students_of_a_teacher_that_fails_fail_for_its_reason_and_are_tried_
 
 def test_a_killed_driver_s_teacher_goes_on_first(two_teachers: StudySpec, rows: list[Row]) -> None:
     planner = ledger(two_teachers, rows)
-    first, second = planner.next_trial(), planner.next_trial()
+    first, second = next_row(planner), next_row(planner)
     planner.on_end(second.trial_id, Status.COMPLETE)
     before = len(rows)
     assert ledger(two_teachers, rows).next_trial() == first
@@ -124,7 +129,7 @@ def test_the_teachers_of_an_older_ledger_are_planned_for_its_unfinished_students
     planner = ledger(two_teachers, unfinished)
     assert [row.trial_id for row in teachers(unfinished)] == [planned(old)[1].teacher_id]
     assert run_to_end(planner, fifty) == [planned(old)[1].trial_id]
-    assert RunState(two_teachers.metric, unfinished).counts() == {Status.COMPLETE: 6}
+    assert RunState(two_teachers.columns[0], unfinished).counts() == {Status.COMPLETE: 6}
 
 
 def test_a_search_plans_the_teacher_of_an_arm_before_its_trials_and_counts_arms_alone(
@@ -215,7 +220,7 @@ def test_all_teachers_of_a_mean_come_first_and_one_that_fails_fails_its_students
     baseline, other, off = planned(rows)[:3]
     assert baseline.teacher_id == off.teacher_id == f"{first.trial_id},{second.trial_id}"
     assert other.teacher_id == f"{third.trial_id},{second.trial_id}"
-    assert [planner.next_trial() for _ in range(4)] == [first, second, third, off]
+    assert [next_row(planner) for _ in range(4)] == [first, second, third, off]
     planner.on_end(first.trial_id, Status.COMPLETE)
     planner.on_error(third.trial_id, "no longer finite")
     failed = [row for row in rows if isinstance(row, EndRow) and row.status == Status.FAILED]
@@ -232,7 +237,7 @@ def test_each_trial_waits_for_the_teacher_that_is_drawn_for_it(make_spec: MakeSp
     found = [by_id[row.teacher_id].arm for row in planned(rows)]
     assert found[::2] == found[1::2], "both arms have the same one at each seed"
     assert {*found} == {"resnet8 on digits", "resnet5 on digits"}
-    first, second = planner.next_trial(), planner.next_trial()
+    first, second = next_row(planner), next_row(planner)
     assert [first, second] == teachers(rows)
     planner.on_end(second.trial_id, Status.COMPLETE)
     assert planner.next_trial() == next(row for row in planned(rows) if row.teacher_id == second.trial_id)

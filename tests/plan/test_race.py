@@ -30,6 +30,7 @@ from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeResult, MakeSpec
 from tests.planning import ledger, planned
+from tests.runs import printed_on
 
 ARMS = {"good": 0.09, "none": 0.08, "like_none": 0.07}
 EFFECTS = {"good": 20.0, "baseline": 0.0, "none": 0.0, "like_none": 0.0}
@@ -93,13 +94,13 @@ def test_who_is_decided_or_hopeless_gets_no_more_seeds(
     first = {names[each["arm_id"]]: each for each in looks[0].comparisons}
     by_arm = {row.arm: row for row in planned(rows)}
     for arm in ARMS:
-        scores = [
+        one, other = (
             [score(row) for row in planned(rows) if row.arm == name and row.seed < 3] for name in (arm, "baseline")
-        ]
+        )
         assert len(by_arm) == 4
-        p = min(1, stats.ttest_rel(*scores).pvalue * (7 / 3) ** 2)
+        p = min(1, stats.ttest_rel(one, other).pvalue * (7 / 3) ** 2)
         assert first[arm]["p"] == pytest.approx(p, rel=0.01)
-        assert first[arm]["effect"] == pytest.approx(np.mean(scores[0]) - np.mean(scores[1]))
+        assert first[arm]["effect"] == pytest.approx(np.mean(one) - np.mean(other))
 
 
 def test_a_race_that_is_killed_anywhere_goes_on_to_the_same_looks(
@@ -238,7 +239,7 @@ def test_status_and_progress_say_who_is_out_and_why(
     with watch(planner, console) as show:
         planner.listeners.append(show)
         run(planner, make_result)
-    assert "look 1 at 3 seeds: out: good (helps)" in console.file.getvalue()
+    assert "look 1 at 3 seeds: out: good (helps)" in printed_on(console)
     place = Storage(tmp_path / "run")
     with Ledger(place) as written:
         write_what_was_asked(spec, place, written)
@@ -246,7 +247,7 @@ def test_status_and_progress_say_who_is_out_and_why(
             written.append(row)
     console = Console(file=io.StringIO(), width=300)
     console.print(status(place.root))
-    text = console.file.getvalue()
+    text = printed_on(console)
     assert "look 1 at 3 seeds: out: good (helps)" in text
     assert "at 5 of 7 seeds" in text
     results = load(place.root)

@@ -68,8 +68,7 @@ def test_what_was_trained_is_paired_within_contexts_shown_ranked_and_read_over_t
         write_what_was_asked(spec, place, written)
         done = run_to_end(ledger(spec, rows), score)
         for row in rows:
-            is_epoch = isinstance(row, EpochRow)
-            written.append(replace(row, test_accuracy=row.validation_accuracy) if is_epoch else row)
+            written.append(replace(row, test_accuracy=row.validation_accuracy) if isinstance(row, EpochRow) else row)
     assert len(done) == 5 * 3 * 3
     assert run_to_end(ledger(spec, rows), score) == [], "launched again, nothing is left"
     results = load(place.root)

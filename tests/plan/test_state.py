@@ -10,6 +10,7 @@ from cktf.plan.planner import Planner
 from cktf.plan.state import RunState
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
 from tests.kinds import MakeResult, MakeSpec, RunToEnd
+from tests.planning import next_row
 
 
 def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
@@ -59,9 +60,9 @@ def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
     spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
     planner = Planner(spec, rows.append)
     run_to_end(planner, lambda row, epoch: 10 * row.number + epoch, at_once=1, most=5)
-    failed = planner.next_trial()
+    failed = next_row(planner)
     planner.on_end(failed.trial_id, Status.FAILED, "out of memory")
-    pruned, running = planner.next_trial(), planner.next_trial()
+    pruned, running = next_row(planner), next_row(planner)
     planner.on_epoch(pruned.trial_id, make_result(1, 1.0))
     planner.on_end(pruned.trial_id, Status.PRUNED)
     planner.on_epoch(running.trial_id, make_result(1, 1.0))
@@ -78,7 +79,7 @@ def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
         for arm in dict.fromkeys(trial.planned.arm for trial in trials):
             of_arm = [trial.scores for trial in trials if trial.planned.arm == arm]
             if all(of_arm):
-                scores[arm] = sum(value for (value,) in of_arm) / len(of_arm)
+                scores[arm] = sum(value for (value,) in of_arm if value is not None) / len(of_arm)
         assert {arm.arm: arm.score for arm in state.ranking(Stage.DESIGN, maximise=True)} == scores
         seen |= {*state.counts()} | {bool(scores)}
     assert seen == {*Status, True, False}

@@ -17,5 +17,7 @@ def test_choices_of_other_types_are_other_choices_before_and_after_a_restart(
     again = Suggestions(spec)
     for number, level in enumerate(levels):
         again.begin(str(number), {"level": level})
-    had = [again._domains["level"].labels[trial.params["level"]] for trial in again._study.trials]
+    domain = again._domains["level"]
+    assert isinstance(domain, ChoiceDomain)
+    had = [domain.labels[trial.params["level"]] for trial in again._study.trials]
     assert [(type(level), level) for level in had] == [(type(level), level) for level in levels]

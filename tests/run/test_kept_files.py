@@ -11,6 +11,7 @@ from cktf.rows import EndRow, PlannedRow, Row, Status
 from cktf.run.kept_files import TrialFiles
 from cktf.storage import Storage
 from tests.kinds import MakeSpec, RunToEnd
+from tests.planning import next_row
 
 
 def by_arm(row: PlannedRow, _: object) -> Any:
@@ -65,7 +66,7 @@ def test_a_checkpoint_that_a_kill_left_behind_an_end_is_deleted_when_the_study_e
 ) -> None:
     spec, run = make_spec(seeds=1), Storage(tmp_path)
     planner = Planner(spec, rows.append)
-    failing = planner.next_trial().trial_id
+    failing = next_row(planner).trial_id
     planner.on_end(failing, Status.FAILED, "out of memory")
     (complete,) = run_to_end(planner, by_arm)
     for trial_id in (failing, complete):
@@ -79,7 +80,7 @@ def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(
 ) -> None:
     spec, run = make_spec(keep="best"), Storage(tmp_path)
     planner = Planner(spec, rows.append)
-    failing = planner.next_trial()
+    failing = next_row(planner)
     assert failing.arm == "baseline"
     planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
     done = run_to_end(planner, by_arm)

@@ -42,6 +42,7 @@ def test_a_second_driver_is_refused_and_told_who_the_first_is(run: Storage) -> N
 def test_a_dead_driver_s_run_is_taken_over_and_no_row_of_either_is_lost(run: Storage) -> None:
     begin(run)
     first = Ledger(run)
+    assert isinstance(first._lock, Lease)
     stopped(first._lock)
     first.append(EndRow(trial_id="a", status=Status.COMPLETE))
     with Ledger(run) as second:

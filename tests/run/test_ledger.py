@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,11 +132,11 @@ def bucket(tmp_path: Path) -> Storage:
     storage.filesystem = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
     storage.is_local = False
     storage.filesystem.create_dir(storage.full("ledger"), recursive=True)
-    storage.child = lambda name: _child(storage, name)
+    storage.child = partial(_child, storage)  # type: ignore[method-assign]
     return storage
 
 
-def _child(storage: Storage, name: str) -> Any:
+def _child(storage: Storage, name: str) -> Storage:
     child = Storage(f"{storage.root}/{name}")
     child.filesystem, child.is_local = storage.filesystem, False
     return child

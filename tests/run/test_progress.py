@@ -20,6 +20,8 @@ from cktf.run.progress import status, watch
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeSpec, RunToEnd
+from tests.planning import next_row
+from tests.runs import printed_on
 
 
 def screen(**keys: Any) -> Console:
@@ -29,7 +31,7 @@ def screen(**keys: Any) -> Console:
 def shown(run: Storage) -> str:
     console = screen()
     console.print(status(run.root))
-    return console.file.getvalue()
+    return printed_on(console)
 
 
 def study_row(spec: StudySpec) -> StudyRow:
@@ -38,7 +40,7 @@ def study_row(spec: StudySpec) -> StudyRow:
         run="run",
         question="Does it matter?",
         design=spec.design,
-        metric=spec.metric,
+        metric=spec.columns[0],
         report_metric=spec.report_metric,
         maximise=spec.maximise,
         baseline_arm_id=next(iter(spec.baseline_configs.values())).arm_id,
@@ -54,10 +56,10 @@ def test_without_a_terminal_each_end_is_one_line(make_spec: MakeSpec, rows: list
     planner, console = Planner(make_spec(), rows.append), screen()
     with watch(planner, console) as show:
         planner.listeners.append(show)
-        first = planner.next_trial()
+        first = next_row(planner)
         planner.on_end(first.trial_id, Status.FAILED, "out of memory")
         run_to_end(planner, by_arm, at_once=1)
-    lines = console.file.getvalue().splitlines()
+    lines = printed_on(console).splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("[1/4] baseline, seed 0, failed: out of memory")
     assert lines[2].endswith("; under 1 min left")
@@ -72,9 +74,9 @@ def test_the_live_line_fits_eighty_columns_and_long_names_are_cut(
     planner = Planner(make_spec(name=long), rows.append)
     with watch(planner, console) as show:
         planner.listeners.append(show)
-        planner.on_end(planner.next_trial().trial_id, Status.FAILED, "out of memory")
+        planner.on_end(next_row(planner).trial_id, Status.FAILED, "out of memory")
         run_to_end(planner, by_arm)
-    bars = [line for line in console.file.getvalue().replace("\r", "\n").splitlines() if "4/4" in line]
+    bars = [line for line in printed_on(console).replace("\r", "\n").splitlines() if "4/4" in line]
     assert bars
     assert all(len(line.partition("\x1b")[0]) <= 80 for line in bars)
     assert "a study with a name…" in bars[-1]
@@ -82,11 +84,11 @@ def test_the_live_line_fits_eighty_columns_and_long_names_are_cut(
 
     piped = Console(file=io.StringIO(), width=80)
     arm = {"optimizer.momentum": [0.123456789012345], "optimizer.weight_decay": [0.000123456789]}
-    planner = Planner(make_spec(grid=arm), [].append)
+    planner = Planner(make_spec(grid=arm), list[Row]().append)
     with watch(planner, piped) as show:
         planner.listeners.append(show)
         run_to_end(planner, by_arm)
-    assert "momentum=0.123456789012345, weight_deca…" in piped.file.getvalue()
+    assert "momentum=0.123456789012345, weight_deca…" in printed_on(piped)
 
 
 def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(
@@ -95,10 +97,10 @@ def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(
     planner, console = Planner(make_spec(), rows.append), screen(force_terminal=True)
     with watch(planner, console) as show:
         planner.listeners.append(show)
-        first = planner.next_trial()
+        first = next_row(planner)
         planner.on_end(first.trial_id, Status.FAILED, "out of memory")
         run_to_end(planner, by_arm)
-    text = console.file.getvalue()
+    text = printed_on(console)
     assert "baseline, seed 0, failed: out of memory" in text
     assert "4/4" in text
     assert "best validation_accuracy 80 (momentum=0)" in text
@@ -111,7 +113,7 @@ def test_the_status_follows_from_the_ledger_alone(make_spec: MakeSpec, tmp_path:
         ledger.append(study_row(spec))
         planner = Planner(spec, ledger.append)
         run_to_end(planner, by_arm, most=4, at_once=1)
-        failing = planner.next_trial()
+        failing = next_row(planner)
         assert isinstance(failing, PlannedRow)
         planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
         text = shown(run)
@@ -150,11 +152,11 @@ def test_what_stands_in_brackets_is_shown_as_it_is(make_spec: MakeSpec, tmp_path
         planner = Planner(spec, ledger.append)
         with watch(planner, live) as show:
             planner.listeners.append(show)
-            planner.on_end(planner.next_trial().trial_id, Status.FAILED, reason)
+            planner.on_end(next_row(planner).trial_id, Status.FAILED, reason)
     assert "tiny [last]: Does it matter?" in shown(run)
     assert reason in shown(run)
-    assert "tiny [last]" in live.file.getvalue()
-    assert reason in live.file.getvalue()
+    assert "tiny [last]" in printed_on(live)
+    assert reason in printed_on(live)
 
 
 def test_arms_of_several_contexts_are_named_with_them(
@@ -169,7 +171,7 @@ def test_arms_of_several_contexts_are_named_with_them(
         with watch(planner, console) as show:
             planner.listeners.append(show)
             run_to_end(planner, by_arm, at_once=1)
-    lines = console.file.getvalue().splitlines()
+    lines = printed_on(console).splitlines()
     assert lines[3].startswith("[4/4] two: momentum=0, seed 0, complete, validation_accuracy 80")
     assert "best" not in lines[3]
     for best in ("one: baseline, validation_accuracy 90", "two: baseline, validation_accuracy 90"):
@@ -185,7 +187,7 @@ def test_a_status_reads_of_each_trial_s_epochs_the_last_alone_and_tells_the_same
         run_to_end(Planner(spec, ledger.append), by_arm, most=5)
     with Ledger(run) as ledger:  # another session, which goes on with the rest
         planner = Planner(spec, ledger.append, list(read_ledger(run)))
-        running = planner.next_trial()
+        running = next_row(planner)
         assert isinstance(running, PlannedRow)
         silent = replace(next(row for row in read_ledger(run) if isinstance(row, EpochRow)), time=time.time() - 700.0)
         for epoch in (1, 2):

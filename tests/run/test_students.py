@@ -13,12 +13,13 @@ import cktf
 from cktf import models
 from cktf.data import load_dataset
 from cktf.errors import InputError, UserError
-from cktf.rows import EpochRow
+from cktf.rows import EpochRow, PlannedRow
 from cktf.run.ledger import read_ledger
 from cktf.run.students import export_student
 from cktf.storage import Storage
 from cktf.study.load import Study
 from tests.kinds import MakeSpec
+from tests.runs import rows_of
 
 pytestmark = pytest.mark.usefixtures("plain_registries")
 
@@ -39,7 +40,7 @@ def run(make_spec: MakeSpec, train_without_ray: Callable[..., Any], tmp_path_fac
 
 
 def trial_of(place: Path, student: Path) -> str:
-    rows = [row for row in read_ledger(Storage(place)) if getattr(row, "trial_id", "") == student.parent.name]
+    rows = [row for row in rows_of(str(place), PlannedRow) if row.trial_id == student.parent.name]
     return f"{rows[0].arm}"
 
 

@@ -15,6 +15,7 @@ from cktf.run.withdrawal import withdraw
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeSpec, RunToEnd
+from tests.planning import next_row
 from tests.runs import rows_of
 
 
@@ -56,7 +57,7 @@ def test_a_withdrawn_result_is_a_failed_trial_that_is_run_again_on_request(
     left: list[Any] = []
     assert Planner(spec, left.append, read_ledger(Storage(run))).is_done, "without being asked, it stays as it is"
     again = Planner(spec, left.append, read_ledger(Storage(run)), retry_failed=True)
-    assert again.next_trial().trial_id == trial
+    assert next_row(again).trial_id == trial
     again.on_end(trial, Status.COMPLETE)
     assert again.state.counts()[Status.COMPLETE] == len(rows_of(run, PlannedRow))
 
@@ -77,7 +78,12 @@ def test_nothing_is_done_without_consent_or_while_a_driver_is_at_work(
 ) -> None:
     run = written(make_spec(), tmp_path / "run", run_to_end)
     count, asked = len(rows_of(run, object)), list[str]()
-    assert withdraw(run, lambda what: bool(asked.append(what)), None, "baseline", 0, "") == ""
+
+    def refuses(what: str) -> bool:
+        asked.append(what)
+        return False
+
+    assert withdraw(run, refuses, None, "baseline", 0, "") == ""
     assert asked[0].startswith("baseline, seed 0 (")
     with pytest.raises(InputError, match="no trials; there are"):
         withdraw(run, yes, None, "none", 0, "")

@@ -47,6 +47,8 @@ def test_the_name_may_be_given(study_file: Write) -> None:
 
 def test_a_study_without_a_comment_asks_nothing() -> None:
     assert read_study(TEXT.partition("\n")[2], "x.yaml").question == ""
+    for_editors = f"# yaml-language-server: $schema=study.schema.json\n{TEXT}"
+    assert read_study(for_editors, "x.yaml").question == "Does the contrast need its stages?"
 
 
 @pytest.mark.parametrize("text", [TEXT, SEARCH, "name: other\nkeep: none\n" + TEXT.partition("\n")[2]])

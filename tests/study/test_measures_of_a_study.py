@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,10 +41,7 @@ def test_they_change_no_identity() -> None:
 
 def test_a_measure_of_a_plugin_changes_no_identity(plain_registries: None) -> None:  # noqa: ARG001
     text = TEXT + "plugins: [half.py]\nmeasures: [{half: {factor: 2}}]\nmetric: validation_half\n"
-    found = [
-        read_study(text, "x.yaml", find=lambda name, source=source: file_plugin(name, source))
-        for source in (METRIC, METRIC + b"#")
-    ]
+    found = [read_study(text, "x.yaml", find=partial(file_plugin, source=source)) for source in (METRIC, METRIC + b"#")]
     ids = {tuple(arm.arm_id for arm in plan_arms(spec)) for spec in (*found, read_study(TEXT, "x.yaml"))}
     assert len(ids) == 1
     assert (found[0].maximise, found[0].columns[1]) == (True, "measure.test_half")

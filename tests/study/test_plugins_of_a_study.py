@@ -8,6 +8,7 @@ import pytest
 import cktf
 from cktf.study.load import dump_study, load_study, read_study
 from cktf.study.problems import StudyError
+from tests.kinds import parts
 
 pytestmark = pytest.mark.usefixtures("plain_registries")
 
@@ -30,14 +31,14 @@ def study(tmp_path: Path) -> Path:
 
 def test_its_files_are_found_beside_the_study_and_their_parts_are_settings(study: Path) -> None:
     spec = load_study(study)
-    assert spec.arm("directions").objective.directions.power == 1
+    assert parts(spec.arm("directions")).directions.power == 1
     overridden = load_study(study, ["compare.directions.objective.directions.power=3"])
-    assert overridden.arm("directions").objective.directions.power == 3
+    assert parts(overridden.arm("directions")).directions.power == 3
 
 
 def test_a_path_of_an_override_may_be_one_of_a_plugin(study: Path) -> None:
     study.write_text(STUDY.replace("objective: {cross_entropy: {}}", "objective: {cross_entropy: {}, directions: {}}"))
-    assert load_study(study, ["objective.directions.power=3"]).arm("baseline").objective.directions.power == 3
+    assert parts(load_study(study, ["objective.directions.power=3"]).arm("baseline")).directions.power == 3
     with pytest.raises(StudyError, match=r"no such path. Did you mean 'objective.directions.power'"):
         load_study(study, ["objective.directions.powr=3"])
 
@@ -90,4 +91,4 @@ def test_the_face_takes_them_too(study: Path, monkeypatch: pytest.MonkeyPatch) -
         baseline={**baseline, "objective": {"cross_entropy": {}}},
         compare={"mine": {"objective": {"directions": {}}}},
     )
-    assert spec.arm("mine").objective.directions.power == 2
+    assert parts(spec.arm("mine")).directions.power == 2

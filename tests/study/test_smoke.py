@@ -23,6 +23,7 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import with_contents
 from cktf.trial.teachers import teacher_trial
+from tests.kinds import parts
 
 Make = Callable[..., StudySpec]
 SOURCE = {"name": "fashion_mnist", "side": 8, "root": "elsewhere"}
@@ -46,11 +47,11 @@ def ablation(make: Make) -> StudySpec:
 def test_every_phase_is_short_and_every_data_set_generated() -> None:
     config = TrialConfig.model_validate(TRANSFER)
     small = smoke_trial(config)
-    assert small.objective.ft
+    assert parts(small).ft
     assert small.probe
     assert small.teacher
     assert small.source
-    phases = (small.epochs, small.objective.ft.initial_epochs, small.probe.epochs, small.teacher.epochs)
+    phases = (small.epochs, parts(small).ft.initial_epochs, small.probe.epochs, small.teacher.epochs)
     assert phases == (SMOKE_EPOCHS,) * 4
     assert small.total_epochs == 3 * SMOKE_EPOCHS
     assert small.probe.optimizer.warmup_epochs == SMOKE_EPOCHS - 1

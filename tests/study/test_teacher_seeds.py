@@ -13,7 +13,7 @@ from cktf.study.load import Study, dump_study, read_study
 from cktf.study.problems import StudyError
 
 TEACHER = {"model": "resnet8", "epochs": 1}
-KD = {"cross_entropy": {}, "kd": {}}
+KD: dict[str, Any] = {"cross_entropy": {}, "kd": {}}
 
 
 def spec(teacher: Any = TEACHER, **keys: Any) -> Study:

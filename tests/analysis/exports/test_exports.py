@@ -87,7 +87,7 @@ def test_wandb_reads_its_offline_runs(results: Results, tmp_path: Path) -> None:
 
 def records_in(file: Path) -> Iterator[Any]:
     """Yield the records of an offline run: LevelDB's log format behind a header of seven bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     content, at, parts = file.read_bytes(), 7, list[bytes]()
     assert content.startswith(b":W&B")

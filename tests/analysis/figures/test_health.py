@@ -13,6 +13,7 @@ from analysis.figures.drawing import drawing
 from analysis.figures.health import chart, record
 from analysis.ledger.collect import ledger_tables
 from analysis.report.drawing import RENDER
+from analysis.statistics.health import BOUNDS
 from cktf.ledger_lines import parse_row
 from cktf.rows import EpochRow
 
@@ -71,7 +72,7 @@ def test_of_many_arms_those_with_the_largest_effects_stand_beside_the_baseline(
 
 def test_bands_end_where_numbers_do(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = record(load(measured))
-    monkeypatch.setitem(health.BOUNDS, "kl", (0.39, 0.41))
+    monkeypatch.setitem(BOUNDS, "kl", (0.39, 0.41))
     cut = record(load(measured))
     assert whole is not None
     assert cut is not None

@@ -32,7 +32,7 @@ def test_confirmed_arms_have_their_means_at_fresh_seeds_beside_their_scores(conf
     searched = next(row for row in history.rows if row["arm"] == "search-1")
     assert (arm["number"], arm["score"]) == (searched["number"], searched["score"])
     confirmed = results.confirmed.set_index("arm").loc["search-1"]
-    assert [arm[name] for name in ("mean", "low", "high")] == confirmed[["mean", "low", "high"]].tolist()
+    assert [arm[name] for name in ("mean", "low", "high")] == confirmed[["mean", "low", "high"]].to_numpy().tolist()
     assert "means at fresh seeds (n = 5)" in history.caption
 
 

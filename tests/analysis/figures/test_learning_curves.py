@@ -35,7 +35,7 @@ def test_a_curve_begins_with_the_first_phase_that_is_scored(ablation_writer: Cal
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=2)
     for row in map(parse_row, list(ledger.lines)):
         if isinstance(row, EpochRow) and row.epoch <= 2:  # of several rows of one epoch, the last one holds
-            unscored = {"validation_accuracy": None, "validation_loss": None, "train_accuracy": None}
+            unscored: dict[str, Any] = {"validation_accuracy": None, "validation_loss": None, "train_accuracy": None}
             ledger.add(replace(row, phase="transfer", **unscored))
     ledger.close_segment()
     curves = record(load(ledger.run))

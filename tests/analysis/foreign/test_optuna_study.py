@@ -76,7 +76,7 @@ def test_the_report_has_what_a_search_has(storage: str, tmp_path: Path) -> None:
     results = read_optuna(storage, name="rates")
     best = optuna.load_study(study_name="rates", storage=storage).best_trial
     assert results.leaderboard.at[0, "score"] == best.value
-    assert results.leaderboard.at[0, "arm"].startswith(f"trial {best.number}: rate=")
+    assert results.leaderboard["arm"][0].startswith(f"trial {best.number}: rate=")
     important = results.importance[results.importance["method"] == "ped-anova"]
     assert important.iloc[0]["factor"] == "rate"
     paths = write_results(results, tmp_path / "out")
@@ -163,9 +163,7 @@ def write_choices(url: str, choices: list[object], values: list[float] | None = 
     domain = optuna.distributions.CategoricalDistribution(choices)  # type: ignore[arg-type]
     for number, choice in enumerate(choices):
         value = values[number] if values else 80.0 + number
-        study.add_trial(
-            optuna.create_trial(params={"c": choice}, distributions={"c": domain}, value=value)  # type: ignore[dict-item]
-        )
+        study.add_trial(optuna.create_trial(params={"c": choice}, distributions={"c": domain}, value=value))
 
 
 def test_choices_of_several_kinds_are_different_levels(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_last_line_that_is_whole_but_for_its_end_counts(tmp_path: Path) -> Non
 def test_iterations_that_were_done_again_count_once_and_the_later_wins(tmp_path: Path) -> None:
     steps = [(1, 10), (2, 20), (3, 30), (2, 21), (3, 31), (3, 32), (4, 40)]
     lines = [json.dumps({"training_iteration": step, "acc": acc}) for step, acc in steps]
-    trials = [{"params": {"lr": 1}, "lines": lines}, {"params": {"lr": 2}, "acc": [1, 2, 3, 4]}]
+    trials: list[dict[str, Any]] = [{"params": {"lr": 1}, "lines": lines}, {"params": {"lr": 2}, "acc": [1, 2, 3, 4]}]
     results = read_ray_tune(write(tmp_path, trials), metric="acc")
     first = results.epochs[results.epochs["trial_id"] == "trial-0"]
     assert first["epoch"].tolist() == [1, 2, 3, 4]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -31,10 +32,10 @@ FORMS = {
 }
 
 
-def read(path: Path, content: bytes, **options: str) -> Results:
+def read(path: Path, content: bytes, **options: Any) -> Results:
     """Return the results of a file of such bytes."""
     path.write_bytes(content)
-    return read_csv(path, metric="acc", **options)  # type: ignore[arg-type]
+    return read_csv(path, metric="acc", **options)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -53,7 +53,7 @@ def test_levels_under_another_name_have_the_type_of_their_column() -> None:
         }
     )
     named = under_every_name(arms)
-    assert named.dtypes[list(arms)].equals(arms.dtypes)
+    assert named[list(arms)].dtypes.equals(arms.dtypes)
     assert named["is_other_name"].tolist() == [False, False, True]
     assert named["param.a"].tolist() == [0.5, 1.0, 4.0]
     assert named["param.b"].isna().tolist() == [False, False, True]

@@ -13,7 +13,7 @@ from cktf.verdicts import Verdict
 def test_what_is_decided_comes_first_with_its_size_and_the_rest_is_named(ablation: Path) -> None:
     results = load(ablation)
     effects = results.effects.set_index("arm")
-    worst = effects.loc["temperature=0.5"]
+    worst = effects[effects.index == "temperature=0.5"].iloc[0]
     assert worst["verdict"] == Verdict.HURTS
     text = answer_text(results)
     assert text.startswith(f"temperature=0.5 hurts: {effect_text(worst, 2)} points; ")

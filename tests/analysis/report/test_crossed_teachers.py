@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -69,7 +70,7 @@ def test_the_teachers_are_a_table_with_seed_and_epochs_and_their_cost_is_said_ap
 
 def test_one_teacher_is_named(ablation: Path) -> None:
     results = load(ablation)
-    columns = {"config.teacher.model": "wrn_40_2", "config.teacher.seed": 3}
+    columns: dict[str, Any] = {"config.teacher.model": "wrn_40_2", "config.teacher.seed": 3}
     one = replace(results, trials=results.trials.assign(**columns))
     assert "The verdicts hold for one teacher: wrn_40_2, seed 3." in methods_text(one)
     assert "The verdicts hold" not in methods_text(results)

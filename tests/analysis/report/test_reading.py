@@ -41,11 +41,11 @@ def test_teachers_and_images_are_counted_where_they_are_known(ablation: Path) ->
 def test_several_teachers_of_a_trial_are_counted_and_named_with_those_of_others(ablation: Path) -> None:
     is_alone = load(ablation).trials["arm"].eq("baseline")
     columns = {
-        "config.teacher.model": np.where(is_alone, "resnet20", None),
-        "config.teachers.a.model": np.where(is_alone, None, "resnet8"),
+        "config.teacher.model": ["resnet20" if alone else None for alone in is_alone],
+        "config.teachers.a.model": [None if alone else "resnet8" for alone in is_alone],
         "config.teachers.a.seed": np.where(is_alone, np.nan, 3.0),
-        "config.teachers.b.model": np.where(is_alone, None, "resnet20"),
-        "config.teachers.b.checkpoint": np.where(is_alone, None, "good.pth"),
+        "config.teachers.b.model": [None if alone else "resnet20" for alone in is_alone],
+        "config.teachers.b.checkpoint": [None if alone else "good.pth" for alone in is_alone],
     }
     several = with_trials(ablation, **columns)
     assert "taught by 3 teachers, scored" in scope_text(several)

@@ -64,7 +64,7 @@ def test_an_arm_ends_as_the_worst_of_its_seeds_and_scores_where_all_have_been(
 ) -> None:
     ledger = new_ledger()
     ledger.add(make_study_row(design="search", factors=[FACTOR]))
-    planned = {
+    planned: dict[str, list[tuple[float, int, Status | None]]] = {
         "even": [(80.0, 4, Status.COMPLETE), (84.0, 4, Status.COMPLETE)],
         "pruned": [(80.0, 3, Status.PRUNED), (84.0, 2, Status.PRUNED)],
         "broken": [(80.0, 4, Status.COMPLETE), (84.0, 1, Status.FAILED)],
@@ -78,11 +78,11 @@ def test_an_arm_ends_as_the_worst_of_its_seeds_and_scores_where_all_have_been(
     results = load(ledger.run)
     arms = results.searched.set_index("arm")
     assert arms["status"].to_dict() == {"even": "complete", "pruned": "pruned", "broken": "failed"}
-    assert arms.loc["even", ["n", "score", "reached", "wall_seconds"]].tolist() == [2, 82.0, 4, 2.0]
+    assert arms.loc["even", ["n", "score", "reached", "wall_seconds"]].to_numpy().tolist() == [2, 82.0, 4, 2.0]
     assert arms.at["pruned", "reached"] == 2
     way = scores_on_the_way(results.trials, results.epochs, "validation_accuracy")
-    epochs = results.epochs[results.epochs["arm_id"] == "arm-pruned"]
-    second = epochs.loc[epochs["epoch"] == 2, "validation_accuracy"]
+    of_pruned = results.epochs[results.epochs["arm_id"] == "arm-pruned"]
+    second = of_pruned.loc[of_pruned["epoch"] == 2, "validation_accuracy"]
     assert way.query("arm_id == 'arm-pruned'")["score"].iloc[-1] == pytest.approx(second.mean())
     assert arms.at["pruned", "last"] == pytest.approx(second.mean())
 

@@ -61,7 +61,13 @@ def test_the_variance_of_a_run_is_that_of_dummies_for_arms_and_seeds_and_knows_m
     interaction = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
     assert run_variance(values) == pytest.approx((interaction**2).sum() / 20)
     values[1, 2] = values[4, 0] = np.nan
-    long = pd.DataFrame(values).stack().rename("y").rename_axis(["arm", "seed"]).reset_index()
+    long = (
+        pd.DataFrame(values)
+        .rename_axis(index="arm")
+        .reset_index()
+        .melt("arm", var_name="seed", value_name="y")
+        .dropna()
+    )
     fitted = smf.ols("y ~ C(arm) + C(seed)", long).fit()
     assert run_variance(values) == pytest.approx(fitted.ssr / fitted.df_resid)
     assert np.isnan(run_variance(values[:1]))

@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 import pytest
 from numpy.typing import NDArray
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator
 from sklearn.ensemble import RandomForestRegressor
 
@@ -18,7 +18,9 @@ def test_numbers_are_those_of_optunas_evaluator() -> None:
     levels = draws.uniform([-1.0, 0.0, 2.0], [1.0, 1.0, 50.0], (60, 3))
     scores = 3 * levels[:, 0] * levels[:, 1] + 0.1 * levels[:, 2] + 0.2 * draws.standard_normal(60)
     factors = [Factor(-1.0, 1.0), Factor(0.0, 1.0), Factor(2.0, 50.0)]
-    domains = {f"x{i}": FloatDistribution(factor.low, factor.high) for i, factor in enumerate(factors)}
+    domains: dict[str, BaseDistribution] = {
+        f"x{i}": FloatDistribution(factor.low, factor.high) for i, factor in enumerate(factors)
+    }
     study = optuna.create_study()
     study.add_trials(
         [

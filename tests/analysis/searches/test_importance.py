@@ -35,8 +35,8 @@ def test_the_factor_that_matters_is_found_by_both_methods(search: Path) -> None:
     for method in ("ped-anova", "fanova"):
         table = shares(results, method)
         assert table.index[0] == TEMPERATURE
-        assert table.at[TEMPERATURE, "importance"] > 0.7
-        assert table.at[TEMPERATURE, "first"] > 0.9
+        assert table["importance"][TEMPERATURE] > 0.7
+        assert table["first"][TEMPERATURE] > 0.9
         assert table["importance"].sum() == pytest.approx(1.0)
         assert (table["low"] <= table["high"]).all()
         assert table.at[TEMPERATURE, "low"] > table["high"].drop(TEMPERATURE).max()
@@ -49,8 +49,8 @@ def test_ped_anova_and_its_interval_are_optunas_over_resampled_arms(search: Path
     worst = arms["score"].min() - 100
     levels = arms[[f"param.{name}" for name in FACTORS]]
     domains = {
-        FACTORS[0]: FloatDistribution(*(float(f(levels.iloc[:, 0])) for f in (min, max)), log=True),
-        FACTORS[1]: FloatDistribution(*(float(f(levels.iloc[:, 1])) for f in (min, max))),
+        FACTORS[0]: FloatDistribution(float(levels.iloc[:, 0].min()), float(levels.iloc[:, 0].max()), log=True),
+        FACTORS[1]: FloatDistribution(float(levels.iloc[:, 1].min()), float(levels.iloc[:, 1].max())),
         FACTORS[2]: CategoricalDistribution(["first", "last"]),
     }
 
@@ -201,7 +201,7 @@ def test_a_conditional_factor_is_judged_by_ped_anova_alone(new_ledger: Any, make
     assert table.at[factors[0], "importance"] == pytest.approx(1.0)
     assert table.at[factors[0], "low"] == pytest.approx(1.0)
     assert "interactions" not in table.index  # there is none of one factor
-    assert np.isnan(table.at[factors[1], "importance"])
+    assert np.isnan(table["importance"][factors[1]])
     assert table.at[factors[1], "reason"] == "not every arm has this factor"
 
 
@@ -308,7 +308,7 @@ def test_optuna_stays_quiet_and_its_log_level_as_it_was(
     search: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, level: int
 ) -> None:
     optuna.logging.set_verbosity(level)
-    levels = []
+    levels: list[int] = []
     monkeypatch.setattr(optuna.logging, "set_verbosity", levels.append)
     assert not load(search).importance.empty
     assert optuna.logging.get_verbosity() == level
@@ -343,7 +343,7 @@ def test_what_only_two_factors_together_explain_is_no_share_of_either(
     assert np.isnan(rest["first"])
     # The same resamples, seen from the other side.
     arms = results.searched
-    domains = [Factor(*(float(f(arms[f"param.{name}"])) for f in (min, max))) for name in factors]
+    domains = [Factor(float(of.min()), float(of.max())) for of in (arms[f"param.{name}"] for name in factors)]
     levels = arms[[f"param.{name}" for name in factors]].to_numpy(np.float64)
     scores = arms["score"].to_numpy(np.float64)
     sums = [
@@ -353,7 +353,7 @@ def test_what_only_two_factors_together_explain_is_no_share_of_either(
     np.testing.assert_allclose(rest[["low", "high"]].tolist(), 1 - np.percentile(sums, [97.5, 2.5]))
     rows = side_tables(results)["importance"].rows
     by_name = {row[0]: row for row in rows[1:]}
-    assert by_name[rest.name][1:3] == ["–", "–"]  # PED-ANOVA's split knows no interactions
+    assert by_name[str(rest.name)][1:3] == ["–", "–"]  # PED-ANOVA's split knows no interactions
     assert len(by_name) == 3
 
 
@@ -364,7 +364,7 @@ def test_another_seed_draws_other_samples_and_the_same_seed_the_same(search: Pat
     pd.testing.assert_frame_equal(tables[0], results.importance)
     for method in ("ped-anova", "fanova"):
         first, other = (table[table["method"] == method].set_index("factor") for table in tables[:2])
-        assert first.at[TEMPERATURE, "low"] != other.at[TEMPERATURE, "low"]
+        assert first["low"][TEMPERATURE] != other["low"][TEMPERATURE]
 
 
 def test_sentences_say_what_a_share_is_of_for_the_methods_that_say_anything(search: Path) -> None:

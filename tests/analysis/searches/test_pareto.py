@@ -70,9 +70,9 @@ def test_the_front_is_that_of_all_pairs_with_means_at_fresh_seeds(compression: R
     confirmed = table[table["n"] > 0].set_index(["arm_id", "metric"])
     for arm_id, own in fresh:
         half = 3.182446 * own["validation_accuracy"].std() / 2  # t at 3 degrees of freedom, 4 seeds
-        found = confirmed.loc[(arm_id, "validation_accuracy")]
+        found = confirmed.xs((str(arm_id), "validation_accuracy"))
         assert found["n"] == 4
-        assert found[["low", "high"]].tolist() == pytest.approx(
+        assert found[["low", "high"]].to_numpy().tolist() == pytest.approx(
             [own["validation_accuracy"].mean() - half, own["validation_accuracy"].mean() + half]
         )
         assert confirmed.at[(arm_id, FLOPS), "mean"] == own[FLOPS].iloc[0]
@@ -107,11 +107,11 @@ def test_a_factor_without_influence_is_below_its_shadow_for_each_metric(compress
     found = compression.importance.set_index(["metric", "method", "factor"]).sort_index()
     for metric in ("validation_accuracy", FLOPS):
         for method in ("ped-anova", "fanova"):
-            of_method = found.loc[metric, method]
-            assert of_method.at["student.width", "importance"] > of_method.at["student.width", "shadow"]
-            assert of_method.at["temperature", "importance"] < of_method.at["temperature", "shadow"]
+            of_method = found.xs((metric, method))
+            assert of_method["importance"]["student.width"] > of_method["shadow"]["student.width"]
+            assert of_method["importance"]["temperature"] < of_method["shadow"]["temperature"]
             assert 0 < of_method["shadow"].max() < 1
-    assert np.isnan(found.at[(FLOPS, "fanova", "interactions"), "shadow"])
+    assert np.isnan(found["shadow"][(FLOPS, "fanova", "interactions")])
 
 
 def test_the_hypervolume_grows_to_that_of_all_arms(compression: Results) -> None:

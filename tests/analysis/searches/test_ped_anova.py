@@ -2,6 +2,7 @@
 
 import math
 import random
+from typing import Any
 
 import optuna
 import pytest
@@ -22,7 +23,7 @@ def arms(count: int) -> list[Tried]:
     draws = random.Random(5)  # noqa: S311
     found = []
     for _ in range(count):
-        params = {
+        params: dict[str, Any] = {
             "temperature": math.exp(draws.uniform(math.log(0.01), 0.0)),
             "pairing": draws.choice(["first", "last"]),
         }

@@ -1,6 +1,7 @@
 """Plain tables of results as tables of trials."""
 
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -78,7 +79,7 @@ def test_a_table_of_any_types_gives_the_same_effects(same: pd.DataFrame) -> None
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), float("inf"), pd.NA])
-def test_a_nullable_metric_may_lack_a_value(missing: object) -> None:
+def test_a_nullable_metric_may_lack_a_value(missing: Any) -> None:
     frame = FRAME.convert_dtypes().astype({"m": object})
     frame.loc[3, "m"] = missing
     found = effects(frame, metric="m", baseline="none")

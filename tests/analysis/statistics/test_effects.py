@@ -23,7 +23,7 @@ def test_known_effects_are_found(ablation: Path) -> None:
     assert len(table) == 4
     for arm, true in {"temperature=0.5": -3.0, "theta=0.0": -0.2, "pairing=first": 1.0}.items():
         assert table["low"][arm] - 0.5 < true < table["high"][arm] + 0.5
-    assert table.at["temperature=0.5", "p_holm"] < 0.01
+    assert table["p_holm"]["temperature=0.5"] < 0.01
     assert (table["p_holm"] >= table["p"]).all()
     assert (table["correlation"] > 0.5).any()
 
@@ -278,7 +278,7 @@ def test_trials_are_compared_afresh_with_another_arm(contexts: Path) -> None:
     known = effects(trials).set_index(["context", "arm"])
     assert sorted(found.index) == [("clothes", "baseline"), ("digits", "baseline"), ("digits", "fsp")]
     for context in ("digits", "clothes"):
-        assert found.loc[(context, "baseline"), "effect"] == -known.loc[(context, "kd"), "effect"]
+        assert found["effect"][(context, "baseline")] == -known["effect"][(context, "kd")]
     assert found.loc[("digits", "baseline"), "factor"] == "objective.kd.weight"
     pd.testing.assert_frame_equal(effects(trials, baseline="baseline"), effects(trials))
     with pytest.raises(ValueError, match="baseline 'fsp': no arms are called so in context 'clothes'; there"):
@@ -299,7 +299,7 @@ def test_an_arm_that_fails_at_every_seed_has_failed_and_counts_in_the_family(
     assert found.loc[["nan", "inf"], "verdict"].tolist() == ["failed", "failed"]
     assert found.at["nan", "reason"] == "failed at all 3 seeds"
     assert found.at["not yet", "verdict"] == "undecided"
-    assert found.at["theta=0.0", "p_holm"] == pytest.approx(min(1.0, 4 * found.at["theta=0.0", "p"]))
+    assert found["p_holm"]["theta=0.0"] == pytest.approx(min(1.0, 4 * found["p"]["theta=0.0"]))
 
 
 def test_a_baseline_that_fails_at_every_seed_is_said(ablation_writer: Callable[..., Any]) -> None:

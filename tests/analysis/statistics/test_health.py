@@ -48,7 +48,7 @@ def test_every_number_is_compared_with_the_baseline_at_the_same_seeds_where_it_w
     for arm, number in (("pairing=first", "kl"), ("theta=0.0", "cka.stage1")):
         ours, theirs = (values_of(measured, name, f"health.{number}") for name in (arm, "baseline"))
         differences = np.array([ours[seed] - theirs[seed] for seed in range(5)])
-        row = found.loc[(arm, number)]
+        row = found.xs((arm, number))
         assert row["n_pairs"] == 5
         assert row["effect"] == pytest.approx(differences.mean())
         assert row["p"] == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)

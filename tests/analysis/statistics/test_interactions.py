@@ -58,7 +58,7 @@ def test_a_contrast_is_judged_by_how_it_varies_from_seed_to_seed(grid: Path) -> 
     trials = load(grid).trials
     table = interactions(trials, factors=FACTORS).set_index("contrast")
     of_seed = scores_of(trials).pivot(index="seed", columns=["a", "b"], values="y")
-    by_hand = {
+    by_hand: dict[str, Any] = {
         "cktf.temperature=0.5": sum(of_seed[0.5, b] - of_seed[0.1, b] for b in (0.1, 0.0)) / 2,
         "cktf.theta=0.0": sum(of_seed[a, 0.0] - of_seed[a, 0.1] for a in (0.1, 0.5, 1.0)) / 3,
         "cktf.temperature=1.0 × cktf.theta=0.0": (
@@ -151,7 +151,7 @@ def test_a_baseline_outside_the_grid_is_no_arm_of_it(grid: Path) -> None:
 
 
 def test_weights_of_an_interaction_by_hand() -> None:
-    cells = [("1", "x"), ("1", "y"), ("2", "x"), ("2", "y")]
+    cells: list[tuple[str, ...]] = [("1", "x"), ("1", "y"), ("2", "x"), ("2", "y")]
     main, other, both = contrasts(cells, ["f", "g"], ("1", "x"))
     assert main.weights.tolist() == [-0.5, -0.5, 0.5, 0.5]
     assert other.weights.tolist() == [-0.5, 0.5, -0.5, 0.5]
@@ -341,5 +341,5 @@ def test_a_contrast_of_an_arm_with_itself_is_no_test_and_no_member_of_the_family
     gone = ["cktf.temperature=0.5", "cktf.temperature=0.5 × cktf.theta=0.0"]
     assert (table.loc[gone, "reason"] == VANISHES).all()
     assert table.loc[gone, ["effect", "p", "p_holm", "factor_p"]].isna().all(axis=None)
-    assert table.at["cktf.theta=0.0", "p_holm"] == table.at["cktf.theta=0.0", "p"]
+    assert table["p_holm"]["cktf.theta=0.0"] == table["p"]["cktf.theta=0.0"]
     assert table.at["cktf.theta=0.0", "df_error"] == 4

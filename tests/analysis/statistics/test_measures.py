@@ -1,5 +1,7 @@
 """Effects on further measures: families of their own, the right direction, and which are judged at all."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,14 +18,13 @@ def trials() -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["arm", "seed"]).assign(test_accuracy=50 + drawn.normal(size=18))
     table = as_trials(frame, metric="test_accuracy", baseline="baseline")
     lower = table["arm"].eq("a") * 3.0
-    return table.assign(
-        **{
-            "measure.test_ece": 9 - lower + drawn.normal(size=18),
-            "measure.validation_ece": 9.0,
-            "measure.flops": table["arm"].map({"baseline": 100.0, "a": 50.0, "b": 100.0}),
-            "measure.test_gone": np.nan,
-        }
-    )
+    measures: dict[str, Any] = {
+        "measure.test_ece": 9 - lower + drawn.normal(size=18),
+        "measure.validation_ece": 9.0,
+        "measure.flops": table["arm"].map({"baseline": 100.0, "a": 50.0, "b": 100.0}),
+        "measure.test_gone": np.nan,
+    }
+    return table.assign(**measures)
 
 
 MEASURES = dict.fromkeys(("measure.validation_ece", "measure.test_ece", "measure.flops", "measure.test_gone"), False)
@@ -41,7 +42,7 @@ def test_each_measure_is_a_family_of_its_own(trials: pd.DataFrame) -> None:
 
 def test_a_number_that_seeds_do_not_move_has_a_difference_and_no_test(trials: pd.DataFrame) -> None:
     found = measure_effects(trials, MEASURES, besides="test_accuracy").set_index(["metric", "arm"])
-    flops = found.loc[("measure.flops", "a")]
+    flops = found.xs(("measure.flops", "a"))
     assert (flops["effect"], flops["reason"]) == (-50, "all 6 differences are equal: no error to test against")
 
 

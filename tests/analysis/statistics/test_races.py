@@ -84,7 +84,7 @@ def test_equivalence_after_an_extension_is_of_both_sides_at_any_time() -> None:
     frame = trials()
     found = effects(frame, metric="test_accuracy", delta=3.0, is_extended=True).set_index("arm")
     wide = frame.pivot(index="arm", columns="seed", values="test_accuracy")
-    d = (wide.loc["late"] - wide.loc["baseline"]).to_numpy()
+    d = np.asarray(wide.loc["late"], dtype=np.float64) - np.asarray(wide.loc["baseline"], dtype=np.float64)
     assert found.at["late", "p_equivalence"] == pytest.approx(max(anytime_p(d, -3.0, 1), anytime_p(d, 3.0, -1)))
 
 

@@ -60,10 +60,11 @@ def test_trivial_augment_has_torchvision_s_operations_and_strengths(asked: Any) 
     TrivialAugment()(IMAGES, INDEX, seed=1, epoch=2)
     ((chosen, strengths),) = asked
     levels = [strengths_of_torchvision(v2.TrivialAugmentWide, level) for level in range(31)]
+    unique: Any = torch.unique
     for number, name in enumerate(OPERATIONS):
         found = strengths[chosen == number].abs().double().unique()
         torch.testing.assert_close(
-            found, torch.tensor([level[name] for level in levels]).double().unique(), rtol=1e-5, atol=1e-5
+            found, unique(torch.tensor([level[name] for level in levels]).double()), rtol=1e-5, atol=1e-5
         )
 
 

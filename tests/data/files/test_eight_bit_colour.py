@@ -68,7 +68,7 @@ def palette() -> Image.Image:
     return image
 
 
-HIDDEN = {
+HIDDEN: dict[str, tuple[Image.Image, dict[str, Any]]] = {
     "rgba.png": (Image.new("RGBA", (4, 2), (255, 0, 0, 0)), {}),
     "rgba.tif": (Image.new("RGBA", (4, 2), (255, 0, 0, 0)), {}),
     "rgba.webp": (Image.new("RGBA", (4, 2), (255, 0, 0, 0)), {"lossless": True}),
@@ -113,7 +113,8 @@ def test_images_are_turned_as_they_ask(tmp_path: Path, orientation: int, suffix:
     marked[:8, :8], marked[:8, 16:] = 200, 100
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"webp": {"lossless": True}, "jpg": {"quality": 100}}.get(suffix, {})
+    of_suffix: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "jpg": {"quality": 100}}
+    options = of_suffix.get(suffix, {})
     found = colours(tmp_path / f"a.{suffix}", Image.fromarray(marked), exif=exif, **options)
     with Image.open(tmp_path / f"a.{suffix}") as opened:
         assert np.array_equal(found, np.asarray(ImageOps.exif_transpose(opened).convert("RGB")))

@@ -31,7 +31,8 @@ def read(name: str, files: list[Path], side: int) -> Tensor:
 
 
 def pixels(image: Image.Image) -> Tensor:
-    return functional.pil_to_tensor(image)
+    decoded: Tensor = functional.pil_to_tensor(image)
+    return decoded
 
 
 def test_an_image_of_the_right_side_keeps_its_pixels(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import struct
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import torch
 
 from cktf.data.files.plain_pickle import read_plain_pickle
 
-CONTENT = {
+CONTENT: dict[str | bytes, Any] = {
     "images": np.arange(24, dtype=np.uint8).reshape(4, 6),
     "columns first": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
     "big end first": np.arange(3, dtype=">i4"),
@@ -70,7 +71,7 @@ def test_what_is_no_data_is_refused(tmp_path: Path, value: object, protocol: int
 
 
 @pytest.mark.parametrize("dtype", ["O", "U3", "M8[s]", "c16", [("a", "i4")]])
-def test_arrays_of_anything_but_numbers_are_refused(tmp_path: Path, dtype: object) -> None:
+def test_arrays_of_anything_but_numbers_are_refused(tmp_path: Path, dtype: Any) -> None:
     path = tmp_path / "data"
     path.write_bytes(pickle.dumps({"data": np.zeros(2, dtype=np.dtype(dtype))}, protocol=2))
     with pytest.raises(ValueError, match="asks for an array of type"):

@@ -29,7 +29,8 @@ def arrays() -> Arrays:
 
 
 def written(root: Path, arrays: Arrays) -> Path:
-    np.savez_compressed(root / "own.npz", **arrays)
+    given: dict[str, Any] = {**arrays}
+    np.savez_compressed(root / "own.npz", **given)
     return root / "own.npz"
 
 
@@ -161,7 +162,8 @@ def test_images_of_both_parts_are_counted(arrays: Arrays, tmp_path: Path) -> Non
     ],
 )
 def test_what_is_no_data_set_is_refused_by_name(arrays: Arrays, tmp_path: Path, change: Arrays, said: str) -> None:
-    np.savez(tmp_path / "own.npz", **{**arrays, **change})
+    given: dict[str, Any] = {**arrays, **change}
+    np.savez(tmp_path / "own.npz", **given)
     with pytest.raises(ValueError, match=f"^data.root: .*{said}"):
         load(tmp_path)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cktf.data import DataConfig, Dataset, DatasetMissing, load_dataset, look_at_image_folder
+from cktf.data import DataConfig, DataPlace, Dataset, DatasetMissing, load_dataset, look_at_image_folder
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 128, 0), "red": (255, 0, 0)}
 
@@ -132,7 +132,7 @@ def test_what_is_called_like_an_image_and_is_no_file_is_passed_over_with_a_word(
     not_files(root / "val" / "blue")
     assert config.with_content() == before
     assert len(load_dataset(before).train_images) == 9
-    _, remarks = look_at_image_folder(config)
+    _, remarks = look_at_image_folder(config.place)
     assert any("train/red/folder.png, train/red/loop.png, train/red/nothing.png and 7 more" in e for e in remarks)
 
 
@@ -140,7 +140,7 @@ def test_what_is_called_like_an_image_and_is_no_file_is_passed_over_with_a_word(
 def test_files_of_other_formats_are_passed_over_with_a_word(root: Path, name: str) -> None:
     (root / "train" / "red" / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
     assert len(load(root).train_images) == 9
-    _, remarks = look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16))
+    _, remarks = look_at_image_folder(DataPlace(name="image_folder", root=str(root), side=16))
     assert any(f"train/red/{name}" in each for each in remarks)
 
 
@@ -214,21 +214,19 @@ def test_all_that_is_damaged_in_both_parts_is_named_at_once(root: Path) -> None:
 
 def test_a_look_finds_what_loading_would(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"data\.side: image_folder has images of any size"):
-        look_at_image_folder(DataConfig(name="image_folder", root=str(root)))
-    num_classes, remarks = look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16))
+        look_at_image_folder(DataPlace(name="image_folder", root=str(root)))
+    num_classes, remarks = look_at_image_folder(DataPlace(name="image_folder", root=str(root), side=16))
     assert num_classes == 3
     assert [said.partition("root: ")[2] for said in remarks] == [
         f"{root}: 3 of the test images are training images, too, so the test accuracy will look better than it is: "
         "val/blue/0.png is train/blue/0.png, val/green/0.png is train/green/0.png, val/red/0.png is train/red/0.png"
     ]
-    num_classes, remarks = look_at_image_folder(
-        DataConfig(name="image_folder", root=str(tmp_path / "nowhere"), side=16)
-    )
+    num_classes, remarks = look_at_image_folder(DataPlace(name="image_folder", root=str(tmp_path / "nowhere"), side=16))
     assert num_classes == 0
     assert "nowhere is not on this machine" in remarks[0]
     (root / "val" / "red" / "0.png").unlink()
     with pytest.raises(ValueError, match="val/red holds no images"):
-        look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16))
+        look_at_image_folder(DataPlace(name="image_folder", root=str(root), side=16))
 
 
 def test_valid_is_the_test_part_where_there_is_neither_test_nor_val(root: Path) -> None:

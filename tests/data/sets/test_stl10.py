@@ -45,6 +45,7 @@ def test_the_files_are_read_as_torchvision_reads_them(generated: Path, monkeypat
         (dataset.test_images, test),
         (dataset.unlabelled_images, unlabelled),
     ):
+        assert images is not None
         assert torch.equal(images, torch.from_numpy(theirs.data))
     assert dataset.train_labels.tolist() == train.labels.tolist()
     assert dataset.test_labels.tolist() == test.labels.tolist()
@@ -64,6 +65,7 @@ def test_the_papers_side_is_half_of_what_is_scaled_with_antialiasing(generated: 
         (scaled.unlabelled_images, whole.unlabelled_images),
     ):
         assert images is not None
+        assert expected is not None
         assert images.shape[1:] == (3, 64, 64)
         reference = functional.resize(expected.float(), [64, 64], antialias=True)
         assert (images - reference).abs().max() < 1.01  # rounded after rows and again after columns

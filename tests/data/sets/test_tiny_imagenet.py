@@ -26,7 +26,8 @@ def load(root: Path, **settings: object) -> Dataset:
 def decoded(path: Path) -> torch.Tensor:
     from PIL import Image
 
-    return functional.pil_to_tensor(Image.open(path))
+    image: torch.Tensor = functional.pil_to_tensor(Image.open(path))
+    return image
 
 
 def test_images_have_the_labels_of_their_folders_and_annotations(generated: Path) -> None:

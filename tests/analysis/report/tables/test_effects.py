@@ -75,9 +75,9 @@ def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writ
     results = load(ledger.run)
     across, digits, _ = main_tables(results)
     arms = results.arms[results.arms["context"] == "digits"].set_index("arm")
-    assert arms.at["kd", "low"] < 91.5 < arms.at["kd", "high"]
+    assert arms["low"]["kd"] < 91.5 < arms["high"]["kd"]
     assert [row[3] for row in digits.rows[1:]] == ["70.00 ± 0.50, n = 5*", "91.50", "12.00*"]
-    by = arms.at["baseline", "mean"] - 70
+    by = arms["mean"]["baseline"] - 70
     assert digits.rows[1][-1].startswith(f"minus the reference: +{by:.2f} [+")
     assert "* Told from the measured mean" in digits.remark
     assert "* Told from the measured mean" in across.remark
