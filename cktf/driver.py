@@ -6,6 +6,7 @@ All three read the ledger, let the planner find out what is left to run, and hav
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,6 +34,7 @@ from cktf.run.ledger import Ledger, read_ledger, using
 from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
+from cktf.run.warm_start import observe, observed_in, warm_start_in_words
 from cktf.storage import Storage, below
 from cktf.study.designs import smoke_study
 from cktf.study.load import dump_study, read_study
@@ -205,6 +207,7 @@ def _carry_out(
 ) -> Summary:
     began = time.monotonic()
     console = console or Console(emoji=False)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     teachers: list[TeacherRow] = []
     if machine.address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
         teachers = require_runnable(spec)
@@ -214,7 +217,7 @@ def _carry_out(
     with ledger:
         if stored_study(run) != stored:  # another driver could write until this one had the lock
             raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
-        planner = _planner(spec, run, ledger, stored, retry_failed=retry_failed)
+        planner = _planner(spec, run, ledger, stored, retry_failed=retry_failed, say=say)
         planner.on_teachers(teachers)
         files = TrialFiles(run, planner.state, spec)
         is_interrupted = False
@@ -222,12 +225,11 @@ def _carry_out(
             planner.plan()
             if not planner.is_done:
                 if warning := prepare(is_local=machine.address is None):
-                    console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+                    say(warning, style="yellow")
                 from cktf.cluster.tune import tune_to_end  # here: Ray reads the environment at its import
 
                 with watch(planner, console) as show:
                     planner.listeners += [files.on_row, show]
-                    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
                     tune_to_end(planner, run, machine=machine, say=say)
             files.finish()
         except (ClusterNotFound, ClusterTooSmall, NotRunnable):
@@ -242,7 +244,13 @@ def _carry_out(
 
 
 def _planner(
-    spec: StudySpec, run: Storage, ledger: Ledger, stored: StudySpec | None = None, *, retry_failed: bool
+    spec: StudySpec,
+    run: Storage,
+    ledger: Ledger,
+    stored: StudySpec | None = None,
+    *,
+    retry_failed: bool,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Planner:
     """Write study, provenance and study row; return a planner that has applied the rows before that."""
     rows = list(read_ledger(run))
@@ -250,11 +258,21 @@ def _planner(
     require_same_code(spec.plugins, rows, run)
     require_same_contents(rows, run)
     require_known_contents(spec)
+    started = observed_in(rows)
+    new = observe(spec) if spec.warm_start and not started else {}
+    if new:
+        say(warm_start_in_words(new))
     added = added_in_words(stored, spec) if stored not in (None, spec) else ""
     with using(run), ledger.planning():
-        write_what_was_asked(spec, run, ledger, added=added, renamed=names_of_old_arms(spec, rows))
+        renamed = names_of_old_arms(spec, rows)
+        write_what_was_asked(spec, run, ledger, added=added, renamed=renamed, warm_start=new)
         return Planner(
-            spec, using(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
+            spec,
+            using(run)(ledger.append),
+            rows,
+            retry_failed=retry_failed,
+            find_teacher=partial(trained_row, run),
+            observations=(started or new).get("observations", ()),
         )
 
 

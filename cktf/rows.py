@@ -114,6 +114,8 @@ class StudyRow(Row):
         asked: Key of the study to the SHA-256 of its value, if results depend on it, and ``study.yaml`` to that of the
             file; empty in older ledgers.
         added: What was added to the study before this launch, in words; empty where nothing was.
+        warm_start: At the launch of a search that learns from another run: ``run``, ``observations`` (``params`` and
+            ``scores`` of each arm that is taken, a score for each metric) and ``left_out`` (reason to number of arms).
         renamed: Arm (its id) to its name and other names (``arm``, ``aliases``), where these are no longer those of its
             planned rows, because the study has grown.
         machine: Description of the driver's machine.
@@ -158,6 +160,7 @@ class StudyRow(Row):
     seeds_by_context: bool = False
     asked: dict[str, str] = field(default_factory=dict)
     added: str = ""
+    warm_start: dict[str, Any] = field(default_factory=dict)
     renamed: dict[str, dict[str, Any]] = field(default_factory=dict)
     machine: str = ""
     command: str = ""

@@ -77,6 +77,7 @@ def methods_text(results: Results) -> str:
             "designed": _arms_and_seeds(designed),
             "designs": _DESIGNS | ({"compare": "named arms were trained beside a baseline"} if study.contrasts else {}),
             "num_searched": len(searched),
+            "observed": sum(len(launch.warm_start.get("observations", ())) for launch in facts.launches),
             "sampler": f", by Optuna's sampler {study.sampler}{pruner}," if study.sampler else "",
             "ended": {
                 "pruned": ended.get(Status.PRUNED, 0),

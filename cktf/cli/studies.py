@@ -58,6 +58,7 @@ def validate(
     from analysis.planning import detectable_text, race_text, sds_of
     from cktf.looks import Race
     from cktf.run.preflight import remarks_on_data, remarks_on_networks, require_runnable
+    from cktf.run.warm_start import observe, warm_start_in_words
     from cktf.study import in_words
     from cktf.study.designs import plan_arms
 
@@ -70,6 +71,8 @@ def validate(
     for head, rows in in_words.tables_of(spec, arms):
         out.print(table_of(head, rows))
     say([in_words.plan_in_words(spec, arms), in_words.kept_in_words(spec, arms), *in_words.confounded_in_words(spec)])
+    if spec.warm_start:
+        say([warm_start_in_words(observe(spec))])
     if compared := in_words.comparisons_of(spec, arms):
         is_one_sided = spec.alternative != Alternative.TWO_SIDED
         sds = {"expect_sd": spec.expect_sd} if spec.expect_sd else {}
@@ -195,7 +198,11 @@ def extend(
     run: RunDirectory,
     study: Annotated[
         Path | None,
-        typer.Option("--study", metavar="FILE", help="A larger study: more arms, levels, contexts, seeds, contrasts."),
+        typer.Option(
+            "--study",
+            metavar="FILE",
+            help="A larger study: more arms, levels, contexts, seeds, contrasts, wider domains.",
+        ),
     ] = None,
     trials: Annotated[int, typer.Option(min=0, help="More trials of a search.")] = 0,
     seeds: Annotated[

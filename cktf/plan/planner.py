@@ -6,9 +6,10 @@ sessions. A planner that replays a ledger therefore has the state of the planner
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
+from typing import Any
 
 from cktf.errors import StudyStopped
 from cktf.plan.race import ArmRace
@@ -38,7 +39,8 @@ class Planner:
 
     ``record`` writes a row to the ledger, ``rows`` are those of earlier sessions: their trials without an end are
     handed out first, and with ``retry_failed`` failed ones are run again, from their checkpoints. ``find_teacher``
-    returns the scores of a teacher at the end of its training; None if they cannot be read.
+    returns the scores of a teacher at the end of its training; None if they cannot be read. ``observations`` are those
+    of a search's warm start, see `cktf.plan.suggestions.Suggestions`.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Planner:
         *,
         retry_failed: bool = False,
         find_teacher: Callable[[str], TeacherRow | None] = lambda _: None,
+        observations: Sequence[Mapping[str, Any]] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.spec = spec
@@ -56,7 +59,7 @@ class Planner:
         self._record = record
         self._find_teacher = find_teacher
         self._clock = clock
-        self._search = SearchedArms(spec, self.state) if spec.search else None
+        self._search = SearchedArms(spec, self.state, observations) if spec.search else None
         self._race: ArmRace | None = None
         self._running: set[str] = set()
         self._configs: dict[str, TrialConfig] = {}  # by arm: its first trial's

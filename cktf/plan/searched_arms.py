@@ -1,8 +1,9 @@
 """The arms of a search: their replicates, their reports to Optuna, and their ranking."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -35,10 +36,10 @@ class SearchedArms:
     applied to ``state`` before they are applied here.
     """
 
-    def __init__(self, spec: StudySpec, state: RunState) -> None:
+    def __init__(self, spec: StudySpec, state: RunState, observations: Sequence[Mapping[str, Any]] = ()) -> None:
         self._spec = spec
         self._state = state
-        self._suggestions = Suggestions(spec)
+        self._suggestions = Suggestions(spec, observations)
         self._arms: dict[str, _SearchedArm] = {}
         self.is_exhausted = False
         self.over: Container[str] = ()

@@ -32,6 +32,9 @@ POPULATION = 16
 WARM_UP_EPOCHS = 3
 """Epochs before which no arm is pruned: the first epochs say little about a student."""
 
+START_UP_ARMS = 5
+"""Arms that have ended before one is compared with them, and perhaps pruned."""
+
 _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
 
@@ -90,19 +93,23 @@ def _warm_up(epochs: int) -> int:
     return max(WARM_UP_EPOCHS, epochs // 2)
 
 
-PRUNERS: dict[str, Callable[[int], pruners.BasePruner]] = {
-    "none": lambda _: pruners.NopPruner(),
-    "median": lambda epochs: pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
-    "percentile": lambda epochs: pruners.PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
-    "hyperband": lambda _: _Hyperband(min_resource=WARM_UP_EPOCHS),
-    "successive_halving": lambda _: pruners.SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
+PRUNERS: dict[str, Callable[[int, int], pruners.BasePruner]] = {
+    "none": lambda *_: pruners.NopPruner(),
+    "median": lambda epochs, before: pruners.MedianPruner(before, _warm_up(epochs)),
+    "percentile": lambda epochs, before: pruners.PercentilePruner(25.0, before, _warm_up(epochs)),
+    "hyperband": lambda *_: _Hyperband(min_resource=WARM_UP_EPOCHS),
+    "successive_halving": lambda *_: pruners.SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
 }
+"""Name -> maker of a pruner, from the scored epochs of a trial and the number of arms before any is compared."""
 
 
 class Suggestions:
-    """Optuna's study of one search."""
+    """Optuna's study of one search.
 
-    def __init__(self, spec: StudySpec) -> None:
+    It begins with the observations of a warm start: ``params`` and ``scores``, one for each metric, of arms elsewhere.
+    """
+
+    def __init__(self, spec: StudySpec, observations: Sequence[Mapping[str, Any]] = ()) -> None:
         assert spec.search is not None
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # its greeting would fall into the progress view
         self._domains = spec.search
@@ -110,13 +117,16 @@ class Suggestions:
         self._sampler, self._sampler_seed, self._enqueue = spec.sampler, spec.sampler_seed, spec.enqueue
         self._study = optuna.create_study(
             directions=["maximize" if larger else "minimize" for larger in spec.directions.values()],
-            pruner=PRUNERS[spec.prune](spec.baseline_config.scored_epochs),
+            # observations have no epochs to compare with
+            pruner=PRUNERS[spec.prune](spec.baseline_config.scored_epochs, START_UP_ARMS + len(observations)),
             sampler=samplers.RandomSampler(seed=0),
             study_name="search",  # Hyperband sorts trials into brackets by it
         )
         self._proposed: Trial | None = None
         self._num_begun = 0
         self._trials: dict[str, Trial] = {}
+        for index, arm in enumerate(observations):
+            self._study.tell(self._ask_again(arm["params"], -1 - index), arm["scores"])
 
     def propose(self, number: int, is_new: Callable[[dict[str, Scalar]], bool]) -> dict[str, Scalar] | None:
         """Return the values of an arm that was not tried yet; None if the sampler finds none.
@@ -142,7 +152,7 @@ class Suggestions:
 
     def begin(self, arm_id: str, values: Mapping[str, Scalar]) -> None:
         """Begin an arm: the one just proposed, or one of the ledger."""
-        trial = self._proposed or self._ask_again(values)
+        trial = self._proposed or self._ask_again(values, len(self._trials))
         trial.set_user_attr(ARM, self._num_begun)
         self._num_begun += 1
         if isinstance(self._study.pruner, _Hyperband):
@@ -174,9 +184,9 @@ class Suggestions:
             self._study.sampler = SAMPLERS[sampler](seed, derive(self._sampler_seed, "search") % 2**32)
         return self._study.ask()
 
-    def _ask_again(self, values: Mapping[str, Scalar]) -> Trial:
+    def _ask_again(self, values: Mapping[str, Scalar], number: int) -> Trial:
         self._fix(values)
-        trial = self._ask(self._sampler, len(self._trials))
+        trial = self._ask(self._sampler, number)
         self._store_state(trial)
         assert self._values(trial) == values, "a recorded arm lies outside of the study's domains"
         return trial

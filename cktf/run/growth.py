@@ -9,7 +9,9 @@ from cktf.rows import PlannedRow, Row, Stage
 from cktf.run.directory import decided_by
 from cktf.storage import Storage
 from cktf.study.designs import compared_arms, every_arm, plan_arms
+from cktf.study.domains import Domain
 from cktf.study.spec import StudySpec
+from cktf.study.yaml_text import in_one_line
 
 GROWING = {"plugins", "contexts", "baseline", "skip", "seeds", "resolution"}
 """Keys of a design that may say more, beside that of the design itself: its arms and seeds say whether they do."""
@@ -25,7 +27,7 @@ def require_grown(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
             f"race: a race does not grow, for its last look, at {race.looks[-1]} seeds, spends what is left of its "
             "level; launch the larger study with another --run-dir"
         )
-    grows = {"plugins", "trials"} if stored.search else GROWING | ({spec.kind} & {stored.kind})
+    grows = ({"plugins", "trials"} if stored.search else GROWING) | ({spec.kind} & {stored.kind})
     was, new = stored.confirm, spec.confirm
     if was and new and new.seeds >= was.seeds and new.top == was.top:
         grows.add("confirm")
@@ -37,6 +39,15 @@ def require_grown(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
     ]
     if stored.search and spec.trials < stored.trials:
         problems.append(f"trials: must be {stored.trials} or more; got {spec.trials}")
+    for path, (old, wide) in _changed_domains(spec, stored).items():
+        if old is None:
+            problems.append(f"search.{path}: was no factor of the search")
+        elif wide is None or not wide.contains(old):
+            said, got = (
+                in_one_line(each and each.model_dump(mode="json", by_alias=True, exclude_unset=True))
+                for each in (old, wide)
+            )
+            problems.append(f"search.{path}: must contain {said}, with its scale and conditions; got {got}")
     if not stored.search:
         arms, compared = _arms(spec), _comparisons(spec)
         if lost := [label for arm, label in _arms(stored).items() if arm not in arms]:
@@ -59,6 +70,7 @@ def added_in_words(stored: StudySpec, spec: StudySpec) -> str:
     asked = [names for pair, names in _comparisons(spec).items() if pair not in had and known.issuperset(pair)]
     seeds = {*stored.seeds, *stored.confirm_seeds}
     found: dict[str, Collection[str]] = {
+        "wider domain": list(_changed_domains(spec, stored)),
         "arm": dict.fromkeys(arm.name for arm in new if arm.context in stored.baselines),
         "context": [context for context in spec.baselines if context not in stored.baselines],
         "comparison": asked,
@@ -93,6 +105,14 @@ def _arms(spec: StudySpec) -> dict[tuple[str, str, bool], str]:
 def _comparisons(spec: StudySpec) -> dict[tuple[str, str], str]:
     pairs = compared_arms(spec, every_arm(spec))
     return {(first.arm_id, second.arm_id): f"{first.label} with {second.name}" for first, second in pairs}
+
+
+def _changed_domains(spec: StudySpec, stored: StudySpec) -> dict[str, tuple[Domain | None, Domain | None]]:
+    """Return path to old and new domain of a search's factors, where these differ; None: there is no such factor."""
+    if stored.search is None or spec.search is None:
+        return {}
+    old, new = stored.search, spec.search
+    return {path: (old.get(path), new.get(path)) for path in {**old, **new} if old.get(path) != new.get(path)}
 
 
 def _listed(noun: str, names: Collection[str]) -> str:

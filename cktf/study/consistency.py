@@ -22,7 +22,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trial.content import trial_config
 
 ONLY_WITH = {
-    "search": ("sampler", "sampler_seed", "prune", "enqueue", "trials", "confirm"),
+    "search": ("sampler", "sampler_seed", "prune", "enqueue", "warm_start", "trials", "confirm"),
     "fractional": ("resolution",),
 }
 """Design to the keys that only a study with it may have."""
@@ -82,6 +82,8 @@ def _check_keys(spec: StudySpec) -> Iterator[Finding]:
             yield ("sampler",), f"must be tpe or nsgaii with several metrics; got {spec.sampler}"
         if spec.prune != "none":
             yield ("prune",), f"must be none with several metrics; got {spec.prune}"
+    if spec.warm_start and spec.sampler in ("qmc", "random", "bruteforce"):
+        yield ("sampler",), f"must be one that learns with 'warm_start:': tpe, gp, nsgaii, cmaes; got {spec.sampler}"
     if spec.race is not None and len(kinds) == 1:
         if spec.kind in ("search", "grid", "fractional"):
             why = "chooses its arms as results come" if spec.search else "needs all arms at all seeds"

@@ -119,8 +119,17 @@ class _Range(_Domain):
         """The lowest and highest value, which are checked for the whole domain."""
         low, high = self.bounds
         if self.step is not None and self.num_values is not None:
-            high = low + (self.num_values - 1) * self.step
+            high = min(high, low + (self.num_values - 1) * self.step)
         return low, high
+
+    def contains(self, other: _Domain) -> bool:
+        """Return whether it has all values of another range, under the same conditions and on the same scale."""
+        if not isinstance(other, _Range) or type(other) is not type(self):
+            return False
+        if (other.when, other.log) != (self.when, self.log) or any(map(self.problem, other.edges)):
+            return False
+        steps = (other.step or isinstance(other, IntDomain)) / self.step if self.step else 1
+        return steps >= 1 and abs(steps - round(steps)) < 1e-9
 
     def problem(self, value: Scalar) -> str | None:
         """Return what a value must be to lie in the domain; None if it does."""
@@ -186,6 +195,10 @@ class ChoiceDomain(_Domain):
             if choice_label(value) in self.labels
             else f"must be one of {', '.join(self.labels)}; got {shown(value)}"
         )
+
+    def contains(self, other: _Domain) -> bool:
+        """Return whether it has all choices of another domain of choices, under the same conditions."""
+        return isinstance(other, ChoiceDomain) and other.when == self.when and self.labels.keys() >= other.labels.keys()
 
     @property
     def edges(self) -> tuple[Scalar, ...]:

@@ -211,6 +211,12 @@ class StudyKeys(Settings):
     """Settings that a search tries before those of its sampler, which learns from them: each a path to a value of its
     domain. The sampler chooses the factors that one does not name."""
 
+    warm_start: str | None = Field(default=None, min_length=1)
+    """Another run's directory, or its URI in a bucket. Its arms within the domains of this search, with the mean of
+    their trials, are observations from which the sampler learns before the first trial; they are no trials of this
+    study.
+    They are copied at the launch, so that a resume does without the other run."""
+
     trials: int = Field(default=40, ge=1, le=MOST_TRIALS)
     """Number of arms that a search tries."""
 
