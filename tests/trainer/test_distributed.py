@@ -50,7 +50,7 @@ def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
     """Train a trial; return its results and, where it is written, its checkpoint."""
     torch.set_num_threads(1)
     has_norms = source == "all"
-    name = "normalised" if has_norms else "plain"
+    name = "two_normalised_convolutions" if has_norms else "two_convolutions"
     MODELS[name] = Normalised if has_norms else Plain
     try:
         config = TrialConfig.model_validate(

@@ -23,7 +23,7 @@ def test_bits_are_read_in_the_order_of_the_images_and_trials_without_them_left_o
         trials(("a", "", 9, bits("100100001")), ("b", "", 9, ""), ("c", "", 9, None), ("d", "", 9, bits("0" * 9)))
     )
     assert list(found.index) == ["a", "d"]
-    assert "".join("01"[value] for value in found.loc["a"].to_numpy()) == "100100001"
+    assert "".join("01"[int(value)] for value in found.loc["a"].to_numpy()) == "100100001"
     assert not found.loc["d"].any()
     assert (found.dtypes == "bool").all()
 
