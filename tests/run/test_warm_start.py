@@ -79,14 +79,14 @@ def test_a_missing_run_another_metric_and_a_sampler_that_does_not_learn_are_refu
     first: Path, tmp_path: Path, make_search: MakeSpec
 ) -> None:
     with pytest.raises(InputError, match=r"warm_start: .*nowhere: there is no run"):
-        observe(make_search(warm_start=str(tmp_path / "nowhere")))
+        observe(make_search(sampler="tpe", warm_start=str(tmp_path / "nowhere")))
     with pytest.raises(InputError, match=r"must be a run with the metric validation_loss.*validation_accuracy"):
-        observe(make_search(warm_start=str(first), metric="validation_loss"))
+        observe(make_search(sampler="tpe", warm_start=str(first), metric="validation_loss"))
     with pytest.raises(StudyError, match="sampler: must be one that learns with 'warm_start:'"):
         make_search(warm_start=str(first), sampler="random")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsgaii", "cmaes", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", "nsgaii"])
 def test_a_wider_search_goes_on_after_a_kill_as_if_there_was_none(
     sampler: str, tmp_path: Path, make_search: MakeSpec, run_to_end: RunToEnd
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_wider_search_goes_on_after_a_kill_as_if_there_was_none(
     [
         {**RATES, RATE: {"float": [0.02, 0.5]}},
         {**RATES, RATE: {"float": [0.01, 0.5], "log": True}},
-        {**RATES, RATE: {"float": [0.0, 0.5], "step": 0.1}},
+        {**RATES, RATE: {"float": [0.005, 0.505], "step": 0.1}},
         {**RATES, RATE: {"float": [0.01, 0.5], "when": {MOMENTUM: "> 0"}}},
         {**RATES, RATE: {"choice": [0.01, 0.1]}},
         {MOMENTUM: RATES[MOMENTUM], "optimizer.weight_decay": {"float": [0.0, 0.1]}},
