@@ -220,9 +220,10 @@ def collect_on_ray(run: Path, out: Path) -> float:
     prepare(is_local=True)
     from analysis.ledger.collect import collect
     from cktf.cluster.ledger_tables import parsed_on_ray
+    from cktf.cluster.machine import Machine
     from cktf.cluster.nodes import connected
 
-    with connected(None):
+    with connected(Machine()):
         started = time.perf_counter()
         collect(run, out, parsed_on_ray)
         return time.perf_counter() - started

@@ -93,13 +93,14 @@ def ray_train_runs(runs: int) -> dict[str, list[float]]:
     from ray import train as ray_train  # here, as in the product: Ray looks around while it is imported
     from ray.train.torch import TorchTrainer
 
+    from cktf.cluster.machine import Machine
     from cktf.cluster.nodes import connected
 
     (baseline,) = plan_arms(study(1, "random", slots=1))
     times: dict[str, list[float]] = {"step": [], "besides": []}
     # As a slot has it; with its default of 2 s Ray Train would notice later that its workers have started.
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"
-    with connected(None):
+    with connected(Machine()):
         for seed in range(runs):
             config = baseline.config.with_seed(seed).model_dump_json()
             with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from functools import partial
 from rich.console import Console
 
 from cktf.cluster.environment import prepare
+from cktf.cluster.machine import Machine
 from cktf.cluster.signals import as_ctrl_c
 from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse, shown
 from cktf.plan.planner import Planner
@@ -78,7 +79,13 @@ class Summary:
 
 
 def launch(
-    spec: StudySpec, run_dir: str | os.PathLike[str], *, address: str | None = None, console: Console | None = None
+    spec: StudySpec,
+    run_dir: str | os.PathLike[str],
+    *,
+    address: str | None = None,
+    cpus: int | None = None,
+    gpus: int | None = None,
+    console: Console | None = None,
 ) -> Summary:
     """Run a study's trials, or those that are left to run.
 
@@ -86,6 +93,8 @@ def launch(
         spec: The study.
         run_dir: The run directory: a folder, or a bucket's URI. On a cluster every node must see it.
         address: A running Ray cluster; None starts Ray on this machine.
+        cpus: Number of CPUs that such a Ray takes; None: all that this process may use.
+        gpus: Likewise of GPUs.
         console: Console for the progress; None: the terminal.
 
     Raises:
@@ -97,7 +106,7 @@ def launch(
         require_own(run)
     else:
         require_same(spec, stored, run)
-    return _carry_out(spec, run, stored, address=address, console=console)
+    return _carry_out(spec, run, stored, machine=Machine(address, cpus, gpus), console=console)
 
 
 def resume(
@@ -105,6 +114,8 @@ def resume(
     *,
     retry_failed: bool = False,
     address: str | None = None,
+    cpus: int | None = None,
+    gpus: int | None = None,
     console: Console | None = None,
 ) -> Summary:
     """Continue a run after any interruption.
@@ -116,7 +127,7 @@ def resume(
     """
     run = Storage(run_dir)
     spec = require_study(run)
-    return _carry_out(spec, run, spec, retry_failed=retry_failed, address=address, console=console)
+    return _carry_out(spec, run, spec, retry_failed=retry_failed, machine=Machine(address, cpus, gpus), console=console)
 
 
 def extend(
@@ -126,6 +137,8 @@ def extend(
     trials: int = 0,
     seeds: int = 0,
     address: str | None = None,
+    cpus: int | None = None,
+    gpus: int | None = None,
     console: Console | None = None,
 ) -> Summary:
     """Add to a run, and run what was added; existing results stay.
@@ -146,7 +159,7 @@ def extend(
     else:
         spec = smoke_study(study) if stored.smoke else study
         require_grown(spec, stored, run)
-    return _carry_out(spec, run, stored, address=address, console=console)
+    return _carry_out(spec, run, stored, machine=Machine(address, cpus, gpus), console=console)
 
 
 def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
@@ -189,14 +202,14 @@ def _carry_out(
     stored: StudySpec | None,
     *,
     retry_failed: bool = False,
-    address: str | None,
+    machine: Machine,
     console: Console | None,
 ) -> Summary:
     began = time.monotonic()
     console = console or Console(emoji=False)
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     teachers: list[TeacherRow] = []
-    if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
+    if machine.address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
         teachers = require_runnable(spec)
     run = Storage(run.root, spec.storage_patience)  # it has been read from: from here on it is waited for
     with using(run):
@@ -211,13 +224,13 @@ def _carry_out(
         try:
             planner.plan()
             if not planner.is_done:
-                if warning := prepare(is_local=address is None):
+                if warning := prepare(is_local=machine.address is None):
                     say(warning, style="yellow")
                 from cktf.cluster.tune import tune_to_end  # here: Ray reads the environment at its import
 
                 with watch(planner, console) as show:
                     planner.listeners += [files.on_row, show]
-                    tune_to_end(planner, run, address=address, say=say)
+                    tune_to_end(planner, run, machine=machine, say=say)
             files.finish()
         except (ClusterNotFound, ClusterTooSmall, NotRunnable):
             if stored is None and planner.state.is_untouched:  # the study may be changed, launched again

@@ -178,13 +178,14 @@ def rows() -> list[Row]:
 def ray_on_this_machine() -> Iterator[None]:
     """Start one Ray for all tests of this session that run in this process."""
     prepare(is_local=True)
+    from cktf.cluster.machine import Machine
     from cktf.cluster.nodes import connected
 
     os.environ.update(KEYS)  # its workers have the surroundings that it was started in
     with ExitStack() as stack:
         for is_last in (False, False, True):  # Ray waits 30 seconds for itself, which a busy machine may exceed
             try:
-                stack.enter_context(connected(None))
+                stack.enter_context(connected(Machine()))
                 break
             except ClusterNotFound:
                 if is_last:

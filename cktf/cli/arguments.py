@@ -18,6 +18,8 @@ Plugins = Annotated[
     typer.Option("--plugin", metavar="FILE", help="A plug-in that has some of it; 'measure' copies it to the run."),
 ]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster; without it, Ray is started on this machine.")]
+Cpus = Annotated[int | None, typer.Option(help="Take so many CPUs of this machine; without it, all that it may use.")]
+Gpus = Annotated[int | None, typer.Option(help="Take so many GPUs of this machine; without it, all that it may use.")]
 Smoke = Annotated[
     bool,
     typer.Option("--smoke", help="Only see whether it works: a few generated images, an epoch or two, on the CPU."),

@@ -154,9 +154,10 @@ def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engin
     if warning := prepare(is_local=address is None):
         warn([warning])
     from cktf.cluster.ledger_tables import parsed_on_ray
+    from cktf.cluster.machine import Machine
     from cktf.cluster.nodes import connected
 
-    with connected(address):
+    with connected(Machine(address)):
         yield parsed_on_ray
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cktf.cli.arguments import Address, Overrides, Plugins, RunDirectory, Smoke, StudyFile
+from cktf.cli.arguments import Address, Cpus, Gpus, Overrides, Plugins, RunDirectory, Smoke, StudyFile
 from cktf.cli.terminal import out, print_answers, say, table_of, warn
 from cktf.errors import INTERRUPTED, InputError, naming, shown
 from cktf.own_analysis import require_own_analysis
@@ -169,6 +169,8 @@ def launch(
     ] = None,
     overrides: Overrides = None,
     address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     smoke: Smoke = False,
 ) -> None:
     """Run a study's trials on Ray; launched again with the same run directory, it continues."""
@@ -176,18 +178,20 @@ def launch(
 
     spec = _to_be_run(study, overrides, smoke=smoke)
     place = f"runs/{spec.name}-smoke" if smoke else f"runs/{spec.name}"
-    _finish(driver.launch(spec, place if run_dir is None else run_dir, address=address))
+    _finish(driver.launch(spec, place if run_dir is None else run_dir, address=address, cpus=cpus, gpus=gpus))
 
 
 def resume(
     run: RunDirectory,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials once more.")] = False,
     address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
 ) -> None:
     """Continue a run that was interrupted: by a crash, a lost machine, Ctrl-C."""
     from cktf import driver
 
-    _finish(driver.resume(run, retry_failed=retry_failed, address=address))
+    _finish(driver.resume(run, retry_failed=retry_failed, address=address, cpus=cpus, gpus=gpus))
 
 
 def extend(
@@ -206,6 +210,8 @@ def extend(
     ] = 0,
     overrides: Overrides = None,
     address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
 ) -> None:
     """Add arms, levels, contexts, seeds or trials to a run; its results stay, and nothing is trained again."""
     from cktf import driver
@@ -213,7 +219,7 @@ def extend(
     if overrides and study is None:
         raise InputError("--set: replaces values of the file of --study, and there is none")
     spec = None if study is None else _to_be_run(study, overrides)
-    _finish(driver.extend(run, study=spec, trials=trials, seeds=seeds, address=address))
+    _finish(driver.extend(run, study=spec, trials=trials, seeds=seeds, address=address, cpus=cpus, gpus=gpus))
 
 
 def measure(

@@ -1,15 +1,14 @@
 """Ray on this machine alone: with the CPUs that this process may use, closed to the machine's other users."""
 
 import logging
-import math
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 import ray
 
+from cktf.cluster.machine import Machine, cores
 from cktf.cluster.scratch import scratch_folder
 from cktf.cluster.signals import held_back
 from cktf.errors import ClusterNotFound
@@ -22,7 +21,7 @@ _SOCKET = "/cktf-00000000/ray/session_2026-01-01_00-00-00_000000_4194304/sockets
 
 
 @contextmanager
-def started() -> Iterator[None]:
+def started(machine: Machine = Machine()) -> Iterator[None]:  # noqa: B008  # it is frozen
     """Start Ray on this machine, and shut it down at the end; raise a ClusterNotFound if it does not start."""
     with _private_folder() as folder, ExitStack() as stack:
         stack.callback(left)
@@ -30,7 +29,8 @@ def started() -> Iterator[None]:
             with starting():
                 ray.init(
                     "local",
-                    num_cpus=cores(),
+                    num_cpus=cores() if machine.cpus is None else machine.cpus,
+                    num_gpus=machine.gpus,
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
@@ -82,26 +82,3 @@ def _private_folder() -> Iterator[str]:
                 f"folder that can be written to, of at most {LONGEST_SOCKET - len(_SOCKET)} bytes, as sockets need"
             ) from error
         yield folder
-
-
-def cores() -> int:
-    """Return how many CPUs this process may use: by its affinity, and by the quota of its control groups."""
-    may_run_on = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = min(may_run_on, _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
-    return max(1, math.ceil(quota))
-
-
-def _quota(root: Path, own: Path) -> float:
-    """Return the number of CPUs that a process's control groups allow; infinity if there is no limit.
-
-    ``root`` is the mount point of control groups, version 2; in ``own`` the kernel names the process's group.
-    """
-    least = math.inf
-    with suppress(OSError):
-        (*_, line) = own.read_text().splitlines() or ["::/"]
-        group = Path(line.rpartition("::")[2].lstrip("/"))
-        for folder in (group, *group.parents):
-            with suppress(OSError, ValueError):  # the root has no such file; "max" is no number
-                quota, period = (root / folder / "cpu.max").read_text().split()
-                least = min(least, int(quota) / int(period))
-    return least

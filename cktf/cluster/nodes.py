@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
 from cktf.cluster.local import left, started, starting
+from cktf.cluster.machine import Machine
 from cktf.cluster.pulse import Node, Pulse, alive_nodes
 from cktf.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.sections import Resources
@@ -68,15 +69,19 @@ class TrialResources:
 
 
 @contextmanager
-def connected(address: str | None, advice: str = "launch again") -> Iterator[Pulse]:
-    """Start a Ray on this machine, or join the one at ``address``; yield its pulse, and leave it at the end.
+def connected(machine: Machine, advice: str = "launch again") -> Iterator[Pulse]:
+    """Start a Ray on this machine, or join a running one; yield its pulse, and leave it at the end.
 
-    A Ray that this process has already started is used as it is. ``advice`` ends the message that Ray was lost.
+    A Ray that this process has already started is used as it is, unless CPUs or GPUs are asked for. ``advice``
+    ends the message that Ray was lost.
     """
+    address = machine.address
     place = "the Ray of this machine" if address is None else f"the Ray cluster at {address}"
     with ExitStack() as ending, ExitStack() as stack:  # the pulse goes on until Ray is left, which may hang
         if not ray.is_initialized():
-            stack.enter_context(started() if address is None else _joined(address))
+            stack.enter_context(started(machine) if address is None else _joined(address))
+        elif (machine.cpus, machine.gpus) != (None, None):
+            raise ClusterNotFound("--cpus and --gpus: this process has started Ray before, with what that one has")
         pulse = Pulse(place, is_local=address is None, advice=advice)
         ending.callback(pulse.end)
         try:

@@ -12,6 +12,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.execution import class_cache
 
 from cktf.cluster.assignment import Assignment
+from cktf.cluster.machine import Machine
 from cktf.cluster.nodes import Capacity, TrialResources, connected, wait_for_capacity
 from cktf.cluster.pulse import Pulse
 from cktf.cluster.scratch import scratch_folder
@@ -51,8 +52,8 @@ def _count_as_death(self: RayActorManager, tracked_actor_task: TrackedActorTask,
 RayActorManager._actor_task_failed = _count_as_death  # type: ignore[method-assign]
 
 
-def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Callable[[str], None]) -> None:
-    """Run trials until the planner has no more, on a running Ray cluster; without ``address`` on one that is started.
+def tune_to_end(planner: Planner, run: Storage, *, machine: Machine, say: Callable[[str], None]) -> None:
+    """Run trials until the planner has no more, on a running Ray cluster, or one that is started here.
 
     Raises:
         ClusterNotFound: If no cluster answers.
@@ -61,10 +62,10 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
         NotRunnable: If something that trials need is not on its nodes or does not go together.
         Exception: The planner's `failure`, if it has one.
     """
-    resources, is_local = planner.spec.resources, address is None
+    resources, is_local = planner.spec.resources, machine.address is None
     # Tune warns at every trial end about result files that are switched off.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    with connected(address, f"nothing is lost: 'cktf resume {run.root}' goes on") as pulse:
+    with connected(machine, f"nothing is lost: 'cktf resume {run.root}' goes on") as pulse:
         trial = wait_for_capacity(resources, is_local=is_local, say=say)
         if not is_local:
             planner.on_teachers(_require_runnable_there(planner.spec, trial, say))

@@ -21,6 +21,14 @@ def test_only_a_report_on_ray_joins_a_cluster(tmp_path: Path) -> None:
     assert told == "--engine ray: it reads the ledger of one run, without --from and --against\n"
 
 
+def test_what_is_taken_of_a_machine_is_refused_before_anything_starts(study: Path, tmp_path: Path) -> None:
+    launch = ("launch", study, "--run-dir", "run")
+    assert "--cpus: must be a whole number between 1 and " in message_for(*launch, "--cpus", "9999", cwd=tmp_path)
+    told = message_for(*launch, "--gpus", "0", "--address", "auto", cwd=tmp_path)
+    assert told == "--gpus: a cluster's nodes say what they have; it goes without --address\n"
+    assert not (tmp_path / "run").exists()
+
+
 def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path: Path) -> None:
     rows = [f"{arm},{seed},{score + seed % 2}" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)]
     (tmp_path / "results.csv").write_text("\n".join(["method,seed,acc", *rows]))

@@ -56,6 +56,59 @@ def test_a_slurm_job_starts_its_nodes_passes_the_warning_on_and_is_requeued(
     assert ("scontrol requeue 7" in said) == is_requeued
 
 
+# What KubeRay's types allow: ray-operator/apis/ray/v1/raycluster_types.go, rayjob_types.go, of the fields that the
+# examples use; a type, or a table of fields, of which those with a star are required.
+GROUP = {"rayStartParams*": dict, "template*": {"spec*": {"containers*": list}}}
+WORKERS = {**GROUP, "groupName*": str, "replicas": int, "minReplicas*": int, "maxReplicas*": int, "numOfHosts": int}
+ALLOWED = {
+    "RayCluster": {
+        "headGroupSpec*": {**GROUP, "serviceType": str, "enableIngress": bool},
+        "workerGroupSpecs": [WORKERS],
+        "rayVersion": str,
+        "enableInTreeAutoscaling": bool,
+        "autoscalerOptions": {"idleTimeoutSeconds": int, "upscalingMode": str, "image": str},
+        "authOptions": {"mode": str},
+    },
+    "RayJob": {
+        "clusterSelector": dict,
+        "entrypoint": str,
+        "backoffLimit": int,
+        "submissionMode": str,
+        "activeDeadlineSeconds": int,
+        "runtimeEnvYAML": str,
+    },
+}
+
+
+def against(allowed: Any, found: Any, place: str = "") -> list[str]:
+    """Return what is wrong with a resource."""
+    if isinstance(allowed, list):
+        return [fault for item in found for fault in against(allowed[0], item, f"{place}[]")]
+    if isinstance(allowed, type):
+        return [] if type(found) is allowed else [f"{place} is no {allowed.__name__}"]
+    known = {name.rstrip("*"): kind for name, kind in allowed.items()}
+    missing = [f"{place}.{name[:-1]} is missing" for name in allowed if name.endswith("*") and name[:-1] not in found]
+    unknown = [f"{place}.{name} is unknown" for name in found if name not in known]
+    inside = [(known[name], item, f"{place}.{name}") for name, item in found.items() if name in known]
+    return [*missing, *unknown, *(fault for item in inside for fault in against(*item))]
+
+
+@pytest.mark.parametrize("name", ["cluster.yaml", "study.yaml"])
+def test_the_kuberay_examples_have_only_fields_that_its_types_allow(name: str) -> None:
+    found = yaml.safe_load((ROOT / "kuberay" / name).read_text())
+    allowed = ALLOWED[found["kind"]]
+    assert (found["apiVersion"], against(allowed, found["spec"])) == ("ray.io/v1", [])
+
+
+def test_a_field_that_kuberay_does_not_know_misses_or_has_as_another_type_is_found() -> None:
+    spec = {"headGroupSpec": {"rayStartParams": {}}, "rayVersion": 2, "replica": 1}
+    assert against(ALLOWED["RayCluster"], spec) == [
+        ".replica is unknown",
+        ".headGroupSpec.template is missing",
+        ".rayVersion is no str",
+    ]
+
+
 def test_the_kuberay_examples_have_what_its_resources_need() -> None:
     cluster, job = (yaml.safe_load((ROOT / "kuberay" / name).read_text()) for name in ("cluster.yaml", "study.yaml"))
     assert (cluster["apiVersion"], cluster["kind"]) == (job["apiVersion"], "RayCluster")

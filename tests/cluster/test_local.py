@@ -17,8 +17,9 @@ import pytest
 import ray
 
 from cktf.cluster import local
-from cktf.cluster.local import LONGEST_SOCKET, _private_folder, _quota, cores
-from cktf.errors import ClusterNotFound
+from cktf.cluster.local import LONGEST_SOCKET, _private_folder
+from cktf.cluster.machine import Machine, _quota, cores
+from cktf.errors import ClusterNotFound, InputError
 from cktf.rows import EpochRow
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
@@ -42,6 +43,28 @@ def test_cpus_are_those_that_the_process_may_run_on() -> None:
     finally:
         os.sched_setaffinity(0, before)
     assert 1 <= cores() <= len(before)
+
+
+def test_less_than_there_is_may_be_taken_but_not_more_nor_of_a_cluster() -> None:
+    there = cores()
+    assert Machine(cpus=there, gpus=0) == Machine(None, there, 0)
+    for wrong in (0, there + 1, True):
+        with pytest.raises(InputError, match=f"^--cpus: must be a whole number between 1 and {there}, .* got "):
+            Machine(cpus=wrong)
+    with pytest.raises(InputError, match=r"^--gpus: must be a whole number between 0 and \d+, .*; got 10000$"):
+        Machine(gpus=10_000)
+    with pytest.raises(InputError, match=r"^--cpus: .*without --address$"):
+        Machine("auto", cpus=1)
+
+
+def test_ray_is_started_with_what_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, Any]] = []
+    monkeypatch.setattr("ray.init", lambda *_, num_cpus, num_gpus, **__: asked.append((num_cpus, num_gpus)))
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    for machine in (Machine(cpus=1, gpus=0), Machine()):
+        with local.started(machine):
+            pass
+    assert asked == [(1, 0), (cores(), None)]
 
 
 @pytest.mark.parametrize(

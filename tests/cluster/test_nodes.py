@@ -9,6 +9,7 @@ import pytest
 import ray
 
 from cktf.cluster import nodes as cluster
+from cktf.cluster.machine import Machine
 from cktf.cluster.nodes import Capacity, TrialResources, _require_answer, trials_that_fit, wait_for_capacity
 from cktf.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.sections import Resources
@@ -134,7 +135,7 @@ def test_ctrl_c_while_ray_starts_its_processes_is_heard_when_it_has(monkeypatch:
     monkeypatch.setattr(ray, "init", start)
     monkeypatch.setattr(ray, "shutdown", lambda: done.append("ended"))
     monkeypatch.setattr(cluster, "Pulse", lambda *_, **__: done.append("felt"))
-    with pytest.raises(KeyboardInterrupt), cluster.connected(None):
+    with pytest.raises(KeyboardInterrupt), cluster.connected(Machine()):
         done.append("used")
     assert done == ["started", "ended"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
