@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from analysis.loading import load
+from analysis.report.methods import methods_text
 from cktf import driver
+from cktf.cli.studies import validate
 from cktf.errors import InputError, NotExtensible
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Row, StudyRow
@@ -15,6 +18,7 @@ from cktf.run.growth import added_in_words, require_grown
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.warm_start import observe, warm_start_in_words
 from cktf.storage import Storage
+from cktf.study.load import dump_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeSpec, RunToEnd
@@ -80,14 +84,35 @@ def test_a_missing_run_another_metric_and_a_sampler_that_does_not_learn_are_refu
     first: Path, tmp_path: Path, make_search: MakeSpec
 ) -> None:
     with pytest.raises(InputError, match=r"warm_start: .*nowhere: there is no run"):
-        observe(make_search(warm_start=str(tmp_path / "nowhere"), sampler="tpe"))
+        observe(make_search(sampler="tpe", warm_start=str(tmp_path / "nowhere")))
     with pytest.raises(InputError, match=r"must be a run with the metric validation_loss.*validation_accuracy"):
-        observe(make_search(warm_start=str(first), metric="validation_loss", sampler="tpe"))
+        observe(make_search(sampler="tpe", warm_start=str(first), metric="validation_loss"))
     with pytest.raises(StudyError, match="sampler: must be one that learns with 'warm_start:'"):
         make_search(warm_start=str(first), sampler="random")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsgaii", "cmaes", "qmc"])
+def test_validate_counts_the_observations_and_the_report_says_how_many_there_were(
+    first: Path, tmp_path: Path, make_search: MakeSpec, run_to_end: RunToEnd, capsys: pytest.CaptureFixture[str]
+) -> None:
+    domains = {**RATES, MOMENTUM: {"choice": [0.9, 0.5]}}
+    spec = make_search(search=domains, sampler="tpe", prune="median", trials=6, warm_start=str(first))
+    count = len(observe(spec)["observations"])
+    file = tmp_path / "study.yaml"
+    file.write_text(dump_study(spec))
+    validate(file)
+    assert f"warm start: {count} arms of {first} taken" in " ".join(capsys.readouterr().out.split())
+    planner = go_on(spec, tmp_path / "run", run_to_end)
+    assert f"first learnt from {count} arms of another run" in methods_text(load(tmp_path / "run"))
+    # observations have no epochs, so none of them counts among the arms that one is compared with
+    first_five = {row.arm_id for row in planned(rows_of(tmp_path / "run"))[:5]}
+    assert {
+        planner.state.trials[key].status.value
+        for key in planner.state.trials
+        if planner.state.trials[key].planned.arm_id in first_five
+    } == {"complete"}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsgaii"])
 def test_a_wider_search_goes_on_after_a_kill_as_if_there_was_none(
     sampler: str, tmp_path: Path, make_search: MakeSpec, run_to_end: RunToEnd
 ) -> None:
@@ -111,7 +136,7 @@ def test_a_wider_search_goes_on_after_a_kill_as_if_there_was_none(
     [
         {**RATES, RATE: {"float": [0.02, 0.5]}},
         {**RATES, RATE: {"float": [0.01, 0.5], "log": True}},
-        {**RATES, RATE: {"float": [0.01, 0.51], "step": 0.1}},
+        {**RATES, RATE: {"float": [0.005, 0.505], "step": 0.1}},
         {**RATES, RATE: {"float": [0.01, 0.5], "when": {MOMENTUM: "> 0"}}},
         {**RATES, RATE: {"choice": [0.01, 0.1]}},
         {MOMENTUM: RATES[MOMENTUM], "optimizer.weight_decay": {"float": [0.0, 0.1]}},
