@@ -42,7 +42,7 @@ class _Exhaustive(samplers.BruteForceSampler):
     """Brute force for ask and tell: it has no loop to stop when everything has been tried."""
 
     def after_trial(self, *_: Any) -> None:
-        """Do nothing."""
+        """Leave the search to end by itself, where Optuna's would stop its own loop."""
 
 
 def _qmc(seed: int, of_search: int) -> samplers.BaseSampler:

@@ -5,21 +5,22 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from cktf.errors import InputError, visible
+from cktf.errors import InputError, few, visible
 from cktf.measures.registry import settings_of
 from cktf.plan.state import RunState, TrialState, mean_scores
 from cktf.rows import MEASURE, Row, Scalar, StudyRow
 from cktf.run.ledger import read_latest
 from cktf.storage import Storage
 from cktf.study.domains import ChoiceDomain, Domain, IntDomain, choice_label, draw
-from cktf.study.paths import value_at
+from cktf.study.paths import differences, overlay, value_at
 from cktf.study.spec import StudySpec
 
 
 def observe(spec: StudySpec) -> dict[str, Any]:
     """Return the observations of a study with ``warm_start``, as its `cktf.rows.StudyRow` has them.
 
-    An arm's scores are its means over the trials that have ended; one with a pruned or failed trial is left out.
+    An arm's scores are its means over the trials that have ended; one with a pruned or failed trial is left out. One
+    whose other settings differ from this study's is taken, and ``differing`` has their paths with the numbers of arms.
 
     Raises:
         InputError: If there is no such run, it is a smoke run and this study is not, or has another metric.
@@ -38,20 +39,27 @@ def observe(spec: StudySpec) -> dict[str, Any]:
     for trial in state.trials.values():
         arms.setdefault(trial.planned.arm_id, []).append(trial)
     observations: list[dict[str, Any]] = []
-    left_out: Counter[str] = Counter()
+    left_out, differing = Counter[str](), Counter[str]()
     baseline = spec.baseline_config.model_dump(mode="json")
     for trials in arms.values():
-        scores = mean_scores([trial for trial in trials if trial.end])
+        scores, config = mean_scores([trial for trial in trials if trial.end]), trials[0].planned.config
         try:
-            params = draw(spec.search, baseline, partial(_value, trials[0].planned.config))
+            params = draw(spec.search, baseline, partial(_value, config))
         except InputError as error:
             left_out[str(error)] += 1
             continue
         if scores:
             observations.append({"params": params, "scores": scores})
+            here = {**overlay(baseline, params), "seed": config["seed"]}
+            differing.update(path for path, *_ in differences(here, config))
         else:
             left_out["without a complete trial, or with a pruned or failed one"] += 1
-    return {"run": spec.warm_start, "observations": observations, "left_out": dict(left_out)}
+    return {
+        "run": spec.warm_start,
+        "observations": observations,
+        "left_out": dict(left_out),
+        "differing": dict(differing),
+    }
 
 
 def observed_in(rows: Iterable[Row]) -> dict[str, Any]:
@@ -60,10 +68,11 @@ def observed_in(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def warm_start_in_words(started: Mapping[str, Any]) -> str:
-    """Return how many arms of the other run are observations, and how many are left out, and why."""
-    count, left_out = len(started["observations"]), started["left_out"]
+    """Return how many arms of the other run are observations, what else differs, and how many are left out, and why."""
+    count, left_out, differing = len(started["observations"]), started["left_out"], started["differing"]
+    other = f", of which some differ from this study in {few([*differing])}" if differing else ""
     out = f"; left out: {', '.join(f'{number} {why}' for why, number in left_out.items())}" if left_out else ""
-    return f"warm start: {count} arm{'s' * (count != 1)} of {visible(started['run'])} taken as observations{out}"
+    return f"warm start: {count} arm{'s' * (count != 1)} of {visible(started['run'])} taken as observations{other}{out}"
 
 
 def _require_like(spec: StudySpec, study: StudyRow | None, place: str) -> None:

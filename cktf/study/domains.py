@@ -128,8 +128,10 @@ class _Range(_Domain):
             return False
         if (other.when, other.log) != (self.when, self.log) or any(map(self.problem, other.edges)):
             return False
-        steps = (other.step or isinstance(other, IntDomain)) / self.step if self.step else 1
-        return steps >= 1 and abs(steps - round(steps)) < 1e-9
+        if not self.step:
+            return True
+        old_step = other.step or (1 if isinstance(other, IntDomain) else 0)  # 0: every number between
+        return old_step > 0 and abs(old_step / self.step - max(1, round(old_step / self.step))) < 1e-9
 
     def problem(self, value: Scalar) -> str | None:
         """Return what a value must be to lie in the domain; None if it does."""

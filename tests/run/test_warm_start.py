@@ -64,7 +64,8 @@ def test_observations_come_first_and_a_resume_does_without_the_other_run(
     kept = [row for row in planned(rows_of(first)) if row.config["optimizer"]["learning_rate"] <= 0.1]
     assert len(found["observations"]) == len({row.arm_id for row in kept})
     assert found["left_out"] == {f"with {RATE} outside of its domain": 1}
-    assert f"1 with {RATE} outside" in warm_start_in_words(found)
+    assert found["differing"] == {MOMENTUM: 1}
+    assert f"differ from this study in {MOMENTUM}; left out: 1 with {RATE} outside" in warm_start_in_words(found)
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     planner = go_on(spec, whole, run_to_end)
