@@ -17,14 +17,13 @@ from cktf.errors import NotExtensible, StudyDiffers
 from cktf.rows import EndRow, PlannedRow, StudyRow
 from cktf.run.directory import STUDY, require_study
 from cktf.run.growth import require_grown
-from cktf.run.ledger import Ledger
 from cktf.storage import Storage
 from cktf.study.designs import smoke_study
 from cktf.study.load import dump_study, load_study
 from cktf.study.spec import StudySpec
 from tests.cli.commands import message_for
 from tests.kinds import MakeSpec, RunToEnd
-from tests.runs import begin, rows_of
+from tests.runs import begin, go_on, rows_of
 
 OBJECTIVE = {"cross_entropy": {}, "kd": {"temperature": 4.0}, "dkd": {"temperature": 4.0}, "at": {}}
 TAUGHT: dict[str, Any] = {"objective": OBJECTIVE, "teacher": {"model": "resnet8", "epochs": 1}}
@@ -38,13 +37,7 @@ def ran(run_dir: str, run_to_end: RunToEnd) -> Run:
     """Return what launches or extends a study in a run, with made-up scores, and gives what it trains, in order."""
 
     def run(spec: StudySpec) -> Ran:
-        place = Storage(run_dir)
-        stored = require_study(place) if place.exists(STUDY) else None
-        if stored:
-            require_grown(spec, stored, place)
-        with Ledger(place) as ledger:
-            planner = run_module._planner(spec, place, ledger, stored, retry_failed=False)
-            order = run_to_end(planner, lambda row, _: 50.0 + row.seed + 3 * len(row.params))
+        planner, order = go_on(spec, run_dir, run_to_end, lambda row, _: 50.0 + row.seed + 3 * len(row.params))
         planned = (planner.state.trials[trial_id].planned for trial_id in order)
         return [(row.context, row.arm, row.seed) for row in planned]
 

@@ -8,14 +8,11 @@ import pytest
 
 from analysis.loading import load
 from analysis.report.methods import methods_text
-from cktf import driver
 from cktf.cli.studies import validate
 from cktf.errors import InputError, NotExtensible
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Row, StudyRow
-from cktf.run.directory import STUDY, require_study
 from cktf.run.growth import added_in_words, require_grown
-from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.warm_start import observe, warm_start_in_words
 from cktf.storage import Storage
 from cktf.study.load import dump_study
@@ -23,35 +20,25 @@ from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeSpec, RunToEnd
 from tests.planning import by_learning_rate, planned
+from tests.runs import go_on, rows_of
 
 RATE, MOMENTUM = "optimizer.learning_rate", "optimizer.momentum"
 RATES: dict[str, Any] = {RATE: {"float": [0.01, 0.1]}, MOMENTUM: {"choice": [0.0, 0.5]}}
 
 
-def go_on(spec: StudySpec, place: Path, run_to_end: RunToEnd, most: int = 1000) -> Planner:
-    """Launch, resume or extend a run without Ray; end after so many trials, as by a kill."""
-    run = Storage(place)
-    stored = require_study(run) if run.exists(STUDY) else None
-    if stored:
-        require_grown(spec, stored, run)
-    with Ledger(run) as ledger:
-        planner = driver._planner(spec, run, ledger, stored, retry_failed=False)
-        run_to_end(planner, by_learning_rate, most=most, at_once=1)
-    return planner
-
-
-def rows_of(place: Path) -> list[Row]:
-    return list(read_ledger(Storage(place)))
+def trained(spec: StudySpec, place: Path, run_to_end: RunToEnd, most: int = 1000) -> Planner:
+    """Launch, resume or extend a run; end after so many trials, as by a kill."""
+    return go_on(spec, place, run_to_end, by_learning_rate, most=most, at_once=1)[0]
 
 
 def tried(place: Path) -> list[dict[str, Any]]:
-    return [row.params for row in planned(rows_of(place))]
+    return [row.params for row in planned(rows_of(place, Row))]
 
 
 @pytest.fixture
 def first(tmp_path: Path, make_spec: MakeSpec, run_to_end: RunToEnd) -> Path:
     """A design: its arms are settings of the search."""
-    go_on(make_spec(ablate={RATE: [0.02, 0.5], MOMENTUM: [0.5]}, seeds=2), tmp_path / "first", run_to_end)
+    trained(make_spec(ablate={RATE: [0.02, 0.5], MOMENTUM: [0.5]}, seeds=2), tmp_path / "first", run_to_end)
     return tmp_path / "first"
 
 
@@ -61,24 +48,24 @@ def test_observations_come_first_and_a_resume_does_without_the_other_run(
 ) -> None:
     spec = make_search(search={RATE: RATES[RATE]}, sampler=sampler, trials=6, warm_start=str(first))
     found = observe(spec)
-    kept = [row for row in planned(rows_of(first)) if row.config["optimizer"]["learning_rate"] <= 0.1]
+    kept = [row for row in planned(rows_of(first, Row)) if row.config["optimizer"]["learning_rate"] <= 0.1]
     assert len(found["observations"]) == len({row.arm_id for row in kept})
     assert found["left_out"] == {f"with {RATE} outside of its domain": 1}
     assert found["differing"] == {MOMENTUM: 1}
     assert f"differ from this study in {MOMENTUM}; left out: 1 with {RATE} outside" in warm_start_in_words(found)
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    planner = go_on(spec, whole, run_to_end)
-    go_on(spec, cut, run_to_end, most=2)
+    planner = trained(spec, whole, run_to_end)
+    trained(spec, cut, run_to_end, most=2)
     rmtree(first)
-    go_on(spec, cut, run_to_end, most=2)
-    resumed = go_on(spec, cut, run_to_end)
+    trained(spec, cut, run_to_end, most=2)
+    resumed = trained(spec, cut, run_to_end)
     assert tried(cut) == tried(whole)
     assert resumed._search
     told = [trial.values for trial in resumed._search._suggestions._study.trials[: len(found["observations"])]]
     assert told == [each["scores"] for each in found["observations"]]
     assert len(tried(whole)) == planner.total() == 6
-    assert [bool(row.warm_start) for row in rows_of(cut) if isinstance(row, StudyRow)] == [True, False, False]
+    assert [bool(row.warm_start) for row in rows_of(cut, StudyRow)] == [True, False, False]
 
 
 def test_a_missing_run_another_metric_and_a_sampler_that_does_not_learn_are_refused(
@@ -102,10 +89,10 @@ def test_validate_counts_the_observations_and_the_report_says_how_many_there_wer
     file.write_text(dump_study(spec))
     validate(file)
     assert f"warm start: {count} arms of {first} taken" in " ".join(capsys.readouterr().out.split())
-    planner = go_on(spec, tmp_path / "run", run_to_end)
+    planner = trained(spec, tmp_path / "run", run_to_end)
     assert f"first learnt from {count} arms of another run" in methods_text(load(tmp_path / "run"))
     # observations have no epochs, so none of them counts among the arms that one is compared with
-    first_five = {row.arm_id for row in planned(rows_of(tmp_path / "run"))[:5]}
+    first_five = {row.arm_id for row in planned(rows_of(tmp_path / "run", Row))[:5]}
     assert {
         planner.state.trials[key].status.value
         for key in planner.state.trials
@@ -120,14 +107,14 @@ def test_a_wider_search_goes_on_after_a_kill_as_if_there_was_none(
     wide = {RATE: {"float": [0.001, 0.5]}, MOMENTUM: {"choice": [0.9, 0.0, 0.5]}}
     narrow, wider = (make_search(search=each, sampler=sampler, trials=n) for each, n in ((RATES, 5), (wide, 14)))
     for place in ("whole", "cut"):
-        go_on(narrow, tmp_path / place, run_to_end)
-    old = [row.trial_id for row in rows_of(tmp_path / "cut") if isinstance(row, PlannedRow)]
-    go_on(wider, tmp_path / "whole", run_to_end)
+        trained(narrow, tmp_path / place, run_to_end)
+    old = [row.trial_id for row in rows_of(tmp_path / "cut", PlannedRow)]
+    trained(wider, tmp_path / "whole", run_to_end)
     for most in (3, 3, 1000):
-        go_on(wider, tmp_path / "cut", run_to_end, most=most)
+        trained(wider, tmp_path / "cut", run_to_end, most=most)
     assert tried(tmp_path / "cut") == tried(tmp_path / "whole")
     assert len(tried(tmp_path / "cut")) == 14
-    assert [row.trial_id for row in planned(rows_of(tmp_path / "cut"))][:5] == old
+    assert [row.trial_id for row in planned(rows_of(tmp_path / "cut", Row))][:5] == old
     assert any(not 0.01 <= params[RATE] <= 0.1 for params in tried(tmp_path / "cut")[5:])
     assert added_in_words(narrow, wider) == f"the wider domains {RATE}, {MOMENTUM}; 9 more trials"
 
