@@ -1,13 +1,14 @@
-"""What a driver does about a trial of which nothing is heard."""
+"""What a driver does about a trial of which nothing is heard, and what it says of a worker that died."""
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
 
-from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher
+from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher, _last_words
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow
 from tests.kinds import MakeResult, MakeSpec
@@ -62,3 +63,29 @@ class Hashed(SimpleNamespace):
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(self.trial_id)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            'ray::Slot.train() (pid=1)\n  File "slot.py", line 1\nValueError: of the trial\n',
+            "ValueError: of the trial",
+        ),
+        (
+            "The actor died because of an error raised in its creation task, \x1b[36mray::Slot.__init__()\x1b[39m "
+            '(pid=1)\nTraceback (most recent call last):\n  File "six.py", line 1\nImportError: in the way\n',
+            "ImportError: in the way",
+        ),
+        (
+            "The actor died unexpectedly before finishing this task.\n\tclass_name: Slot\n\tactor_id: 1\n",
+            "The actor died unexpectedly before finishing this task.",
+        ),
+        ("", "nothing is known of it"),
+    ],
+)
+def test_of_a_dead_worker_the_line_that_says_why_is_told(written: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "error.txt"
+    file.write_text(f"Failure # 1 (occurred at 08:00)\nanother\nFailure # 2 (occurred at 09:00)\n{written}")
+    trial: Any = SimpleNamespace(error_file=str(file))
+    assert _last_words(trial) == f"its worker died: {said}"
