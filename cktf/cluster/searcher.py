@@ -143,6 +143,6 @@ def _last_words(trial: Trial) -> str:
     file = Path(trial.error_file or "")
     text = file.read_text() if file.is_file() else ""
     lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]
-    # A traceback, of a trial or of its actor's start, ends with what was raised; a dead process's notice begins with it.
+    # A traceback, of a trial or its actor's start, ends with what was raised; a dead process's notice begins with it.
     said = lines[-1 if "ray::" in lines[0] else 0] if lines else "nothing is known of it"
     return f"its worker died: {said}"
