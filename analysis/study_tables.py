@@ -1,5 +1,6 @@
 """The tables of a run: trials, epochs, and all that is derived from them."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from analysis.searches.arms import NOT_ON_THE_WAY, leaderboard, scores_on_the_wa
 from analysis.searches.confirmed import confirmed
 from analysis.searches.importance import importance_of_arms
 from analysis.searches.pareto import pareto
+from analysis.searches.path import ablation_path
 from analysis.statistics.arms import arms
 from analysis.statistics.best import best
 from analysis.statistics.effects import effects
@@ -25,6 +27,7 @@ from analysis.statistics.ranks import ranks
 from analysis.statistics.shapley import shapley
 from cktf.looks import Spending
 from cktf.names import BASELINE
+from cktf.rows import StudyRow
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -202,9 +205,17 @@ class StudyTables:
 
         Of a search of several metrics for each, the first one first.
         """
+        return self._for_each_metric(importance_of_arms)
+
+    @cached_property
+    def path(self) -> pd.DataFrame:
+        """The steps from a search's baseline to its best arm; for each metric; see `analysis.searches.path`."""
+        return self._for_each_metric(ablation_path)
+
+    def _for_each_metric(self, judge: Callable[[pd.DataFrame, pd.DataFrame, StudyRow], pd.DataFrame]) -> pd.DataFrame:
         study = self.facts.study
-        found = [importance_of_arms(self.searched, self._on_the_way, study)]
+        found = [judge(self.searched, self._on_the_way, study)]
         for metric, larger in study.further_metrics.items():  # nothing is pruned
             asked = replace(study, metric=metric, maximise=larger)
-            found.append(importance_of_arms(searched_arms(self.trials, NOT_ON_THE_WAY, asked), NOT_ON_THE_WAY, asked))
+            found.append(judge(searched_arms(self.trials, NOT_ON_THE_WAY, asked), NOT_ON_THE_WAY, asked))
         return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]

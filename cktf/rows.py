@@ -98,6 +98,7 @@ class StudyRow(Row):
         baselines: Context to its baseline's arm.
         factors: Paths in the trial configuration that vary.
         log_factors: Factors that are searched on a logarithmic scale.
+        default_levels: Of a search: factor to its value in the baseline, where that is a single one.
         sampler: Optuna's sampler of a search; empty if there is none or it is not known.
         pruner: Optuna's pruner; empty if there is none.
         is_smoke: Whether it is a smoke run, on a few generated images, whose numbers mean nothing.
@@ -146,6 +147,7 @@ class StudyRow(Row):
     further_metrics: dict[str, bool] = field(default_factory=dict)
     measures: dict[str, bool] = field(default_factory=dict)
     measure_settings: dict[str, str] = field(default_factory=dict)
+    default_levels: dict[str, Scalar] = field(default_factory=dict)
     sampler: str = ""
     pruner: str = ""
     is_smoke: bool = False

@@ -33,6 +33,7 @@ FIGURES = {
     "learning_curves": Figure("Learning curves", "a complete trial of a design"),
     "health": Figure("Health of the distillation", "a complete trial of a design whose study measures 'health:'"),
     "importance": Figure("Importance of the factors", "a search of ten arms, complete or pruned"),
+    "path": Figure("From the baseline to the best arm", "a search of ten arms whose best differs from the baseline"),
     "history": Figure("History of the search", "a search with a score"),
     "winners_curse": Figure("The winner's curse", "a search with a confirmed arm"),
     "slices": Figure("Scores along each factor", "a search of three complete arms with a factor"),

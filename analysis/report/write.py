@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 DERIVED = (
     *("arms", "effects", "measures", "best", "over_contexts", "over_teachers", "ranks", "interactions"),
     "shapley",
-    *("teachers", "health", "leaderboard", "confirmed", "pareto", "importance"),
+    *("teachers", "health", "leaderboard", "confirmed", "pareto", "importance", "path"),
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
 

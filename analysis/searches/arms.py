@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.arguments import check_maximise, check_trials
 from analysis.statistics.any_table import complete
@@ -81,6 +82,18 @@ def scores_on_the_way(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -
     means: pd.DataFrame = grouped.agg(score="mean", n="count").reset_index()
     num_seeds = searched.groupby("arm_id").size()
     return means.loc[means["n"] == means["arm_id"].map(num_seeds), ["arm_id", "step", "score"]]
+
+
+def comparable_scores(judged: pd.DataFrame, on_the_way: pd.DataFrame) -> tuple[NDArray[np.float64], float]:
+    """Return the scores of complete and pruned arms after as many epochs (arms,), and after how many.
+
+    NaN epochs: each after its last one, as all are complete. A score is NaN where not all arms have such an epoch.
+    """
+    if (judged["status"] == Status.COMPLETE).all():
+        return judged["score"].to_numpy(np.float64), np.nan
+    step = judged["reached"].min()
+    at_step = on_the_way[on_the_way["step"] == step].set_index("arm_id")["score"]
+    return at_step.reindex(judged["arm_id"]).to_numpy(np.float64), float(step)
 
 
 def _ranks(arms: pd.DataFrame, *, maximise: bool) -> "pd.Series[float]":

@@ -10,10 +10,16 @@ of which are none), in a time that grows with the square of the number of arms, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from analysis.statistics.levels import is_numeric
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
 
 MAX_DEPTH = 64
 """Largest depth of a tree; as in Optuna's evaluator."""
@@ -26,6 +32,17 @@ class Factor:
     low: float = 0.0
     high: float = 1.0
     num_choices: int = 0
+
+
+def as_numbers(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64], Factor]:
+    """Return the levels of a factor as numbers (arms,), and what they may be: the range or the choices that occur."""
+    if not is_numeric(levels):
+        codes, choices = levels.astype(str).factorize(sort=True)
+        return codes.astype(np.float64), Factor(num_choices=len(choices))
+    numbers = levels.to_numpy(np.float64)
+    numbers = np.log(numbers) if is_log else numbers
+    low, high = float(numbers.min()), float(numbers.max())
+    return numbers, Factor(low, high if high > low else low + 1.0)
 
 
 def fanova(
@@ -52,10 +69,8 @@ def fanova(
     Raises:
         ImportError: If scikit-learn is not installed.
     """
-    from sklearn.ensemble import RandomForestRegressor
-
-    encoded, bounds, columns = _encoded(levels, factors)
-    forest = RandomForestRegressor(num_trees, max_depth=MAX_DEPTH, random_state=seed).fit(encoded, scores)
+    _, bounds, columns = _encoded(levels, factors)
+    forest = fitted_forest(levels, scores, factors, num_trees=num_trees, seed=seed)
     tree, value, lows, highs = _leaves([estimator.tree_ for estimator in forest.estimators_], bounds)
 
     allowed = [
@@ -90,6 +105,30 @@ def fanova(
         return np.full(len(factors), np.nan)
     shares: NDArray[np.float64] = (explained[:, total > 0] / total[total > 0]).mean(axis=1)
     return shares
+
+
+def fitted_forest(
+    levels: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    factors: Sequence[Factor],
+    *,
+    num_trees: int,
+    seed: int = 0,
+) -> "RandomForestRegressor":
+    """Return a forest of regression trees that has learnt the score from the levels; arguments as for `fanova`."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    encoded, _, _ = _encoded(levels, factors)
+    return RandomForestRegressor(num_trees, max_depth=MAX_DEPTH, random_state=seed).fit(encoded, scores)
+
+
+def predicted(
+    forest: "RandomForestRegressor", levels: NDArray[np.float64], factors: Sequence[Factor]
+) -> NDArray[np.float64]:
+    """Return the scores (points,) that a forest predicts at levels (points, factors)."""
+    encoded, _, _ = _encoded(levels, factors)
+    scores: NDArray[np.float64] = forest.predict(encoded)
+    return scores
 
 
 def _encoded(

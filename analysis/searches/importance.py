@@ -30,8 +30,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.arguments import check_columns, check_trials
-from analysis.searches.arms import BEST, JUDGED, NOT_ON_THE_WAY, scores_on_the_way, searched_arms
-from analysis.searches.fanova import Factor, fanova
+from analysis.searches.arms import (
+    BEST,
+    JUDGED,
+    NOT_ON_THE_WAY,
+    comparable_scores,
+    scores_on_the_way,
+    searched_arms,
+)
+from analysis.searches.fanova import as_numbers, fanova
 from analysis.searches.plain_search import plain_search
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
@@ -149,11 +156,11 @@ def importance(
 def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:
     """Return what `importance` returns, of `searched_arms` and `scores_on_the_way`."""
     ended = arms["status"].value_counts()
-    judged = _some(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
+    judged = some_arms(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
     is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
     factors = [name for name, in_arm in is_set.items() if in_arm.any()]
     everywhere = [name for name in factors if is_set[name].all()]
-    scores, after_epoch = _comparable_scores(judged, on_the_way)
+    scores, after_epoch = comparable_scores(judged, on_the_way)
     counts = {f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)}
     by_ped_anova = _shares(len(judged), factors, factors, partial(_ped_anova, judged, study), seed)
     by_forest = partial(_fanova, judged, study, scores, seed)
@@ -189,7 +196,7 @@ def importance_text(found: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _some(arms: pd.DataFrame, seed: int) -> pd.DataFrame:
+def some_arms(arms: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Return at most `MAX_ARMS` arms, in their order."""
     if len(arms) <= MAX_ARMS:
         return arms
@@ -248,16 +255,20 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[NDArray
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         shares = evaluate(np.arange(num_arms), NUM_TREES, None)
-    draws = np.random.default_rng(seed).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # trees grow in compiled code
-            shares_of = threads.map(lambda arms: evaluate(arms, NUM_TREES_OF_A_RESAMPLE, None), draws)
-            resampled = np.array(list(shares_of))
+    resampled = resampled_arms(lambda arms: evaluate(arms, NUM_TREES_OF_A_RESAMPLE, None), num_arms, seed)
     resampled = resampled[~np.isnan(resampled).any(axis=1)]
     if np.isnan(shares).any() or not len(resampled):
         raise _UnknownError("no factor sets any arms apart")
     return shares, resampled, "; ".join(str(warning.message) for warning in caught)
+
+
+def resampled_arms(evaluate: Callable[[Arms], NDArray[np.float64]], num_arms: int, seed: int) -> NDArray[np.float64]:
+    """Return numbers of each bootstrap sample of the arms (resamples, numbers)."""
+    draws = np.random.default_rng(seed).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # trees grow in compiled code
+            return np.array([*threads.map(evaluate, draws)])
 
 
 def _shadow(evaluate: Evaluate, num_arms: int, seed: int) -> float:
@@ -332,7 +343,7 @@ def _fanova(
         import sklearn  # noqa: F401
     except ImportError:
         raise _UnknownError("fANOVA needs scikit-learn") from None
-    encoded = [_encoded(judged[f"param.{name}"], name in study.log_factors) for name in factors]
+    encoded = [as_numbers(judged[f"param.{name}"], is_log=name in study.log_factors) for name in factors]
     levels = np.column_stack([column for column, _ in encoded])
     domains = [domain for _, domain in encoded]
 
@@ -343,26 +354,6 @@ def _fanova(
         return fanova(joined, scores[arms], domains * 2, num_trees=num_trees, seed=seed)[len(factors) :]
 
     return evaluate
-
-
-def _comparable_scores(judged: pd.DataFrame, on_the_way: pd.DataFrame) -> tuple[NDArray[np.float64], float]:
-    """Return the scores of all arms after as many epochs (arms,), and after how many; NaN: each after its last."""
-    if (judged["status"] == Status.COMPLETE).all():
-        return judged["score"].to_numpy(np.float64), np.nan
-    step = judged["reached"].min()
-    at_step = on_the_way[on_the_way["step"] == step].set_index("arm_id")["score"]
-    return at_step.reindex(judged["arm_id"]).to_numpy(np.float64), float(step)
-
-
-def _encoded(levels: "pd.Series[Any]", is_log: bool) -> tuple[NDArray[np.float64], Factor]:
-    """Return levels as numbers (arms,), and what they may be: the range or the choices that were tried."""
-    if not is_numeric(levels):
-        codes, choices = levels.astype(str).factorize(sort=True)
-        return codes.astype(np.float64), Factor(num_choices=len(choices))
-    numbers = levels.to_numpy(np.float64)
-    numbers = np.log(numbers) if is_log else numbers
-    low, high = float(numbers.min()), float(numbers.max())
-    return numbers, Factor(low, high if high > low else low + 1.0)
 
 
 def _domain(levels: "pd.Series[Any]", is_log: bool) -> "optuna.distributions.BaseDistribution":

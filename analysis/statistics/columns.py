@@ -8,11 +8,12 @@ import pandas as pd
 KINDS = {
     "str": """
         context arm_id arm metric effect_metric factor level off verdict test missing reason kind contrast against
-        against_id alternative aliases factor_reason model method measure size
+        against_id alternative aliases factor_reason model method measure size default
+        omitted
         """,
     "int64": """
         n n_planned n_failed n_pairs n_missing n_lost_by_arm n_lost_by_baseline n_seeds n_contexts n_in_noise n_looks
-        n_arm n_baseline n_teachers n_above n_blocks n_search n_complete n_pruned n_family factor_df
+        n_arm n_baseline n_teachers n_above n_blocks n_search n_complete n_pruned n_family factor_df step
         """,
     "bool": "is_baseline against_baseline is_best is_among_best is_on_front",
 }

@@ -20,7 +20,7 @@ from cktf.credentials import masked
 from cktf.errors import InputError, LedgerDamaged, RunNotFound, StudyDiffers, visible
 from cktf.measures.registry import directions, settings_of
 from cktf.names import BASELINE
-from cktf.rows import PlannedRow, Row, Stage, StudyRow
+from cktf.rows import PlannedRow, Row, Scalar, Stage, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
 from cktf.run.ledger import LOCK, Ledger, using
 from cktf.run.plugins import FOLDER as PLUGINS
@@ -28,7 +28,7 @@ from cktf.run.plugins import store, stored_plugin
 from cktf.storage import Storage
 from cktf.study.designs import every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
-from cktf.study.paths import spelled
+from cktf.study.paths import spelled, value_at
 from cktf.study.problems import StudyError, explain
 from cktf.study.sections import Published
 from cktf.study.spec import StudySpec
@@ -91,6 +91,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger, **grown:
             measure_settings=settings_of(spec.built_measures),
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
+            default_levels=_default_levels(spec),
             sampler=spec.sampler if spec.search else "",
             pruner=spec.prune if spec.search and spec.prune != "none" else "",
             is_smoke=spec.smoke,
@@ -110,6 +111,12 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger, **grown:
     if is_later:  # the row before the files: of a killed driver there are those of a launch that the ledger knows
         ledger.flush()
         write_files()
+
+
+def _default_levels(spec: StudySpec) -> dict[str, Scalar]:
+    """Return the baseline's values of the factors of a search."""
+    found = {name: value_at(every_arm(spec)[0].config.model_dump(mode="json"), name) for name in spec.search or ()}
+    return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
 
 
 def _what_decides(spec: StudySpec, mode: Literal["python", "json"] = "python") -> dict[str, Any]:

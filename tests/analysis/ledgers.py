@@ -249,6 +249,14 @@ def write_many_contexts(
     return run
 
 
+DEFAULT_LEVELS = {
+    "objective.cktf.temperature": 0.5,
+    "objective.cktf.theta": 0.1,
+    "objective.cktf.pairing": "last",
+}
+"""Factor to the baseline's level, in `write_search`."""
+
+
 def write_search(run: Path, trials: int = 60, confirm: bool = False) -> LedgerWriter:
     """Write a search in which temperature matters, theta hardly, and some trials are pruned or fail."""
     ledger = LedgerWriter(run)
@@ -258,6 +266,7 @@ def write_search(run: Path, trials: int = 60, confirm: bool = False) -> LedgerWr
             question="Which temperature and theta suit digits?",
             design="search",
             log_factors=["objective.cktf.temperature"],
+            default_levels=DEFAULT_LEVELS,
         )
     )
     draws = np.random.default_rng(3)

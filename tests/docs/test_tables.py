@@ -16,6 +16,7 @@ MADE_BY = {
     "shapley": "analysis.statistics.shapley",
     **{name: f"analysis.statistics.{name}" for name in ("over_teachers", "ranks", "health")},
     **{name: f"analysis.searches.{name}" for name in ("confirmed", "importance", "pareto")},
+    "path": "analysis.searches.path",
 }
 """Table to the module whose COLUMNS it has."""
 

@@ -224,3 +224,21 @@ def test_a_driver_killed_before_it_wrote_the_extended_study_leaves_one_that_goes
     monkeypatch.undo()
     begin(require_study(Storage(run_dir)), run_dir)
     assert require_study(Storage(run_dir)).seeds == (0, 1)
+
+
+def test_the_ledger_of_a_search_has_what_the_baseline_has_of_its_factors(make_search: MakeSpec, run_dir: str) -> None:
+    search = {
+        "optimizer.learning_rate": {"float": [0.01, 0.1]},
+        "objective.kd.temperature": {"choice": [1.0, 4.0]},  # which the baseline does not have
+    }
+    teacher = {"model": "resnet5", "epochs": 1}
+    begin(make_search(baseline={"teacher": teacher}, search=search), run_dir)
+    (study,) = rows_of(run_dir, StudyRow)
+    learning_rate = make_search().baseline.optimizer.learning_rate
+    assert study.default_levels == {"optimizer.learning_rate": learning_rate}
+
+
+def test_a_design_has_no_default_levels(make_spec: MakeSpec, run_dir: str) -> None:
+    begin(make_spec(), run_dir)
+    (study,) = rows_of(run_dir, StudyRow)
+    assert study.default_levels == {}

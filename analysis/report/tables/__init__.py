@@ -25,13 +25,14 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
     "confirmed": searches.confirmed,
     "pareto": searches.pareto,
     "importance": searches.importance,
+    "path": searches.path,
 }
 """Kind of table to its function, which returns no table where the kind does not apply; in the order of the page."""
 
 ANSWERS = {"effects": ("contexts", "effects"), "leaderboard": ("leaderboard",)}
 """What answers the question of a study (see `main_name`) to the kinds of tables that say it."""
 
-WITHOUT_DIRECTION = {"health", "importance", "measures", "pareto", "teachers"}
+WITHOUT_DIRECTION = {"health", "importance", "measures", "pareto", "path", "teachers"}
 """Kinds whose figures are not of the metric."""
 
 

@@ -6,6 +6,7 @@ from analysis.report.table import NOTE, VERDICT, Columns, Table, cell, rows_of
 from analysis.results import Results
 from analysis.searches.confirmed import luck_text
 from analysis.searches.importance import importance_text
+from analysis.searches.path import path_text, step_name
 from analysis.wording import ABSENT, effect_text, interval_text, number_text, quantity, signed_text, unit_text
 
 if TYPE_CHECKING:
@@ -127,3 +128,22 @@ def importance(results: Results) -> list[Table]:
         "share."
     )
     return [Table("Importance of the factors", rows, remark)]
+
+
+def path(results: Results) -> list[Table]:
+    """Return the steps from the baseline to the best arm of a search, for each metric; none where there are none."""
+    found = results.path
+    if found.empty:
+        return []
+    several = found["metric"].nunique() > 1
+    rows = [[*(["metric"] if several else []), "step", "predicted score", "change [95% interval]"]]
+    for _, step in found.iterrows():
+        measured = quantity(step["metric"])
+        change = "" if step["step"] == 0 else effect_text(step.rename({"change": "effect"}), measured.decimals)
+        score = number_text(step["predicted"], measured.decimals)
+        name = step_name(step, results.facts.study.factors)
+        rows.append([*([measured.label] if several else []), name, score, change])
+    title = (
+        f"From the baseline to the best arm, predicted {'scores' if several else quantity(found['metric'][0]).label}"
+    )
+    return [Table(title, rows, path_text(found))]

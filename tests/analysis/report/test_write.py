@@ -17,7 +17,7 @@ from analysis.report.tables import TABLES
 from cktf.rows import SCHEMA_VERSION, Stage, Status
 from tests.analysis.command import main
 
-FIGURES_OF_A_SEARCH = {"importance", "history", "slices", "rank_map", "parallel", "pareto"}
+FIGURES_OF_A_SEARCH = {"importance", "path", "history", "slices", "rank_map", "parallel", "pareto"}
 LAST_SECTIONS = ["trials", "methods", "provenance"]
 HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&\"'"
 
@@ -105,7 +105,7 @@ def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path
     paths = write_report(confirmed_search)
     assert set(paths.figures) >= {"effects", "learning_curves", *FIGURES_OF_A_SEARCH, "winners_curse"}
     assert set(paths.tables) == {
-        *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance"),
+        *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance", "path"),
     }
     page = Path(paths.html).read_text()
     assert {"confirmed-table", "importance", "importance-table"} <= set(Page(page).sections)

@@ -1,0 +1,153 @@
+"""The ablation path of a search: which changes lead from the baseline's levels to the best arm's, one at a time.
+
+From the baseline's levels on, that factor is next set to its level in the best arm which improves the predicted score
+most (Fawcett, Hoos 2016), until all are. Arms on the way were not trained: their scores are predicted, as Biedenkapp et
+al. (2017) have it, by fANOVA's forest (`analysis.searches.fanova`), which has learnt the score from the arms of the
+search. So a path is an estimate, and its last score is what the forest expects of the best arm, whose own, being the
+best of many noisy ones, is optimistic.
+
+Intervals are percentiles of the bootstrap over arms, of the changes along this same path.
+"""
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.searches.arms import JUDGED, comparable_scores
+from analysis.searches.fanova import Factor, as_numbers, fitted_forest, predicted
+from analysis.searches.importance import (
+    MIN_ARMS,
+    NUM_RESAMPLES,
+    NUM_TREES,
+    NUM_TREES_OF_A_RESAMPLE,
+    resampled_arms,
+    some_arms,
+)
+from analysis.statistics.columns import columns, typed
+from analysis.statistics.intervals import CONFIDENCE
+from cktf.names import short_name
+from cktf.rows import Status, StudyRow
+
+COLUMNS = columns(
+    "metric step factor default level predicted change low high confidence after_epoch n_complete n_pruned omitted"
+)
+
+START = "baseline"
+"""Name of the row before the first step."""
+
+
+def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:
+    """Return the steps from the baseline's levels to those of the best arm.
+
+    Args:
+        arms: As `analysis.searches.arms.searched_arms` gives them.
+        on_the_way: As `analysis.searches.arms.scores_on_the_way` gives them.
+        study: The search.
+        seed: Of the forest, and of the bootstrap's draws.
+
+    Returns:
+        ``metric``, ``step`` (0 is the baseline), ``factor``, its level before (``default``) and after (``level``), both
+        as text, the ``predicted`` score after the step, the ``change`` by it with ``low`` and ``high`` of its interval,
+        ``after_epoch`` (scored epochs after which the arms are compared; NaN: after their last), ``n_complete`` and
+        ``n_pruned`` (arms), and ``omitted``: factors that cannot be on the path, since not every arm has them or no arm
+        has tried the baseline's level. Empty where too few arms are known, nothing lies between, or scikit-learn is not
+        installed.
+    """
+    if find_spec("sklearn") is None:
+        return typed([], COLUMNS)
+    judged = some_arms(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
+    scores, after_epoch = comparable_scores(judged, on_the_way)
+    leaders = arms[(arms["rank"] == 1) & (arms["status"] == Status.COMPLETE)]
+    if len(judged) < MIN_ARMS or not np.isfinite(scores).all() or leaders.empty or not study.default_levels:
+        return typed([], COLUMNS)
+    best = leaders.iloc[0]
+    factors = [name for name in study.factors if _is_comparable(judged, name, study.default_levels.get(name))]
+    ends = pd.DataFrame({name: [study.default_levels[name], best[f"param.{name}"]] for name in factors})
+    changed = [name for name in factors if ends[name].iloc[0] != ends[name].iloc[1]]
+    if not changed:
+        return typed([], COLUMNS)
+    learnt, domains, (start, end) = _encoded(judged, ends, study)
+    forest = fitted_forest(learnt, scores, domains, num_trees=NUM_TREES, seed=seed)
+    sign = 1.0 if study.maximise else -1.0
+    points, order = [start], []
+    left = [factors.index(name) for name in changed]
+    while left:
+        tried = np.array([np.where(np.arange(len(factors)) == index, end, points[-1]) for index in left])
+        chosen = int(np.argmax(sign * predicted(forest, tried, domains)))
+        points.append(tried[chosen])
+        order.append(factors[left.pop(chosen)])
+    along = np.array(points)
+
+    def changes(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+        forest = fitted_forest(learnt[drawn], scores[drawn], domains, num_trees=NUM_TREES_OF_A_RESAMPLE, seed=seed)
+        return np.diff(predicted(forest, along, domains))
+
+    tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
+    low, high = np.quantile(resampled_arms(changes, len(judged), seed), tails, axis=0)
+    found = predicted(forest, along, domains)
+    omitted = [name for name in study.factors if name not in factors]
+    rows: list[dict[str, Any]] = [{"step": 0, "factor": START, "default": "", "level": "", "predicted": found[0]}]
+    for index, name in enumerate(order):
+        default, level = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in ends[name])
+        row = {"step": index + 1, "factor": name, "default": default, "level": level, "predicted": found[index + 1]}
+        rows.append(row | {"change": found[index + 1] - found[index], "low": low[index], "high": high[index]})
+    counts: dict[str, int] = {
+        f"n_{status}": int((arms["status"] == status).sum()) for status in (Status.COMPLETE, Status.PRUNED)
+    }
+    said: dict[str, Any] = {
+        "metric": study.metric,
+        "confidence": CONFIDENCE,
+        "omitted": ", ".join(omitted),
+        "after_epoch": after_epoch,
+    }
+    return typed(pd.DataFrame(rows).assign(**said, **counts), COLUMNS)
+
+
+def step_name(step: "pd.Series[Any]", factors: list[str]) -> str:
+    """Return a step as people read it; ``factors`` are all of the study."""
+    if step["step"] == 0:
+        return START
+    return f"{short_name(step['factor'], factors, fewest=2)}: {step['default']} → {step['level']}"
+
+
+def path_text(found: pd.DataFrame) -> str:
+    """Return what a path is and what it is not, in sentences, for a table or a figure of it; it has steps."""
+    first = found.iloc[0]
+    pruned, after_epoch, omitted = first["n_pruned"], first["after_epoch"], first["omitted"]
+    on_the_way = "" if np.isnan(after_epoch) else f" Scores are those after {after_epoch:.0f} scored epochs."
+    left_out = f" Not on the path, as not every arm has them or none tried the baseline's level: {omitted}."
+    return (
+        "From the baseline's levels to those of the best arm, one factor at a time, next that which improves the "
+        "predicted score most. An estimate: the arms on the way were not trained; a forest of regression trees "
+        f"predicts their scores from n = {first['n_complete'] + pruned} arms ({pruned} of them pruned), which it "
+        f"evens out towards their mean. Intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, for "
+        f"this order of the steps.{on_the_way}{left_out if omitted else ''}"
+    )
+
+
+def _is_comparable(judged: pd.DataFrame, factor: str, default: Any) -> bool:
+    """Return whether every arm has a factor, and the baseline's level of it is one that a forest can place."""
+    column = f"param.{factor}"
+    if column not in judged or default is None or judged[column].isna().any():
+        return False
+    is_number = isinstance(default, int | float) and not isinstance(default, bool)
+    if pd.api.types.is_numeric_dtype(judged[column]) and not pd.api.types.is_bool_dtype(judged[column]):
+        return is_number
+    return bool((judged[column].astype(str) == str(default)).any())
+
+
+def _encoded(
+    judged: pd.DataFrame, ends: pd.DataFrame, study: StudyRow
+) -> tuple[NDArray[np.float64], list[Factor], NDArray[np.float64]]:
+    """Return the levels of arms (arms, factors), what each may be, and those of both ends (2, factors), as numbers."""
+    columns, domains = [], []
+    for name in ends:
+        levels = pd.Series([*judged[f"param.{name}"], *ends[name]])
+        numbers, domain = as_numbers(levels, is_log=name in study.log_factors and bool((levels > 0).all()))
+        columns.append(numbers)
+        domains.append(domain)
+    together = np.column_stack(columns)
+    return together[:-2], domains, together[-2:]
