@@ -231,11 +231,10 @@ def test_the_ledger_of_a_search_has_what_the_baseline_has_of_its_factors(make_se
         "optimizer.learning_rate": {"float": [0.01, 0.1]},
         "objective.kd.temperature": {"choice": [1.0, 4.0]},  # which the baseline does not have
     }
-    teacher = {"model": "resnet5", "epochs": 1}
-    begin(make_search(baseline={"teacher": teacher}, search=search), run_dir)
+    baseline = {"teacher": {"model": "resnet5", "epochs": 1}, "optimizer": {"learning_rate": 0.03}}
+    begin(make_search(baseline=baseline, search=search), run_dir)
     (study,) = rows_of(run_dir, StudyRow)
-    learning_rate = make_search().baseline.optimizer.learning_rate
-    assert study.default_levels == {"optimizer.learning_rate": learning_rate}
+    assert study.default_levels == {"optimizer.learning_rate": 0.03}
 
 
 def test_a_design_has_no_default_levels(make_spec: MakeSpec, run_dir: str) -> None:
