@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterator
 
 from pydantic_core import from_json
 
@@ -70,13 +71,17 @@ class RowReader:
             )
 
 
-def whole_lines(content: bytes) -> list[bytes]:
-    """Return the lines of a segment without a torn last line, which a killed writer leaves.
+def whole_lines(content: bytes) -> Iterator[bytes]:
+    """Yield the lines of a segment without a torn last line, which a killed writer leaves.
 
     A last line that is a row counts even without a newline, because other programs may end a file so.
     """
-    *lines, last = content.split(b"\n")
-    return [*lines, last] if is_row(last) else lines
+    start = 0
+    while (end := content.find(b"\n", start)) >= 0:  # not split: a segment may have a million lines
+        yield content[start:end]
+        start = end + 1
+    if is_row(last := content[start:]):
+        yield last
 
 
 def is_row(line: bytes) -> bool:

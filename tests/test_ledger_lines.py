@@ -35,7 +35,7 @@ def test_a_plan_that_contradicts_one_before_it_is_refused() -> None:
 
 def test_the_last_line_of_a_segment_is_whole_where_it_is_a_row() -> None:
     line = PLANNED.to_json().encode()
-    assert whole_lines(line + b"\n" + line) == [line, line]
-    assert whole_lines(line + b"\n" + line[:-1]) == [line]
-    assert whole_lines(line + b"\n") == [line]
-    assert whole_lines(b"") == []
+    assert [*whole_lines(line + b"\n" + line)] == [line, line]
+    assert [*whole_lines(line + b"\n" + line[:-1])] == [line]
+    assert [*whole_lines(line + b"\n")] == [line]
+    assert not [*whole_lines(b"")]

@@ -114,7 +114,7 @@ class RunState:
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
         self._arms: defaultdict[str, dict[str, list[TrialState]]] = defaultdict(dict)  # by stage, as planned
-        self._scores: dict[tuple[str, str], ArmScore] = {}  # by stage and arm
+        self._scores: dict[tuple[str, str], ArmScore | None] = {}  # by stage and arm, as far as they were asked for
         for row in rows:
             self.apply(row)
 
@@ -157,7 +157,7 @@ class RunState:
 
     def ranking(self, stage: Stage, *, maximise: bool) -> list[ArmScore]:
         """Return the arms of a stage that have `mean_scores`, the best of the first metric first."""
-        scores = [self._scores[stage, arm_id] for arm_id in self._arms[stage] if (stage, arm_id) in self._scores]
+        scores = filter(None, (self._score(stage, arm_id) for arm_id in self._arms[stage]))
         return sorted(scores, key=lambda arm: arm.score, reverse=maximise)
 
     def best_arms(self, *, maximise: bool) -> dict[str, ArmScore]:
@@ -204,10 +204,14 @@ class RunState:
         if of_teacher:
             return
         self._counts[trial.status] += 1
-        if isinstance(row, EpochRow):
-            return
-        planned = trial.planned
-        self._scores.pop((planned.stage, planned.arm_id), None)
-        if isinstance(row, EndRow) and (scores := mean_scores(self._arms[planned.stage][planned.arm_id])):
-            arm = ArmScore(planned.arm_id, planned.arm, scores, planned.context)
-            self._scores[planned.stage, planned.arm_id] = arm
+        if not isinstance(row, EpochRow):
+            self._scores.pop((trial.planned.stage, trial.planned.arm_id), None)
+
+    def _score(self, stage: str, arm_id: str) -> ArmScore | None:
+        """Return an arm's scores if it has any, computed once after each of its trials' ends."""
+        if (stage, arm_id) not in self._scores:
+            trials = self._arms[stage][arm_id]
+            scores, planned = mean_scores(trials), trials[0].planned
+            found = ArmScore(arm_id, planned.arm, scores, planned.context) if scores else None
+            self._scores[stage, arm_id] = found
+        return self._scores[stage, arm_id]

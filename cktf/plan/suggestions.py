@@ -79,13 +79,22 @@ ARM = "arm"
 class _Hyperband(pruners.HyperbandPruner):
     """Hyperband with brackets by the arms' own numbers, which are the same when a ledger is replayed."""
 
-    upcoming = 0
-    """Number of the next arm."""
+    def __init__(self) -> None:
+        super().__init__(min_resource=WARM_UP_EPOCHS)
+        self.upcoming = 0
+        """Number of the next arm."""
+        self._known: dict[int, int] = {}  # number to bracket: each decision asks for those of all arms
 
     def _get_bracket_id(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        number = trial.user_attrs.get(ARM, self.upcoming)
+        if number in self._known:
+            return self._known[number]
         numbered = copy(trial)
-        numbered.number = trial.user_attrs.get(ARM, self.upcoming)
-        return super()._get_bracket_id(study, numbered)
+        numbered.number = number
+        found = super()._get_bracket_id(study, numbered)
+        if self._pruners:  # before the first decision there are no brackets
+            self._known[number] = found
+        return found
 
 
 def _warm_up(epochs: int) -> int:
@@ -97,7 +106,7 @@ PRUNERS: dict[str, Callable[[int, int], pruners.BasePruner]] = {
     "none": lambda *_: pruners.NopPruner(),
     "median": lambda epochs, before: pruners.MedianPruner(before, _warm_up(epochs)),
     "percentile": lambda epochs, before: pruners.PercentilePruner(25.0, before, _warm_up(epochs)),
-    "hyperband": lambda *_: _Hyperband(min_resource=WARM_UP_EPOCHS),
+    "hyperband": lambda *_: _Hyperband(),
     "successive_halving": lambda *_: pruners.SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
 }
 """Name -> maker of a pruner, from the scored epochs of a trial and the number of arms before any is compared."""
