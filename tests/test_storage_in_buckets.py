@@ -2,12 +2,16 @@
 
 import logging
 import time
+from pathlib import Path
 
 import pytest
 
+from analysis.report.write import write_report
 from cktf import storage
 from cktf.errors import StorageTrouble
+from cktf.run.progress import status
 from cktf.storage import AT_ONCE, Storage, open_folder, write_all
+from tests.analysis.ledgers import write_ablation
 from tests.buckets import DROPPED, Proxy
 
 
@@ -71,3 +75,39 @@ def test_many_files_are_read_and_written_at_the_same_time_and_each_once(proxy: P
     assert list(place.read_all(files)) == list(files.values())
     assert len(proxy.requests) == 3 * len(files), "a look at the size, and the content"
     assert proxy.most <= AT_ONCE
+
+
+def test_many_files_are_deleted_at_the_same_time(proxy: Proxy) -> None:
+    place = Storage(proxy.uri("emptied"))
+    files = {f"trials/{number:03d}/student": b"weights" for number in range(60)}
+    write_all(open_folder(place.root), files)
+    proxy.requests.clear()
+    proxy.delay, proxy.most = 0.1, 0
+    place.delete(*files)
+    assert 2 < proxy.most <= AT_ONCE
+    assert len(proxy.requests) == 3 * len(files), "a look, the deletion, and the mark of its folder"
+    assert place.names(below=True) == []
+
+
+def test_status_and_a_report_read_segments_at_the_same_time_and_each_once(proxy: Proxy, tmp_path: Path) -> None:
+    write_ablation(tmp_path).close_segment()
+    (segment,) = (tmp_path / "ledger").iterdir()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    size = -(-len(lines) // 30)
+    parts = [b"".join(lines[start : start + size]) for start in range(0, len(lines), size)]
+    run = Storage(proxy.uri("run"))
+    write_all(
+        open_folder(run.root), {f"ledger/{number:06d}-0123abcd.jsonl": part for number, part in enumerate(parts, 1)}
+    )
+    proxy.requests.clear()
+    proxy.delay, proxy.most = 0.1, 0
+    status(run.root)
+    assert len(proxy.requests) <= 2 * len(parts) + 5, "of each segment a look at its size and its content; two lists"
+    assert 2 < proxy.most <= AT_ONCE
+    proxy.requests.clear()
+    proxy.delay, proxy.most = 0.01, 0
+    write_report(run.root)
+    written = sum(method == "PUT" for method, _ in proxy.requests)
+    assert written > 30
+    assert len(proxy.requests) <= 2 * len(parts) + written + 30, "a few lists, and the tables as the page reads them"
+    assert 2 < proxy.most <= AT_ONCE
