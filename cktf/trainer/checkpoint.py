@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 from cktf.errors import InputError
 from cktf.rows import EpochResult
 from cktf.storage import TRIALS, Storage
+from cktf.trainer.distributed import Workers
+
+ONE_WORKER, CPU = Workers(), torch.device("cpu")
 
 CHECKPOINT = "checkpoint.pt"
 STUDENT = "student.safetensors"
@@ -103,18 +107,14 @@ def _write(place: Storage, file: memoryview) -> None:
     place.write(CHECKPOINT, file)
 
 
-def load_checkpoint(place: Storage) -> Checkpoint | None:
+def load_checkpoint(place: Storage, workers: Workers = ONE_WORKER, device: torch.device = CPU) -> Checkpoint | None:
     """Return the trial's latest checkpoint with its tensors on the CPU, None if there is none.
 
-    One that is damaged or of another version is set aside: the trial is then trained from its beginning.
+    One that is damaged or of another version is set aside: the trial is then trained from its beginning. ``workers``
+    all get the one that the first of them reads, each on its ``device``.
     """
-    stored = place.read(CHECKPOINT)
-    if stored is None:
-        return None
-    head, _, content = stored.partition(b"\n")
-    why = "its checksum does not fit" if head.startswith(VERSION) else "it does not begin as one of this version does"
-    if head != VERSION + _sha256(content):
-        place.set_aside(CHECKPOINT, why)
+    content = workers.read_by_first(partial(_sound_content, place), device)
+    if content is None:
         return None
     try:
         values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -122,6 +122,19 @@ def load_checkpoint(place: Storage) -> Checkpoint | None:
     except (TypeError, KeyError) as error:
         place.set_aside(CHECKPOINT, f"of another version: {error}")
         return None
+
+
+def _sound_content(place: Storage) -> bytes | None:
+    """Return what a checkpoint's file holds behind its first line, None if there is none or it is set aside."""
+    stored = place.read(CHECKPOINT)
+    if stored is None:
+        return None
+    head, _, content = stored.partition(b"\n")
+    if head == VERSION + _sha256(content):
+        return content
+    why = "its checksum does not fit" if head.startswith(VERSION) else "it does not begin as one of this version does"
+    place.set_aside(CHECKPOINT, why)
+    return None
 
 
 def save_student(place: Storage, student: nn.Module, about: Mapping[str, str] | None = None) -> None:

@@ -25,13 +25,22 @@ class Workers:
             return cls(rank=distributed.get_rank(), size=distributed.get_world_size())
         return cls()
 
-    def of_first(self, number: int, device: torch.device) -> int:
-        """Return the number that the first worker has; ``device`` is the one that trains."""
+    def read_by_first(self, read: Callable[[], bytes | None], device: torch.device) -> bytes | None:
+        """Return what the first worker reads, for all: others may not see its file yet, or see an older one.
+
+        ``device`` is the one that trains, between which bytes can be exchanged.
+        """
+        content = read() if self.rank == 0 else None
         if self.size == 1:
-            return number
-        found = torch.tensor(number, device=device)
-        distributed.broadcast(found, 0)
-        return int(found)
+            return content
+        length = torch.tensor(-1 if content is None else len(content), device=device)
+        distributed.broadcast(length, 0)
+        if length < 0:
+            return None
+        buffer = bytearray(content) if content is not None else bytearray(int(length))
+        sent = torch.frombuffer(buffer, dtype=torch.uint8).to(device)
+        distributed.broadcast(sent, 0)
+        return bytes(sent.cpu().numpy())
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the elementwise sum of ``values`` over all workers."""

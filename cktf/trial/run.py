@@ -5,7 +5,7 @@ from numbers import Integral
 
 import torch
 
-from cktf.errors import InputError, StorageTrouble, shown
+from cktf.errors import InputError, shown
 from cktf.rows import EpochResult
 from cktf.settings import LARGEST_SEED
 from cktf.storage import Storage
@@ -44,7 +44,7 @@ def run_trial(
         TrainingFailed: If the loss is no longer finite.
         DatasetMissing: If the data set is not there.
         InputError: If the teacher's checkpoint does not fit, or does no better than chance; or the seed is none.
-        StorageTrouble: If a file cannot be read or written, or workers see different checkpoints.
+        StorageTrouble: If a file cannot be read or written.
     """
     if seed is not None:
         if isinstance(seed, bool) or not (isinstance(seed, Integral) and 0 <= seed <= LARGEST_SEED):
@@ -55,11 +55,8 @@ def run_trial(
         only_deterministic_products()
     device = device or default_device()
     place = trial_storage(run, config.trial_id) if run else None
-    checkpoint = load_checkpoint(place) if place else None
     workers = Workers.current()
-    begun = len(checkpoint.history) if checkpoint else 0
-    if (of_first := workers.of_first(begun, device)) != begun:
-        raise StorageTrouble(f"{place}: worker {workers.rank} finds {begun} epochs, and the first worker {of_first}")
+    checkpoint = load_checkpoint(place, workers, device) if place else None
     if checkpoint and checkpoint.is_complete(config.total_epochs):
         yield from checkpoint.history
         return

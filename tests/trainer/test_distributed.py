@@ -10,7 +10,7 @@ from cktf.batch import Activations
 from cktf.models import MODELS
 from cktf.rows import EpochResult
 from cktf.storage import Storage
-from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from cktf.trainer.checkpoint import Checkpoint, CheckpointWriter, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.train import TrainOptions
@@ -204,3 +204,22 @@ def test_batch_norms_of_two_workers_see_the_whole_batch(two_workers: Path) -> No
             expected[-3:] = [value[shard] for value in expected[-3:]]
             tolerance = 0.05 if whole.dtype == torch.bfloat16 else 2e-4
             torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def _resumed(rank: int, folder: Path) -> None:
+    """Let the first worker alone see a checkpoint, then none."""
+    written, empty = Storage(folder / "written"), Storage(folder / f"empty{rank}")
+    if rank == 0:
+        writer = CheckpointWriter(written, seconds=0)
+        writer.write(Checkpoint({"w": torch.arange(3.0)}, {}, {}, []))
+        writer.wait()
+    found = load_checkpoint(written if rank == 0 else empty, Workers.current(), CPU)
+    assert found is not None
+    assert found.student["w"].tolist() == [0, 1, 2]
+    assert load_checkpoint(empty if rank == 0 else written, Workers.current(), CPU) is None
+
+
+def test_all_workers_go_on_from_the_checkpoint_that_the_first_one_sees(
+    run_in_two_workers: TwoWorkers, tmp_path: Path
+) -> None:
+    run_in_two_workers(_resumed, tmp_path)
