@@ -86,7 +86,8 @@ def samples_of_step(step: int) -> Tensor:
     is_last = step == COMMON["steps"] - 1
     r = torch.arange(COMMON["last_batch"] if is_last else COMMON["batch"])
     a, b, c = COMMON["index"]
-    return (a * (b * step + r) + c) % COMMON["N"]
+    samples: Tensor = (a * (b * step + r) + c) % COMMON["N"]
+    return samples
 
 
 def negatives_of(anchor: int, step: int) -> list[int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cktf.ledger_lines import parse_row
 from cktf.plan.planner import Planner
+from cktf.rows import PlannedRow, Row
 from cktf.study.designs import every_arm
 from cktf.study.load import load_study
 from cktf.trial.teachers import teacher_trial
@@ -43,7 +44,12 @@ def planned_anew(ledger: Path, study: Path) -> list[str]:
     """Return the arms of the trials that a resumed run plans beside those of its ledger."""
     rows = [parse_row(line) for line in ledger.read_text().splitlines()]
     new: list[str] = []
-    Planner(load_study(study), lambda row: new.append(row.arm), rows)
+
+    def note(row: Row) -> None:
+        assert isinstance(row, PlannedRow)
+        new.append(row.arm)
+
+    Planner(load_study(study), note, rows)
     return new
 
 

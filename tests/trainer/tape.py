@@ -18,11 +18,11 @@ def is_view(operator: Any) -> bool:
     return any(out.alias_info is not None and not out.alias_info.is_write for out in operator._schema.returns)
 
 
-class Tape(TorchDispatchMode):
+class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records operators while it is entered."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.work: list[Callable[[], Any]] = []
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

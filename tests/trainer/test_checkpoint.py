@@ -53,6 +53,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path) -> None:
     place = Storage(tmp_path)
     written(place, Checkpoint(network.state_dict(), {}, optimizer.state_dict(), [result(1), result(2)]))
     loaded = load_checkpoint(place)
+    assert loaded is not None
     assert loaded.history == [result(1), result(2)]
     assert torch.equal(loaded.student["weight"], network.weight)
     momentum = loaded.optimizer["state"][0]["momentum_buffer"]
@@ -73,7 +74,9 @@ def test_a_writer_that_dies_leaves_the_last_checkpoint_whole(tmp_path: Path, mon
     monkeypatch.setattr("pathlib.Path.replace", die)
     with pytest.raises(KeyboardInterrupt):
         written(place, Checkpoint({}, {}, {}, [result(1), result(2)]))
-    assert load_checkpoint(place).history == [result(1)]
+    last = load_checkpoint(place)
+    assert last is not None
+    assert last.history == [result(1)]
 
 
 def test_a_writer_copies_the_state_first_waits_for_the_one_before_and_raises_its_error_at_the_next(
@@ -94,7 +97,9 @@ def test_a_writer_copies_the_state_first_waits_for_the_one_before_and_raises_its
     state["w"] += 1
     may_write.set()
     writer.wait()
-    assert load_checkpoint(place).student["w"].tolist() == [0, 0, 0]
+    loaded = load_checkpoint(place)
+    assert loaded is not None
+    assert loaded.student["w"].tolist() == [0, 0, 0]
     assert at_once[0] is not threading.current_thread()
 
     monkeypatch.setattr(Storage, "write", Mock(side_effect=StorageTrouble("the disk is full")))

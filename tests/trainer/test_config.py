@@ -60,6 +60,7 @@ def test_a_teacher_s_precision_is_that_of_its_own_training_and_means_nothing_bes
     plain, exact = teacher(epochs=1), teacher(epochs=1, precision="float32")
     assert exact.trial_id != plain.trial_id
     assert teacher_id(exact) != teacher_id(plain)
+    assert exact.teacher is not None
     assert teacher_trial(exact.teacher, exact.data).precision == "float32"
     assert tiny(precision="float32").teacher == plain.teacher
     from_file, beside = (
@@ -74,7 +75,9 @@ def test_a_teacher_s_file_that_only_other_machines_have_is_known_by_its_name(tin
     def planned(name: str) -> TrialConfig:
         return with_contents(tiny(teacher={"model": "resnet8", "checkpoint": f"/nowhere/{name}"}))
 
-    assert planned("a.pth").teacher.sha256 is None
+    teacher = planned("a.pth").teacher
+    assert teacher is not None
+    assert teacher.sha256 is None
     assert planned("a.pth").trial_id != planned("b.pth").trial_id
 
 
@@ -124,6 +127,8 @@ def test_folders_of_images_are_known_by_their_content_or_else_by_their_place(tin
 
     one, same, other = (planned("one", "red", "blue"), planned("same", "red", "blue"), planned("other", "red", "green"))
     assert one.trial_id == same.trial_id != other.trial_id
+    assert one.teacher is not None
+    assert other.teacher is not None
     assert teacher_trial(one.teacher, one.data).trial_id != teacher_trial(other.teacher, other.data).trial_id
     assert planned("nothing").trial_id != planned("void").trial_id
 
@@ -141,6 +146,8 @@ def test_files_that_are_not_verified_are_known_by_their_content_wherever_they_ar
 
     one, same, other = planned("one", byte=b"1"), planned("same", byte=b"1"), planned("other", byte=b"2")
     assert one.trial_id == same.trial_id != other.trial_id
+    assert one.teacher is not None
+    assert other.teacher is not None
     assert teacher_trial(one.teacher, one.data).trial_id != teacher_trial(other.teacher, other.data).trial_id
     (content,) = contents_of(one)
     assert (content.key, content.here()) == ("data.root", one.data.content)

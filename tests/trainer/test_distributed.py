@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations
 from cktf.models import MODELS
-from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import Checkpoint, CheckpointWriter, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
@@ -26,8 +25,8 @@ class Plain(nn.Module):
 
     def __init__(self, num_classes: int, in_channels: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(in_channels, 4, kernel_size=3, padding=1)
-        self.stage = nn.Conv2d(4, 6, kernel_size=3, padding=1, stride=2)
+        self.stem: nn.Module = nn.Conv2d(in_channels, 4, kernel_size=3, padding=1)
+        self.stage: nn.Module = nn.Conv2d(4, 6, kernel_size=3, padding=1, stride=2)
         self.fc = nn.Linear(6, num_classes)
 
     def forward(self, images: Tensor) -> Activations:
@@ -95,7 +94,7 @@ def two_workers(run_in_two_workers: TwoWorkers, tmp_path_factory: pytest.TempPat
     return folder
 
 
-def _measured(results: Iterable[EpochResult]) -> list[Any]:
+def _measured(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """What of the results is no time and no memory."""
     left_out = ("epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib")
     return [{name: value for name, value in values.items() if name not in left_out} for values in results]
@@ -127,14 +126,16 @@ def _summed_gradients(rank: int) -> list[Any]:
     # Shards of different size: three samples and two.
     shard = slice(0, 3) if rank == 0 else slice(3, 5)
     loss = nn.functional.mse_loss(network(inputs[shard]), targets[shard])
-    (loss * len(inputs[shard]) / len(inputs)).backward()
+    torch.autograd.backward(loss * len(inputs[shard]) / len(inputs))
     workers.sum_gradients(network.parameters())
 
     statistics = nn.BatchNorm1d(2)
+    assert statistics.running_mean is not None
     statistics.running_mean.fill_(float(rank))
     workers.average_buffers(statistics)
     assert statistics.running_mean.tolist() == [0.5, 0.5]
     frozen = nn.BatchNorm1d(2).eval()
+    assert frozen.running_mean is not None
     frozen.running_mean.fill_(float(rank))
     workers.average_buffers(frozen)
     assert frozen.running_mean.tolist() == [rank, rank]
@@ -157,7 +158,7 @@ def _batch() -> tuple[Any, ...]:
 def test_the_gradients_of_two_workers_add_up_to_those_of_one(two_workers: Path) -> None:
     network = _network()
     inputs, targets = _batch()
-    nn.functional.mse_loss(network(inputs), targets).backward()
+    torch.autograd.backward(nn.functional.mse_loss(network(inputs), targets))
     for rank in range(2):
         gradients = torch.load(two_workers / f"gradients{rank}.pt")
         for gradient, parameter in zip(gradients, network.parameters(), strict=True):

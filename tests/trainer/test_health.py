@@ -1,7 +1,7 @@
 """The health of a distillation: what is measured, and that measuring changes nothing."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_inter
     run = Storage(tmp_path / "run")
     first = run_trial(config, TrainOptions(health=ALWAYS, checkpoint_seconds=0), run=run)
     next(first)
+    assert isinstance(first, Generator)
     first.close()
     assert trained(run_trial(config, TrainOptions(health=ALWAYS), run=run)) == whole
     assert trained(run_trial(config, run=run)) == whole, "what was measured is in the checkpoint"
@@ -159,7 +160,8 @@ def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_trainin
 ) -> None:
     _, health, teacher, dataset, parts = built(tiny(batch_size=50))
     health.student.eval()
-    expected, count = {}, 0
+    expected: dict[str, float] = {}
+    count = 0
     batches = evaluation_batches(dataset, parts.validation_index, batch_size=50)
     with torch.no_grad():
         for images, labels in batches:
@@ -256,7 +258,7 @@ def test_two_workers_measure_the_same_split_and_their_gradients_add_up(
 
     shards = [step(config, Workers(rank, 2)) for rank in range(2)]
     for name in ("cross_entropy.logits", "kd.logits"):
-        total = 0.0
+        total = torch.zeros(())
         for health, _, terms, share in shards:
             health.student.zero_grad()
             (terms[name] * share).backward(retain_graph=True)
@@ -266,8 +268,8 @@ def test_two_workers_measure_the_same_split_and_their_gradients_add_up(
 
 def test_networks_of_unequal_depth_share_their_ends_and_what_is_matched_by_hand() -> None:
     image = torch.Size([1, 8, 8])
-    shapes = [measure_shapes(build_model(name, 10, image), image) for name in ("resnet8", "vgg8")]
-    assert layer_pairs(*shapes, [("stage1", "stage2.0")]) == {
+    ours, theirs = (measure_shapes(build_model(name, 10, image), image) for name in ("resnet8", "vgg8"))
+    assert layer_pairs(ours, theirs, [("stage1", "stage2.0")]) == {
         "stem": ("stem", "stem"),
         "penultimate": ("penultimate", "penultimate"),
         "stage1-stage2_0": ("stage1", "stage2.0"),

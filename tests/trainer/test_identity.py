@@ -15,6 +15,7 @@ import cktf
 from cktf.objectives import ObjectivesConfig
 from cktf.objectives.kd import KD
 from cktf.plan.planner import Planner
+from cktf.rows import PlannedRow, Row
 from cktf.settings import Settings, union_members
 from cktf.study.load import load_study
 from cktf.trainer.config import TrialConfig
@@ -173,7 +174,7 @@ def test_a_subclass_of_a_method_s_settings_gives_the_same_identity_where_it_chan
         sharpness: float = 3.0
 
     def with_kd(settings: Any) -> TrialConfig:
-        return tiny(objective=ObjectivesConfig(kd=settings))
+        return tiny(objective=ObjectivesConfig.model_validate({"kd": settings}))
 
     assert with_kd(Wider()).arm_id == with_kd(KD.Config()).arm_id
     assert with_kd(Wider(sharpness=2)).arm_id != with_kd(KD.Config()).arm_id
@@ -226,14 +227,16 @@ def test_settings_in_a_list_count_by_what_they_change(tiny: MakeTrial) -> None:
 
 @pytest.mark.parametrize("study", ["digits_ablation", "digits_transfer", "table2_cktf_on_top"])
 def test_what_is_read_back_from_a_row_has_the_identity_of_what_was_planned(study: str) -> None:
-    rows = []
+    rows: list[Row] = []
     Planner(load_study(STUDIES / f"{study}.yaml"), rows.append)
     for row in rows:
+        assert isinstance(row, PlannedRow)
         dumped = json.loads(row.to_json())["config"]
         config = TrialConfig.model_validate(dumped)
         assert (config.trial_id, config.arm_id) == (row.trial_id, row.arm_id)
         assert TrialConfig.model_validate(whole_numbers(dumped)).trial_id == row.trial_id
         if row.teacher_id:
+            assert config.teacher is not None
             assert teacher_trial(config.teacher, config.teacher_data).trial_id == row.teacher_id
 
 
@@ -249,6 +252,7 @@ def whole_numbers(value: Any) -> Any:
 def test_a_teacher_has_no_identity_of_its_students_things(tiny: MakeTrial) -> None:
     def teacher_of(**changes: Any) -> str:
         config = tiny(**changes)
+        assert config.teacher is not None
         return teacher_trial(config.teacher, config.teacher_data).trial_id
 
     changes: list[dict[str, Any]] = [
@@ -260,7 +264,13 @@ def test_a_teacher_has_no_identity_of_its_students_things(tiny: MakeTrial) -> No
         {"epochs": 7, "batch_size": 8, "precision": "float32", "compile": True, "seed": 3},
     ]
     assert {teacher_of(**change) for change in changes} == {teacher_of()}
-    others = [{"seed": 1}, {"epochs": 2}, {"batch_size": 32}, {"optimizer": {"momentum": 0.8}}, {"train_fraction": 0.5}]
+    others: list[dict[str, Any]] = [
+        {"seed": 1},
+        {"epochs": 2},
+        {"batch_size": 32},
+        {"optimizer": {"momentum": 0.8}},
+        {"train_fraction": 0.5},
+    ]
     teachers = [teacher_of(teacher={"model": "resnet8", "epochs": 1, **other}) for other in others]
     assert len({teacher_of(), *teachers}) == 1 + len(others)
     for setting in ({"side": 16}, {"noise": 0.2}, {"tail": 10}):

@@ -114,16 +114,17 @@ def test_accumulated_gradients_are_those_of_one_large_batch(accumulate: int) -> 
     inputs, targets = torch.randn(44, 3), torch.randn(44)
     weight = torch.nn.Parameter(torch.randn(3))
     found = []
-    for number, rows in enumerate(torch.arange(44).split(10)):
+    for number, rows in enumerate(torch.split(torch.arange(44), 10)):
         share, is_step = accumulated(number, 44, 10, accumulate)
         if number % accumulate == 0:
             weight.grad = None
         loss = (inputs[rows] @ weight - targets[rows]).square().mean()
-        (loss * share).backward()
+        torch.autograd.backward(loss * share)
         if is_step:
+            assert weight.grad is not None
             found.append(weight.grad.clone())
     expected = []
-    for rows in torch.arange(44).split(10 * accumulate):
+    for rows in torch.split(torch.arange(44), 10 * accumulate):
         (gradient,) = torch.autograd.grad((inputs[rows] @ weight - targets[rows]).square().mean(), weight)
         expected.append(gradient)
     torch.testing.assert_close(torch.stack(found), torch.stack(expected))

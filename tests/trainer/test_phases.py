@@ -1,6 +1,7 @@
 """Phases: a method's own training comes before the student's, in the rows and in the checkpoint."""
 
 import copy
+from collections.abc import Generator
 from dataclasses import asdict
 from itertools import islice, pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from cktf.data import split
 from cktf.models import build_model, measure_shapes
-from cktf.objectives import OBJECTIVES, BuildContext, TwoPhaseSettings
+from cktf.objectives import OBJECTIVES, BuildContext, Objective, TwoPhaseSettings
 from cktf.objectives.ab import AB
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.fsp import FSP
@@ -93,9 +94,12 @@ def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(tiny
     for epoch in range(1, config.total_epochs):  # and each time resumed
         training = run_trial(config, TrainOptions(checkpoint_seconds=0), run=broken)
         assert len([*islice(training, epoch)]) == epoch
+        assert isinstance(training, Generator)
         training.close()
     assert [figures(result) for result in run_trial(config, run=broken)] == uninterrupted
     expected, found = (load_checkpoint(trial_storage(run, config.trial_id)) for run in (whole, broken))
+    assert expected is not None
+    assert found is not None
     for key, value in {**expected.student, **expected.objective}.items():
         torch.testing.assert_close({**found.student, **found.objective}[key], value, rtol=0, atol=0)
 
@@ -106,9 +110,11 @@ def test_what_an_initial_phase_has_trained_is_frozen_afterwards(two_phased: Tria
     for epoch in range(1, 6):
         training = run_trial(two_phased, TrainOptions(checkpoint_seconds=0), run=run)
         *_, result = islice(training, epoch)
+        assert isinstance(training, Generator)
         training.close()
-        state = load_checkpoint(trial_storage(run, two_phased.trial_id)).objective
-        paraphrasers.append({key: value for key, value in state.items() if "paraphraser" in key})
+        found = load_checkpoint(trial_storage(run, two_phased.trial_id))
+        assert found is not None
+        paraphrasers.append({key: value for key, value in found.objective.items() if "paraphraser" in key})
         assert paraphrasers[-1], result.phase
 
     def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> bool:
@@ -137,17 +143,18 @@ def test_a_method_that_ends_with_its_initial_phase_needs_another_to_go_on(tiny: 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def students(model: str, method: type[AB] | type[FSP]) -> tuple[Any, ...]:
+def students(model: str, method: type[Objective]) -> tuple[Any, ...]:
     network = build_model(model, 5, IMAGES.shape[1:])
     shapes = measure_shapes(network, IMAGES.shape[1:])
     given = BuildContext(shapes, shapes, labels=torch.arange(5), seed=0)
     initial = method(method.Config(), given).initial
+    assert initial is not None
     before = copy.deepcopy(network)
     return InitialStudent(network, initial), network, before
 
 
 @pytest.mark.parametrize("method", [AB, FSP])
-def test_behind_the_stages_of_a_wide_resnet_nothing_moves(method: Any) -> None:
+def test_behind_the_stages_of_a_wide_resnet_nothing_moves(method: type[Objective]) -> None:
     initial, network, before = students("wrn_16_1", method)
     assert {id(p) for p in network.parameters()} - {id(p) for p in initial.trained} == {
         id(p) for module in (network.bn1, network.fc) for p in module.parameters()

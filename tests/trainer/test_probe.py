@@ -23,8 +23,10 @@ def test_the_probe_learns_mixed_images_from_both_labels() -> None:
     network = probe("full").eval()
     labels, others = torch.tensor([0, 1, 2, 0]), torch.tensor([2, 1, 0, 1])
 
-    def loss(own: torch.Tensor, **mixed: torch.Tensor) -> float:
-        batch = Batch(IMAGES, own, torch.arange(4), step=0, **mixed)
+    def loss(
+        own: torch.Tensor, other_labels: torch.Tensor | None = None, own_share: torch.Tensor | None = None
+    ) -> float:
+        batch = Batch(IMAGES, own, torch.arange(4), step=0, other_labels=other_labels, own_share=own_share)
         return classification_loss(network(IMAGES), None, batch)[0].item()
 
     mixed = loss(labels, other_labels=others, own_share=torch.full((4,), 0.3))

@@ -1,6 +1,7 @@
 """Every part of the recipe of today in one training, and what each does to a training."""
 
 import math
+from collections.abc import Generator
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -85,6 +86,7 @@ def test_with_everything_on_a_run_that_is_killed_and_resumed_is_bit_equal(
     for epoch in range(1, config.total_epochs):  # and each time resumed
         training = run_trial(config, TrainOptions(read_test=True, checkpoint_seconds=0), run=broken)
         assert len([*islice(training, epoch)]) == epoch
+        assert isinstance(training, Generator)
         training.close()
     resumed = list(run_trial(config, TrainOptions(read_test=True), run=broken))
     assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
@@ -100,7 +102,7 @@ def test_with_everything_on_a_run_that_is_killed_and_resumed_is_bit_equal(
 def test_the_average_is_evaluated_beside_the_student_and_judged_and_stored_if_asked(
     tiny: MakeTrial, tmp_path: Path
 ) -> None:
-    shared = {"objective": {"cross_entropy": {}}, "teacher": None, "ema": 0.95, "epochs": 2}
+    shared: dict[str, Any] = {"objective": {"cross_entropy": {}}, "teacher": None, "ema": 0.95, "epochs": 2}
     ways = {judge: tiny(**shared, judge=judge) for judge in ("student", "ema")}
     run = Storage(tmp_path)
     results = {judge: list(run_trial(config, TrainOptions(read_test=True), run=run)) for judge, config in ways.items()}
@@ -175,13 +177,13 @@ def test_training_accuracy_of_mixed_images_counts_both_labels_by_their_shares() 
 
 def test_a_method_that_takes_an_image_for_one_sample_refuses_mixed_ones(tiny: MakeTrial) -> None:
     for name in ("cktf", "crd", "dkd"):
-        objective = {"cross_entropy": {}, name: {}}
+        objective: dict[str, Any] = {"cross_entropy": {}, name: {}}
         for mixing in ("mixup", "cutmix"):
             with pytest.raises(ValidationError, match=rf"objective\.{name} takes .* augmentation\.{mixing} mixes"):
                 tiny(objective=objective, augmentation={mixing: 0.2})
         tiny(objective=objective, augmentation={"mixup": 0.2, "mix_probability": 0.0})
         tiny(objective={"cross_entropy": {}, name: {"weight": 0}}, augmentation={"mixup": 0.2})
-    others = {name: {} for name in OBJECTIVES if name not in ("cktf", "crd", "dkd")}
+    others: dict[str, Any] = {name: {} for name in OBJECTIVES if name not in ("cktf", "crd", "dkd")}
     tiny(objective=others, augmentation={"cutmix": 1.0})
 
 
@@ -217,4 +219,5 @@ def test_the_teacher_s_own_view_changes_what_the_teacher_sees_alone(tiny: MakeTr
     assert same.terms["kd.logits"] != own.terms["kd.logits"]
     quiet = {**changes, "objective": {"cross_entropy": {}, "kd": {"weight": 1e-30}}}
     same, own = (next(iter(run_trial(tiny(**quiet, teacher_view=view)))) for view in ("same", "own"))
-    assert replace(same, **dict.fromkeys(TIMES, 0), terms={}) == replace(own, **dict.fromkeys(TIMES, 0), terms={})
+    no_times: dict[str, Any] = dict.fromkeys(TIMES, 0)
+    assert replace(same, **no_times, terms={}) == replace(own, **no_times, terms={})

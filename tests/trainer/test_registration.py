@@ -33,7 +33,7 @@ def template(kind: str, change: tuple[str, str] = ("", "")) -> Plugin:
     return file_plugin(f"{kind}.py", text.replace(*change, 1).encode())
 
 
-USES = {
+USES: dict[str, dict[str, Any]] = {
     "objective": {"objective": {"cross_entropy": {}, "directions": {"power": 1}}, "teacher": {"model": "resnet8"}},
     "model": {"student": {"model": "tiny"}},
     "dataset": {"data": {"name": "stripes"}},

@@ -22,11 +22,11 @@ WAITS = {
 """Operators whose result, or its shape, a GPU's host waits for; a tensor made of Python's numbers waits too."""
 
 
-class Watch(TorchDispatchMode):
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the operators of a step with the shapes of their arguments, and what reads the device."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operators: list[Any] = []
         self.reads: list[str] = []
 

@@ -2,7 +2,7 @@ import gc
 import math
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partialmethod
@@ -23,7 +23,7 @@ from cktf.models import build_model
 from cktf.models.resnet import ResNet
 from cktf.models.wide_resnet import WideResNet
 from cktf.plan.planner import Planner
-from cktf.rows import EpochResult, Row
+from cktf.rows import EpochResult, EpochRow, Row
 from cktf.seeding import derive
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, Checkpoint, load_checkpoint, trial_storage
@@ -32,6 +32,7 @@ from cktf.trainer.train import TrainingFailed, TrainOptions, _network_stream
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from tests.kinds import MakeSpec, MakeTrial
+from tests.planning import next_row
 
 TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 
@@ -45,6 +46,7 @@ def test_a_student_learns_digits(tiny: MakeTrial) -> None:
     config = tiny(objective={"cross_entropy": {}}, teacher=None, epochs=4, data={"name": "digits"})
     results = list(run_trial(config))
     assert [result.epoch for result in results] == [1, 2, 3, 4]
+    assert results[-1].validation_accuracy is not None
     assert results[-1].validation_accuracy > 80
     assert results[-1].train_loss < results[0].train_loss
 
@@ -53,7 +55,9 @@ def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(ti
     allowed = list(run_trial(tiny(epochs=2), TrainOptions(read_test=True)))
     assert [result.test_accuracy is None for result in allowed] == [True, False]
     assert allowed[0].test_images is None
+    assert allowed[1].test_images is not None
     assert allowed[1].test_images > 100
+    assert allowed[1].test_accuracy is not None
     right = allowed[1].test_accuracy / 100 * allowed[1].test_images
     assert right == pytest.approx(round(right), abs=1e-6)
     assert all(result.test_accuracy is None for result in run_trial(tiny(epochs=2)))
@@ -93,6 +97,7 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
     for epoch in range(1, config.total_epochs):  # and each time resumed
         training = run_trial(config, TrainOptions(checkpoint_seconds=0), run=broken)
         assert len([*islice(training, epoch)]) == epoch
+        assert isinstance(training, Generator)
         training.close()
     resumed = list(run_trial(config, run=broken))
 
@@ -106,6 +111,7 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
     if "temperature" in contrast:
         learned = [result.health["learned.cktf.temperature"] for result in resumed]
         assert len({0.1, *learned}) == 4, "it is learned in each epoch, and told after it"
+    assert one is not None
     assert len(one.objective) > 10, "heads, banks and Z of five pairs are in the checkpoint"
 
 
@@ -117,7 +123,7 @@ def test_epochs_after_the_last_checkpoint_are_trained_again_to_the_same_rows_whi
     run, rows, told = Storage(tmp_path), list[Row](), []
     trial_id = config.trial_id
     planner = Planner(make_spec(seeds=1), rows.append)
-    planned = replace(planner.next_trial(), trial_id=trial_id, epochs=4, config=config.model_dump())
+    planned = replace(next_row(planner), trial_id=trial_id, epochs=4, config=config.model_dump())
     planner = Planner(make_spec(seeds=1), rows.append, [planned])
     rows.clear()
     # Killed after the first epoch, which has a checkpoint; after the third, which has none; then not any more.
@@ -126,13 +132,17 @@ def test_epochs_after_the_last_checkpoint_are_trained_again_to_the_same_rows_whi
         for result in islice(training, epochs):
             told.append(result)
             planner.on_epoch(trial_id, result)
+        assert isinstance(training, Generator)
         training.close()
         found = load_checkpoint(trial_storage(run, trial_id))
+        assert found is not None
         assert len(found.history) == (4 if epochs == 4 else 1)
     assert [figures(result) for result in told] == [*whole[:1], *whole[:3], *whole]
     assert told[0].checkpoint_seconds > 0 == told[2].checkpoint_seconds < told[-1].checkpoint_seconds
     assert told[1].epoch_seconds == told[0].epoch_seconds, "told from the checkpoint"
-    assert [row.epoch for row in rows] == [1, 2, 3, 4]
+    epoch_rows = [row for row in rows if isinstance(row, EpochRow)]
+    assert epoch_rows == rows
+    assert [row.epoch for row in epoch_rows] == [1, 2, 3, 4]
 
 
 def test_a_short_trial_writes_its_state_once_and_one_with_two_phases_twice(
@@ -164,11 +174,13 @@ def test_a_training_holds_no_state_of_the_checkpoint_that_it_goes_on_from(tiny: 
     config, run = tiny(epochs=3), Storage(tmp_path)
     first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=run)
     next(first)
+    assert isinstance(first, Generator)
     first.close()
     held = []
 
     def load(place: Storage) -> Checkpoint | None:
         found = load_checkpoint(place)
+        assert found is not None
         tensors = (value for value in found.objective.values() if isinstance(value, Tensor))
         held.append(weakref.ref(max(tensors, key=Tensor.numel)))  # a bank
         return found
@@ -219,6 +231,7 @@ def test_a_network_s_own_randomness_is_addressed_too(tmp_path: Path, tiny: MakeT
         run = Storage(tmp_path / "run")
         first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=run)
         next(first)
+        assert isinstance(first, Generator)
         first.close()
         torch.rand(3)
         assert [figures(result) for result in run_trial(config, run=run)] == whole
@@ -230,7 +243,9 @@ def test_accuracies_are_counted_in_float32_whatever_the_training_s_precision(tin
     *_, last = run_trial(config, TrainOptions(read_test=True), run=run)
     dataset = held_dataset(config.data, torch.device("cpu"))
     network = build_model(config.student, dataset.num_classes, dataset.image_shape)
-    network.load_state_dict(load_safetensors(trial_storage(run, config.trial_id).read(STUDENT)))
+    content = trial_storage(run, config.trial_id).read(STUDENT)
+    assert content is not None
+    network.load_state_dict(load_safetensors(content))
     network.to(memory_format=torch.channels_last)
     found = evaluate(network, evaluation_batches(dataset, "test"))
     assert last.test_accuracy == found.accuracy
@@ -262,7 +277,7 @@ def test_on_a_gpu_a_network_s_own_randomness_is_that_of_the_trial_s_gpu(monkeypa
     current, seeded, restored = [0], [], []
 
     @contextmanager
-    def on(device: str) -> Iterator[None]:
+    def on(device: torch.device) -> Iterator[None]:
         before, current[0] = current[0], device.index
         yield
         current[0] = before
@@ -350,6 +365,7 @@ def test_the_finished_student_s_weights_are_those_of_the_checkpoint(tiny: MakeTr
     list(run_trial(config, run=Storage(tmp_path)))
     weights = load_file(tmp_path / "trials" / config.trial_id / "student.safetensors")
     checkpoint = load_checkpoint(trial_storage(Storage(tmp_path), config.trial_id))
+    assert checkpoint is not None
     assert weights.keys() == checkpoint.student.keys()
     assert all(torch.equal(weights[name], checkpoint.student[name]) for name in weights)
 

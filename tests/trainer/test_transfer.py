@@ -1,5 +1,6 @@
 """Transfer from end to end: from clothes to digits, the other way round, and to images that never had labels."""
 
+from collections.abc import Generator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -111,6 +112,7 @@ def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer: MakeTrial) ->
     )
     results = list(run_trial(config, TrainOptions(read_test=True)))
     assert results[7].train_loss < results[0].train_loss / 2
+    assert results[-1].test_accuracy is not None
     assert results[-1].test_accuracy > 30  # chance is 10
 
 
@@ -125,13 +127,16 @@ def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(
     for epoch in range(1, config.total_epochs):  # and each time resumed
         training = run_trial(config, TrainOptions(read_test=True, checkpoint_seconds=0), run=broken)
         assert len([*islice(training, epoch)]) == epoch
+        assert isinstance(training, Generator)
         training.close()
     resumed = list(run_trial(config, TrainOptions(read_test=True), run=broken))
 
     assert list(map(timeless, resumed)) == list(map(timeless, uninterrupted))
-    one, other = (load_checkpoint(trial_storage(run, config.trial_id)).student for run in (whole, broken))
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    one, other = (load_checkpoint(trial_storage(run, config.trial_id)) for run in (whole, broken))
+    assert one is not None
+    assert other is not None
+    assert one.student.keys() == other.student.keys()
+    assert all(torch.equal(one.student[name], other.student[name]) for name in one.student)
 
 
 def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfer: MakeTrial, tmp_path: Path) -> None:
@@ -139,10 +144,13 @@ def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfe
     place = trial_storage(run, config.trial_id)
     training = run_trial(config, run=run)
     next(training), next(training)
+    assert isinstance(training, Generator)
     training.close()
     after_transfer = load_checkpoint(place)
     list(run_trial(config, run=run))
     after_probe = load_checkpoint(place)
+    assert after_transfer is not None
+    assert after_probe is not None
 
     moved = {
         name for name, value in after_probe.student.items() if not torch.equal(value, after_transfer.student[name])
@@ -159,13 +167,16 @@ def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(
     *_, last = run_trial(config, TrainOptions(read_test=True), run=Storage(tmp_path))
 
     dataset = load_dataset(config.data)
+    assert config.probe is not None
     network = Probe(config.probe, build_model("resnet5", 10, dataset.image_shape), 64, 10, seed=9)
     network.load_state_dict(load_file(tmp_path / "trials" / config.trial_id / "student.safetensors"))
     found = evaluate(network, evaluation_batches(dataset, "test"))
     assert found.accuracy == last.test_accuracy
     assert found.loss == pytest.approx(last.test_loss)
     content = (tmp_path / "trials" / config.trial_id / "student.safetensors").read_bytes()
-    student, (images, _) = student_of(content, AboutStudent.read(content)), next(evaluation_batches(dataset, "test"))
+    about = AboutStudent.read(content)
+    assert about is not None
+    student, (images, _) = student_of(content, about), next(evaluation_batches(dataset, "test"))
     assert torch.allclose(student(dataset.test_images[: len(images)]), network.eval()(images).logits, atol=1e-5)
 
 

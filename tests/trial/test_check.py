@@ -84,8 +84,13 @@ def test_a_training_split_of_one_class_is_refused(tiny: MakeTrial, one_class: di
 def test_images_of_ones_own_arrays_are_looked_at(tiny: MakeTrial, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
     labels = np.arange(40) % 2
-    test = {"test_images": images[:3], "test_labels": labels[:3], "val_images": images, "val_labels": labels}
-    np.savez(tmp_path / "own.npz", train_images=images, train_labels=labels, **test)
+    others: dict[str, Any] = {
+        "test_images": images[:3],
+        "test_labels": labels[:3],
+        "val_images": images,
+        "val_labels": labels,
+    }
+    np.savez(tmp_path / "own.npz", train_images=images, train_labels=labels, **others)
     config = tiny(data={"name": "arrays", "root": str(tmp_path / "own.npz")})
     found = look_at_data(config)
     assert "3 of the 3 test images are training images, too" in found[0]

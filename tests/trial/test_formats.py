@@ -40,7 +40,7 @@ def test_torchscript_needs_nothing_of_this_package(tmp_path: Path) -> None:
     path, own = tmp_path / "x.torchscript", student()
     assert str(path) in write_student(own, "torchscript", path)
     with pytest.warns(FutureWarning, match="deprecated"):
-        loaded = torch.jit.load(path)
+        loaded = torch.jit.load(path)  # type: ignore[no-untyped-call]
     assert torch.allclose(loaded(IMAGES), own(IMAGES), atol=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_a_file_whose_outputs_differ_is_deleted(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_probe_has_no_library_s_network(tmp_path: Path) -> None:
-    transfer = {
+    transfer: dict[str, Any] = {
         "task": "transfer",
         "source": {"name": "cifar10", "generated": True},
         "teacher": {"model": "resnet5", "epochs": 1},

@@ -32,7 +32,9 @@ def test_a_table_is_read_as_it_was_written_and_by_its_shape_alone(files: Reading
     written = torch.arange(12.0).view(3, 4).half()
     assert files.read("a/1", 3, 4) is None
     files.write("a/1", written)
-    assert torch.equal(files.read("a/1", 3, 4), written)
+    found = files.read("a/1", 3, 4)
+    assert found is not None
+    assert torch.equal(found, written)
     assert files.read("a/1", 3, 5) is None
     assert files.read("a/2", 3, 4) is None
 
@@ -63,6 +65,7 @@ def test_a_table_that_is_displaced_stays_with_those_who_read_it(tmp_path: Path) 
     mapped = files.read("a", 3, 4)
     files.write("b", table(2))
     assert not kept(files, "a")
+    assert mapped is not None
     assert torch.equal(mapped, table(1))
 
 
@@ -78,12 +81,15 @@ def test_a_killed_writer_leaves_no_table_and_holds_up_nobody(files: ReadingFiles
         "    time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code, files.folder], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
         assert writer.stdout.readline() == b"writing\n"
         writer.kill()
     assert not kept(files, "a")
     with files.turn("a"):
         files.write("a", table(1))
-    assert torch.equal(files.read("a", 3, 4), table(1))
+    found = files.read("a", 3, 4)
+    assert found is not None
+    assert torch.equal(found, table(1))
     assert not list(files.folder.glob("*.partial"))
 
 

@@ -22,7 +22,7 @@ from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
 TWO = {"b": {"model": "resnet5", "epochs": 1}, "a": {"model": "resnet8", "epochs": 1}}
-KD = {"cross_entropy": {}, "kd": {}}
+KD: dict[str, Any] = {"cross_entropy": {}, "kd": {}}
 MEAN: dict[str, Any] = {"teacher": None, "teachers": TWO, "objective": KD, "epochs": 2}
 DRAWN = {**MEAN, "teachers_as": "drawn", "objective": {**KD, "at": {}}}
 

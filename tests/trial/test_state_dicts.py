@@ -32,7 +32,7 @@ def assert_are_the_weights(found: Any) -> None:
      "checkpoint.state_dict", "state.model", "ema.module", "a.b.c.d"],
 )  # fmt: skip
 def test_a_state_dict_is_found_under_any_keys(keys: str) -> None:
-    loaded = WEIGHTS
+    loaded: dict[str, Any] = WEIGHTS
     for key in reversed(keys.split(".")):
         loaded = {key: loaded, "epoch": 3, "optimizer": OPTIMIZER, "best": torch.tensor(1.0), "scheduler": OPTIMIZER}
     assert_are_the_weights(state_dict_in(loaded))
@@ -119,9 +119,9 @@ def test_what_was_found_is_said_where_none_is_meant(loaded: dict[str, Any] | lis
 
 
 def test_mappings_that_hold_each_other_end() -> None:
-    loaded = {"a": {}}
+    loaded: dict[str, Any] = {"a": {}}
     loaded["a"]["b"] = loaded
-    wide = {}
+    wide: dict[str, Any] = {}
     for _ in range(40):
         wide = {"left": wide, "right": wide}
     for content in (loaded, wide):

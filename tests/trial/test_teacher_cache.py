@@ -16,6 +16,7 @@ from cktf.errors import InputError
 from cktf.models import build_model
 from cktf.storage import Storage, cache_directory
 from cktf.trainer.checkpoint import trial_storage
+from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import LiveTeacher, Phase
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.train import TrainingFailed
@@ -29,12 +30,18 @@ from tests.kinds import MakeTrial
 CPU = torch.device("cpu")
 
 
+def trial_of_teacher(config: TrialConfig) -> TrialConfig:
+    """Return the trial that trains the teacher of another."""
+    assert config.teacher is not None
+    return teacher_trial(config.teacher, config.data)
+
+
 def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(
     tiny: MakeTrial, cache: Path, tmp_path: Path
 ) -> None:
     config = tiny()
     first = load_teacher(config.teacher, config.data, CPU, None)
-    file = cache / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.safetensors"
+    file = cache / "teachers" / f"{trial_of_teacher(config).trial_id}.safetensors"
     written = file.stat().st_mtime_ns
     second = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
     assert file.stat().st_mtime_ns == written
@@ -45,7 +52,7 @@ def test_a_run_s_own_trial_of_a_teacher_is_not_trained_where_the_teacher_is_foun
     tiny: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
-    trial = teacher_trial(tiny().teacher, tiny().data)
+    trial = trial_of_teacher(tiny())
     run, name = Storage(tmp_path / "run"), f"{trial.trial_id}.safetensors"
     training = train_teacher(trial, CPU, run)
     (result,) = training
@@ -93,7 +100,7 @@ def test_the_run_s_own_teacher_goes_before_the_cache(tiny: MakeTrial, tmp_path: 
     config, run = tiny(), Storage(tmp_path)
     teacher = load_teacher(config.teacher, config.data, CPU, run)
     mine = {name: torch.full_like(tensor, 0.25) for name, tensor in teacher.state_dict().items()}
-    save_file(mine, tmp_path / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.safetensors")
+    save_file(mine, tmp_path / "teachers" / f"{trial_of_teacher(config).trial_id}.safetensors")
     load_teacher.cache_clear()  # as in another process
     again = load_teacher(config.teacher, config.data, CPU, run)
     assert all((parameter == 0.25).all() for parameter in again.parameters())
@@ -102,7 +109,7 @@ def test_the_run_s_own_teacher_goes_before_the_cache(tiny: MakeTrial, tmp_path: 
 def test_a_teacher_of_generated_data_is_kept_by_its_run_alone(tiny: MakeTrial, cache: Path, tmp_path: Path) -> None:
     config = tiny(data={"name": "mnist", "generated": True})
     load_teacher(config.teacher, config.data, CPU, Storage(tmp_path / "run"))
-    name = teacher_trial(config.teacher, config.data).trial_id
+    name = trial_of_teacher(config).trial_id
     kept = {path.name for path in (tmp_path / "run" / "teachers").iterdir()}
     assert kept == {f"{name}.safetensors", f"{name}.json"}
     assert json.loads((tmp_path / "run" / "teachers" / f"{name}.json").read_text())["config"]["data"]["generated"]
@@ -112,9 +119,7 @@ def test_a_teacher_of_generated_data_is_kept_by_its_run_alone(tiny: MakeTrial, c
 def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny: MakeTrial, tmp_path: Path) -> None:
     config = tiny()
     load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
-    record = json.loads(
-        (tmp_path / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.json").read_text()
-    )
+    record = json.loads((tmp_path / "teachers" / f"{trial_of_teacher(config).trial_id}.json").read_text())
     assert record["config"]["student"]["model"] == "resnet8"
     assert 0 < record["result"]["test_accuracy"] <= 100
 
@@ -144,7 +149,7 @@ def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_i
 ) -> None:
     def name(teacher: Any, **data: Any) -> str:
         config = tiny(teacher={"model": "resnet8", **teacher}, data={"name": "digits", **data})
-        return teacher_trial(config.teacher, config.data).trial_id
+        return trial_of_teacher(config).trial_id
 
     base = name({"epochs": 1})
     assert name({"epochs": 1}, train_fraction=0.5) == base
@@ -165,6 +170,7 @@ def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for
     used = []
 
     def teacher_of(phase: Phase, *_: object, **__: object) -> LiveTeacher:
+        assert phase.teacher is not None
         used.append(phase.teacher._compiled_call_impl is not None)
         return LiveTeacher(phase.teacher)
 

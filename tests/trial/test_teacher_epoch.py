@@ -24,6 +24,7 @@ def test_it_has_the_weights_at_the_end_of_that_epoch_under_the_whole_schedule(ti
     whole, early, last = (
         teacher_trial(config.teacher, config.data)
         for config in (tiny(data=DATA, teacher={**RECIPE, "epoch": epoch}) for epoch in (None, 2, 3))
+        if config.teacher
     )
     assert whole.trial_id == last.trial_id != early.trial_id
     assert (early.epochs, early.total_epochs) == (3, 2)
@@ -44,6 +45,7 @@ def test_it_has_the_weights_at_the_end_of_that_epoch_under_the_whole_schedule(ti
 
 def test_the_epoch_is_part_of_the_identity_of_teacher_and_students(tiny: MakeTrial) -> None:
     plain, early = (tiny(teacher={**RECIPE, "epoch": epoch}) for epoch in (None, 1))
+    assert early.teacher is not None
     assert teacher_id(plain) != teacher_id(early) == teacher_trial(early.teacher, early.data).trial_id
     assert plain.arm_id != early.arm_id
 

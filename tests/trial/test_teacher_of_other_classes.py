@@ -53,7 +53,7 @@ def test_a_teacher_may_be_trained_on_another_data_set_than_its_students(tiny: Ma
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_an_objective_that_reads_logits_is_refused_by_name(tiny: MakeTrial, seven: dict[str, Any], name: str) -> None:
-    objective = {"cross_entropy": {}, name: {}}
+    objective: dict[str, Any] = {"cross_entropy": {}, name: {}}
     if name not in READ_LOGITS:
         assert tiny(teacher=seven, objective=objective).has_other_classes
         return

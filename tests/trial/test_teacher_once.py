@@ -1,7 +1,7 @@
 """The teacher once: never other features than the live teacher's, and numbers that no file can change."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,13 +22,13 @@ from cktf.trainer.phases import LiveTeacher, live_teacher
 from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
-from cktf.trial.teacher_once import shared_teacher
+from cktf.trial.teacher_once import TeacherOnce, shared_teacher
 from tests.kinds import MakeTrial
 from tests.two_workers import TwoWorkers
 
 CPU = torch.device("cpu")
 TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
-KD = {"cross_entropy": {}, "kd": {}}
+KD: dict[str, Any] = {"cross_entropy": {}, "kd": {}}
 AUGMENTED = {"crop": 2, "flip": True}
 AS_IT_IS = {"crop": 0, "flip": False}
 
@@ -189,6 +189,7 @@ def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny: Mak
     loader = reordered.loader(Workers())
     assert torch.equal(loader.rows, parts.loader.rows)
     other = shared_teacher(config)(reordered, loader, parts.autocast)
+    assert isinstance(other, TeacherOnce)
     assert other.folder != parts.teacher.folder
     dataset = parts.loader.dataset
     changed = dataset.train_images.clone()
@@ -196,6 +197,7 @@ def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny: Mak
     phase = replace(parts.phase, samples=replace(parts.phase.samples, dataset=replace(dataset, train_images=changed)))
     loader = phase.loader(Workers())
     other = shared_teacher(config)(phase, loader, parts.autocast)
+    assert isinstance(other, TeacherOnce)
     assert other.folder != parts.teacher.folder
 
 
@@ -353,6 +355,7 @@ def test_a_trial_s_numbers_do_not_depend_on_what_was_there(
     run = Storage(tmp_path / "run")
     first = run_trial(config, TrainOptions(teacher_once=True, checkpoint_seconds=0), run=run)
     next(first)
+    assert isinstance(first, Generator)
     first.close()
     shutil.rmtree(cache / "readings")
     assert figures(run_trial(config, TrainOptions(teacher_once=True), run=run)) == cold

@@ -28,7 +28,7 @@ from cktf.trial.teachers import (
 from cktf.trial.trained_teachers import trained_row, validation_part
 from tests.kinds import MakeTrial
 
-KD = {"cross_entropy": {}, "kd": {}}
+KD: dict[str, Any] = {"cross_entropy": {}, "kd": {}}
 DIGITS = DataConfig(name="digits")
 
 
@@ -64,6 +64,7 @@ def test_a_good_teacher_is_scored_on_the_trial_s_own_validation_split(
     row = score_teacher(config, CPU)
     dataset = held_dataset(config.data, CPU)
     rows = split(dataset.train_labels, config.data, 3).validation_index
+    assert config.teacher is not None
     network = build_teacher(config.teacher, dataset).eval()
     images = (dataset.train_images[rows].float() / 255 - dataset.mean.view(1, -1, 1, 1)) / dataset.std.view(1, -1, 1, 1)
     with torch.no_grad():
@@ -147,6 +148,7 @@ def test_the_identity_of_a_teacher_follows_its_file_its_network_and_its_data(
     taught: MakeTrial, good: dict[str, Tensor], tiny: MakeTrial
 ) -> None:
     config = taught(good)
+    assert config.teacher is not None
     moved = config.model_copy(update={"teacher": config.teacher.model_copy(update={"checkpoint": "elsewhere.pth"})})
     less = config.model_copy(update={"data": config.data.model_copy(update={"train_fraction": 0.5})})
     assert teacher_id(moved) == teacher_id(less) == teacher_id(config)
@@ -154,6 +156,7 @@ def test_the_identity_of_a_teacher_follows_its_file_its_network_and_its_data(
     assert teacher_id(larger) != teacher_id(config)
     assert teacher_id(taught({**good, "new": torch.ones(1)})) != teacher_id(config)
     trained = tiny()
+    assert trained.teacher is not None
     assert teacher_id(trained) == teacher_trial(trained.teacher, trained.data).trial_id
     assert teacher_id(tiny(teacher=None, objective={"cross_entropy": {}})) == ""
 
@@ -192,14 +195,20 @@ def test_a_trained_teacher_s_last_scores_are_its_row(tiny: MakeTrial, tmp_path: 
     identity = teacher_id(config)
     assert trained_row(run, identity) is None
     load_teacher(config.teacher, config.data, CPU, run)
-    record = json.loads(run.child("teachers").read(f"{identity}.json"))
+    content = run.child("teachers").read(f"{identity}.json")
+    assert content is not None
+    record = json.loads(content)
     found = trained_row(run, identity)
+    assert found is not None
     assert (found.teacher_id, found.model, found.data, found.origin) == (identity, "resnet5", "digits", TRAINED_HERE)
     for name in ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss"):
         assert getattr(found, name) == record["result"][name]
+    assert config.teacher is not None
     trial = teacher_trial(config.teacher, config.data)
     labels = held_dataset(DIGITS, CPU).train_labels
     assert found.validation_images == len(split(labels, trial.data, trial.seed).validation_index)
     del record["validation"]  # as an earlier version has written it
     run.child("teachers").write(f"{identity}.json", json.dumps(record).encode())
-    assert trained_row(run, identity).validation_images is None
+    found = trained_row(run, identity)
+    assert found is not None
+    assert found.validation_images is None

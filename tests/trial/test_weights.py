@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def published() -> dict[str, Any]:
     """What a training script saves: options, the optimizer's state and scores beside the weights."""
     parameter = nn.Parameter(torch.ones(2))
     optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.9)
-    parameter.sum().backward()
+    torch.autograd.backward(parameter.sum())
     optimizer.step()
     options = argparse.Namespace(model="resnet8", learning_rate=0.05, lr_decay_epochs=[150, 180], mixed=None)
     return {
@@ -203,7 +204,7 @@ def test_tensors_that_are_far_larger_than_their_file_are_refused(tmp_path: Path)
             act(tmp_path / "file.pth")
 
 
-ODD = {
+ODD: dict[str, tuple[Callable[[], torch.Tensor], str]] = {
     "meta": (lambda: torch.empty(2, device="meta"), "without data"),
     "sparse": (lambda: torch.eye(2).to_sparse(), "sparse"),
     "quantised": (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8), "quint8"),
