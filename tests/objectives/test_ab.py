@@ -9,11 +9,17 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
-from cktf.objectives.ab import AB, boundary_loss
+from cktf.objectives.ab import AB, BoundaryPhase, boundary_loss
 
 
 def maps(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def initial_phase(config: AB.Config, given: BuildContext) -> BoundaryPhase:
+    initial = AB(config, given).initial
+    assert isinstance(initial, BoundaryPhase)
+    return initial
 
 
 @pytest.mark.parametrize("margin", [0.3, 1.0])
@@ -49,18 +55,18 @@ def test_only_the_sign_of_the_teachers_preactivations_matters() -> None:
 def test_the_initial_phase_compares_preactivations_and_later_stages_count_more(
     student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
-    initial = AB(AB.Config(margin=0.5), given).initial
+    initial = initial_phase(AB.Config(margin=0.5), given)
     terms = initial(student, teacher, batch)
     assert initial.term_weights == pytest.approx({"stage1": 0.00075, "stage2": 0.0015, "stage3": 0.003})
     for (name, value), ours, theirs in zip(terms.items(), student.preactivations, teacher.preactivations, strict=True):
         assert torch.equal(value, boundary_loss(initial.connectors[name](ours), theirs, 0.5))
     sum(terms.values()).backward()
-    assert all(maps.grad.abs().sum() > 0 for maps in student.preactivations)
+    assert all(maps.grad is not None and maps.grad.abs().sum() > 0 for maps in student.preactivations)
     assert all(parameter.grad is not None for parameter in initial.parameters())
 
 
 def test_maps_of_equal_shape_need_no_connector(given: BuildContext) -> None:
-    initial = AB(AB.Config(), replace(given, student=given.teacher)).initial
+    initial = initial_phase(AB.Config(), replace(given, student=given.teacher))
     assert all(isinstance(connector, nn.Identity) for connector in initial.connectors.values())
 
 
@@ -68,7 +74,7 @@ def test_maps_behind_the_relu_are_compared_where_the_study_says_so(
     student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     without = replace(given, student=replace(given.student, preactivations=()))
-    initial = AB(AB.Config(maps="activation"), without).initial
+    initial = initial_phase(AB.Config(maps="activation"), without)
     assert not initial.reads_preactivations
     terms = initial(student, teacher, batch)
     for (name, value), ours, theirs in zip(terms.items(), student.stages, teacher.stages, strict=True):
@@ -87,4 +93,5 @@ def test_the_students_own_training_has_no_term(
 ) -> None:
     ab = AB(AB.Config(initial_epochs=3, initial_learning_rate=0.2), given)
     assert ab(student, teacher, batch) == ab.term_weights == {}
+    assert ab.initial is not None
     assert (ab.initial.epochs, ab.initial.learning_rate, ab.initial.trains_student) == (3, 0.2, True)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,8 +85,9 @@ def test_the_students_classifier_learns_and_is_no_part_of_the_objective(
 
 @pytest.mark.parametrize("role", ["student", "teacher"])
 def test_what_is_not_known_of_a_network_is_told(role: str, given: BuildContext) -> None:
+    layers: dict[str, Any] = {f"{role}_layers": Layers()}
     with pytest.raises(ValueError, match=rf"objective\.catkd: the classifier's .*{role}\.model"):
-        CATKD(CATKD.Config(), replace(given, **{f"{role}_layers": Layers()}))
+        CATKD(CATKD.Config(), replace(given, **layers))
     shapes = {role: replace(getattr(given, role), preactivations=())}
     with pytest.raises(ValueError, match=rf"objective\.catkd: the map .*{role}\.model"):
         CATKD(CATKD.Config(), replace(given, **shapes))
@@ -106,10 +108,10 @@ def test_the_published_code_gives_the_same(path: Path, batch: Batch) -> None:
         layers.append(Layers(layer))
         found = class_activation_maps(features, layer.weight, features.shape[2])
         assert_as_published(found, case[f"cam_{role[0]}"])
-    shapes = [side.shapes(batch.images) for side in sides]
+    of_student, of_teacher = (side.shapes(batch.images) for side in sides)
     catkd = CATKD(
         CATKD.Config(resolution=case.meta["resolution"], normalize=case.meta["normalize"]),
-        BuildContext(*shapes, torch.arange(2), 0, *layers),
+        BuildContext(of_student, of_teacher, torch.arange(2), 0, *layers),
     )
     loss = catkd(*sides, batch)["maps"]
     classifier = layers[0].classifier

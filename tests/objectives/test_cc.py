@@ -49,4 +49,7 @@ def test_both_embeddings_are_trained(
     assert terms.keys() == {"penultimate"}
     terms["penultimate"].backward()
     assert [tuple(parameter.shape) for parameter in cc.parameters()] == [(4, 8), (4,), (4, 16), (4,)]
-    assert all(parameter.grad.abs().sum() > 0 for parameter in (*cc.parameters(), student.penultimate))
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0
+        for parameter in (*cc.parameters(), student.penultimate)
+    )

@@ -40,8 +40,9 @@ def test_smoothed_and_mixed_labels_are_targets_that_add_up_to_one(
     logits = torch.randn(6, 5, requires_grad=True)
     targets = [{int(label): 1.0} for label in batch.labels]
     if is_mixed:
-        batch = replace(batch, other_labels=(batch.labels + 2) % 5, own_share=torch.linspace(0, 1, 6))
-        both = zip(batch.labels.tolist(), batch.other_labels.tolist(), batch.own_share.tolist(), strict=True)
+        others, shares = (batch.labels + 2) % 5, torch.linspace(0, 1, 6)
+        batch = replace(batch, other_labels=others, own_share=shares)
+        both = zip(batch.labels.tolist(), others.tolist(), shares.tolist(), strict=True)
         targets = [{own: share, other: 1 - share} for own, other, share in both]
     objective = CrossEntropy(CrossEntropy.Config(smoothing=smoothing), given)
     loss = objective(replace(student, logits=logits), None, batch)["logits"]

@@ -53,9 +53,13 @@ def activations(step: int, width: int, shard: slice) -> Activations:
     def draw(*shape: int) -> Tensor:
         return torch.randn(SAMPLES, *shape, generator=generator)[shard].requires_grad_()
 
-    values = {"logits": draw(5), "penultimate": draw(width), "stem": draw(width, 4, 4)}
-    values["stages"] = (tuple(draw(width, 4, 4) for _ in range(3)),)
-    return Activations(**values, preactivations=())
+    return Activations(
+        logits=draw(5),
+        penultimate=draw(width),
+        stem=draw(width, 4, 4),
+        stages=(tuple(draw(width, 4, 4) for _ in range(3)),),
+        preactivations=(),
+    )
 
 
 def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
@@ -63,9 +67,9 @@ def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
     images, results = torch.empty(0, 3, 4, 4), {}
     settings = {name: ("cktf", COMMON | case) for name, case in CASES.items()}
     for name, (method, values) in (settings | {name: (name, {}) for name in OF_A_BATCH}).items():
-        shapes = [activations(0, width, shard).shapes(images) for width in (3, 5)]
+        narrow, wide = (activations(0, width, shard).shapes(images) for width in (3, 5))
         config = OBJECTIVES[method].Config.model_validate(values)
-        objective = OBJECTIVES[method](config, BuildContext(*shapes, LABELS, seed=1))
+        objective = OBJECTIVES[method](config, BuildContext(narrow, wide, LABELS, seed=1))
         held: dict[str, Tensor] = {}
         for step in range(STEPS):
             index = torch.randperm(30, generator=torch.Generator().manual_seed(step))[:SAMPLES][shard]
@@ -82,7 +86,9 @@ def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
                 f"cat/teacher vector{step}": teacher.penultimate,
             }.items():
                 held[path] = torch.zeros_like(value) if value.grad is None else value.grad
-        held |= {f"sum/{path}": value.grad for path, value in objective.named_parameters()}
+        for path, parameter in objective.named_parameters():
+            assert parameter.grad is not None
+            held[f"sum/{path}"] = parameter.grad
         held |= {f"same/{path}": value for path, value in objective.named_buffers()}
         results[name] = held
     return results

@@ -10,8 +10,8 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import OBJECTIVES, BuildContext, ObjectivesConfig, WeightedSum
 
-SMALL = {"negatives": 8, "dim": 4}
-SECOND = {"cktf": {"weight": 0.8, "beta": 1, "theta": 1, **SMALL}}
+SMALL: dict[str, object] = {"negatives": 8, "dim": 4}
+SECOND: dict[str, dict[str, object]] = {"cktf": {"weight": 0.8, "beta": 1, "theta": 1, **SMALL}}
 """CKTF as the paper's Table 2 adds it to another method."""
 
 CONTRASTIVE = {"crd", "cktf"}
@@ -79,12 +79,12 @@ def in_bfloat16(given: Activations) -> Activations:
 def assert_a_step_helps(loss: Callable[[], Tensor], trained: list[Tensor]) -> None:
     """Move all that is trained a little against the gradient; the loss must fall."""
     before = loss()
-    before.backward()
-    moved = [value for value in trained if value.grad is not None and value.grad.any()]
-    length = torch.stack([value.grad.norm() for value in moved]).norm()
+    torch.autograd.backward(before)
+    moved = [(value, value.grad) for value in trained if value.grad is not None and value.grad.any()]
+    length = torch.stack([gradient.norm() for _, gradient in moved]).norm()
     with torch.no_grad():
-        for value in moved:
-            value -= 1e-2 * value.grad / length
+        for value, gradient in moved:
+            value -= 1e-2 * gradient / length
         assert loss() < before
 
 
@@ -95,7 +95,9 @@ def test_a_method_and_cktf_add_up_and_do_not_shift_each_others_numbers(
     given = replace(given, teacher=teacher.shapes(batch.images))
     both = build({name: {}} | SECOND, given)
     total, terms = both(student, teacher, batch)
-    parts = [SECOND] if OBJECTIVES[name].ends_with_initial else [SECOND, {name: {}}]
+    parts = [SECOND]
+    if not OBJECTIVES[name].ends_with_initial:
+        parts.append({name: {}})
     alone = [build(part, given)(student, teacher, batch) for part in parts]
     torch.testing.assert_close(total, torch.stack([share for share, _ in alone]).sum())
     expected = {term: value for _, own_terms in alone for term, value in own_terms.items()}

@@ -58,6 +58,7 @@ def test_the_initial_phase_compares_the_flow_into_every_stage(
     given = BuildContext(student.shapes(batch.images), teacher.shapes(batch.images), torch.arange(30), seed=0)
     fsp = FSP(FSP.Config(initial_epochs=3, initial_learning_rate=0.2), given)
     assert fsp(student, teacher, batch) == fsp.term_weights == {}
+    assert fsp.initial is not None
     assert (fsp.initial.epochs, fsp.initial.learning_rate, fsp.initial.trains_student) == (3, 0.2, True)
     terms = fsp.initial(student, teacher, batch)
     assert list(terms) == list(fsp.initial.term_weights) == ["stage1", "stage2", "stage3"]

@@ -115,6 +115,7 @@ def loss_of_ab(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
     student, teacher = of_maps(ours), of_maps(theirs)
     ab = build(case, student, teacher)
     assert isinstance(ab, AB)
+    assert ab.initial is not None
     load(ab.initial, case, "connector.")
     return total(ab.initial, student, teacher)
 
@@ -123,12 +124,14 @@ def loss_of_fsp(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
     student, teacher = replace(of_maps(ours[1:]), stem=ours[0]), replace(of_maps(theirs[1:]), stem=theirs[0])
     fsp = build(case, student, teacher)
     assert isinstance(fsp, FSP)
+    assert fsp.initial is not None
     return total(fsp.initial, student, teacher)
 
 
 def loss_of_ft(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
     if "p1" in case.meta:
-        return factor_loss(*ours, *theirs, power=case.meta["p1"], exponent=case.meta["p2"])
+        (own,), (other,) = ours, theirs
+        return factor_loss(own, other, power=case.meta["p1"], exponent=case.meta["p2"])
     student, teacher = of_maps(ours), of_maps(theirs)
     ft = build(case, student, teacher)
     assert isinstance(ft, FT)

@@ -9,12 +9,20 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext, ObjectivesConfig, WeightedSum
 from cktf.objectives.contrastive import pair as contrastive_pair
+from cktf.objectives.contrastive.crd import CRD
+from tests.objectives.contrastive.one_side import memory_of
 
 SMALL = {"negatives": 8, "dim": 4, "temperature": 0.2}
 
 
 def build(objectives: dict[str, object], given: BuildContext) -> WeightedSum:
     return WeightedSum(ObjectivesConfig.model_validate(objectives), given)
+
+
+def pair_of_crd(objective: WeightedSum) -> contrastive_pair.ContrastivePair:
+    crd = objective.objectives["crd"]
+    assert isinstance(crd, CRD)
+    return crd.pair
 
 
 @pytest.fixture
@@ -61,7 +69,7 @@ def test_scores_are_of_all_rows_of_other_classes_and_nothing_moves(
     assert all(torch.equal(value, before[name]) for name, value in objective.named_buffers())
     assert len(found) == 8
 
-    pair = objective.objectives["crd"].pair
+    pair = pair_of_crd(objective)
     embedded = {
         "student": pair.student.head(student.penultimate).detach(),
         "teacher": pair.teacher.head(teacher.penultimate).detach(),
@@ -123,9 +131,9 @@ def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
     monkeypatch.setattr(contrastive_pair, "MOST_ROWS", 10)
     objective = build({"crd": SMALL}, given)
     found = objective.health(student, teacher, unseen)["negative.crd.penultimate.teacher"]
-    pair = objective.objectives["crd"].pair
+    pair = pair_of_crd(objective)
     anchors = pair.student.head(student.penultimate).detach()
-    rows, labels = pair.teacher.bank.embeddings[::3], given.labels[::3]
+    rows, labels = memory_of(pair.teacher)[::3], given.labels[::3]
     means = [(anchor @ rows[labels != own].T).mean() for anchor, own in zip(anchors, unseen.labels, strict=True)]
     torch.testing.assert_close(found, torch.stack(means).mean())
 
@@ -151,7 +159,7 @@ def test_without_unit_length_scores_are_minus_squared_distances(
     }
     objective = build({"crd": settings}, given)
     found = objective.health(student, teacher, unseen)
-    pair = objective.objectives["crd"].pair
+    pair = pair_of_crd(objective)
     ours, theirs = pair.student.head(student.penultimate), pair.teacher.head(teacher.penultimate)
     distances = -torch.cdist(ours, theirs).square()
     others = unseen.labels != unseen.labels.unsqueeze(1)

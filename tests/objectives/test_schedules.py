@@ -125,7 +125,8 @@ def test_a_learned_temperature_has_the_gradient_of_the_formula(
     torch.testing.assert_close(loss.double(), slow, rtol=1e-5, atol=0)
     (parameter,) = kd.parameters()
     found, expected = (
-        torch.autograd.grad(*pair, retain_graph=True)[0] for pair in ((loss, parameter), (slow, log_scale))
+        torch.autograd.grad(value, learned, retain_graph=True)[0]
+        for value, learned in ((loss, parameter), (slow, log_scale))
     )
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
 

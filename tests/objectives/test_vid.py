@@ -37,7 +37,9 @@ def test_the_loss_by_hand() -> None:
 def test_gradient() -> None:
     mean, variance = maps(0, 2, 3, 2, 2).requires_grad_(), maps(2, 3).exp().requires_grad_()
     teacher = maps(1, 2, 3, 2, 2)
-    assert torch.autograd.gradcheck(lambda *given: negative_log_likelihood(*given, teacher), (mean, variance))
+    assert torch.autograd.gradcheck(
+        lambda mean, variance: negative_log_likelihood(mean, variance, teacher), (mean, variance)
+    )
 
 
 def test_the_loss_is_least_where_the_variance_is_the_mean_squared_error() -> None:
@@ -67,4 +69,4 @@ def test_every_stage_has_a_term_and_a_regressor_of_its_own(
     expected = negative_log_likelihood(mean, variance, teacher.stages[1][-1])
     assert torch.equal(terms["stage2"], expected)
     sum(terms.values()).backward()
-    assert all(parameter.grad.abs().sum() > 0 for parameter in vid.parameters())
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in vid.parameters())

@@ -1,17 +1,29 @@
-"""Losses of one side of a pair alone, as the tests of formulas write them."""
+"""What tests ask of one side of a pair alone: its losses, as they write them, and its memory bank."""
 
 from torch import Tensor
 
 from cktf.objectives.contrastive import info_nce, nce
+from cktf.objectives.contrastive.banks import MemoryBank
 from cktf.objectives.contrastive.negatives import Negatives
+from cktf.objectives.contrastive.pair import Side
 
 
 def noise_contrastive_loss(
-    anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, *, partition: float, **settings: float
+    anchors: Tensor,
+    positives: Tensor,
+    rows: Tensor,
+    negatives: Negatives,
+    *,
+    partition: float,
+    temperature: float,
+    num_samples: int,
 ) -> Tensor:
     """Return the NCE loss of anchors (batch, dim), a scalar."""
     given = anchors.unsqueeze(0), positives.unsqueeze(0), [rows], negatives
-    return nce.noise_contrastive_loss(*given, partitions=[partition], **settings)[0]
+    losses = nce.noise_contrastive_loss(
+        *given, partitions=[partition], temperature=temperature, num_samples=num_samples
+    )
+    return losses[0]
 
 
 def info_nce_loss(
@@ -20,3 +32,9 @@ def info_nce_loss(
     """Return the InfoNCE loss of anchors (batch, dim), a scalar."""
     given = anchors.unsqueeze(0), positives.unsqueeze(0), [rows], negatives
     return info_nce.info_nce_loss(*given, temperature=temperature)[0]
+
+
+def memory_of(side: Side) -> Tensor:
+    """Return the rows of a side's memory bank, as they are stored."""
+    assert isinstance(side.bank, MemoryBank)
+    return side.bank.embeddings

@@ -6,6 +6,7 @@ from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.crd import CRD
+from tests.objectives.contrastive.one_side import memory_of
 
 SMALL = {"negatives": 8, "dim": 4}
 
@@ -26,11 +27,12 @@ def test_one_step_equals_both_sides_written_out(
     student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     crd = CRD(CRD.Config(**SMALL), given)
+    assert crd.source is not None
     weights = crd.source(batch).weights
     ours, theirs = crd.pair.student.head(student.penultimate), crd.pair.teacher.head(teacher.penultimate)
     expected = torch.zeros(())
-    for anchors, bank in ((ours, crd.pair.teacher.bank), (theirs, crd.pair.student.bank)):
-        scores = torch.exp(anchors @ bank.embeddings.T / 0.1)
+    for anchors, bank in ((ours, memory_of(crd.pair.teacher)), (theirs, memory_of(crd.pair.student))):
+        scores = torch.exp(anchors @ bank.T / 0.1)
         positive = scores[torch.arange(6), batch.index]
         z = (positive.sum() + (scores * weights).sum()) / (6 * 9) * 30
         c = 8 / 30

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from cktf.objectives.contrastive.heads import Head, pad_to_wider
 from cktf.objectives.contrastive.settings import HeadKind
@@ -33,17 +34,25 @@ def test_an_mlp_head_has_the_depth_width_and_normalisation_that_are_set() -> Non
         (4, 5),
     ]
     inputs = values = torch.randn(6, 7, generator=torch.Generator().manual_seed(0)).double()
-    for row in (layers := head.double().projection)[::3][:2]:
+    layers = head.double().projection
+    assert isinstance(layers, nn.Sequential)
+    for row in layers[::3][:2]:
+        assert isinstance(row, nn.Linear)
         values = values @ row.weight.T + row.bias
         centred = values - values.mean(1, keepdim=True)
         values = (centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()).clamp(min=0)
-    torch.testing.assert_close(head(inputs), values @ layers[-1].weight.T + layers[-1].bias)
+    last = layers[-1]
+    assert isinstance(last, nn.Linear)
+    torch.testing.assert_close(head(inputs), values @ last.weight.T + last.bias)
 
 
 def test_batch_norm_of_a_head_is_of_the_batch_alone_and_keeps_no_state() -> None:
     head = Head("mlp", torch.Size([7]), dim=4, unit_length=False, width=5, norm="batch").double()
     inputs = torch.randn(6, 7, generator=torch.Generator().manual_seed(0)).double()
+    assert isinstance(head.projection, nn.Sequential)
     first, _, _, last = head.projection
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
     values = inputs @ first.weight.T + first.bias
     values = ((values - values.mean(0)) / (values.var(0, correction=0) + 1e-5).sqrt()).clamp(min=0)
     torch.testing.assert_close(head(inputs), values @ last.weight.T + last.bias)

@@ -16,12 +16,19 @@ BATCH, CANDIDATES, DIM = 4, 23, 3
 def case(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     """Return anchors, positives and rows, L2-normalised."""
     generator = torch.Generator().manual_seed(0)
-    return tuple(
+    anchors, positives, rows = (
         torch.nn.functional.normalize(torch.randn(count, DIM, generator=generator, dtype=torch.float64), dim=1).to(
             dtype
         )
         for count in (BATCH, BATCH, CANDIDATES)
-    )  # type: ignore[return-value]
+    )
+    return anchors, positives, rows
+
+
+def leaves() -> tuple[Tensor, Tensor, Tensor]:
+    """Return those of `case`, with gradients."""
+    anchors, positives, rows = case()
+    return anchors.requires_grad_(), positives.requires_grad_(), rows.requires_grad_()
 
 
 def weights(kind: str) -> Negatives:
@@ -56,7 +63,7 @@ def test_loss_and_all_gradients_equal_the_formula(
     temperature: float, tile: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contrast, "TILE_ELEMENTS", tile)
-    fast, slow = ([value.requires_grad_() for value in case()] for _ in range(2))
+    fast, slow = leaves(), leaves()
     loss = info_nce_loss(*fast, weights(kind), temperature=temperature)
     expected = slow_loss(*slow, weights(kind), temperature)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-9)
@@ -81,13 +88,17 @@ def test_rows_in_bfloat16_have_the_loss_and_gradient_of_their_values(
     expected = slow_loss(slow, positives.double(), rows.double(), weights(kind), 0.1)
     torch.autograd.backward([loss, expected])
     torch.testing.assert_close(loss.double(), expected, rtol=tolerance, atol=0)
+    assert slow.grad is not None
+    assert fast.grad is not None
     largest = float(slow.grad.abs().max())
     torch.testing.assert_close(fast.grad.double(), slow.grad, rtol=0, atol=tolerance * largest)
 
 
 def test_gradients_of_anchors_positives_and_rows_are_those_of_the_loss() -> None:
-    values = [value.requires_grad_() for value in case()]
-    assert torch.autograd.gradcheck(lambda *scored: info_nce_loss(*scored, weights("scaled"), temperature=0.5), values)
+    assert torch.autograd.gradcheck(
+        lambda anchors, positives, rows: info_nce_loss(anchors, positives, rows, weights("scaled"), temperature=0.5),
+        leaves(),
+    )
 
 
 def test_loss_of_one_positive_and_one_negative_by_hand() -> None:

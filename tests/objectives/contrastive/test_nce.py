@@ -107,6 +107,8 @@ def test_a_bank_in_bfloat16_has_the_loss_and_gradient_of_its_rows(
     expected = slow_loss(slow, rows.double(), index, negatives, 0.1, partition)
     torch.autograd.backward([loss, expected])
     torch.testing.assert_close(loss.double(), expected, rtol=tolerance, atol=0)
+    assert slow.grad is not None
+    assert fast.grad is not None
     largest = float(slow.grad.abs().max())
     torch.testing.assert_close(fast.grad.double(), slow.grad, rtol=0, atol=tolerance * largest)
 
@@ -117,8 +119,8 @@ def test_gradients_of_anchors_positives_and_rows_are_those_of_the_loss(distinct:
     negatives = replace(as_negatives(rows), scale=torch.tensor([0.5, 1.0, 2.0, 4.0], dtype=torch.float64))
     values = [value.clone().requires_grad_() for value in (anchors, bank[index], bank)]
     assert torch.autograd.gradcheck(
-        lambda *scored: noise_contrastive_loss(
-            *scored, negatives, temperature=0.5, partition=50.0, num_samples=NUM_SAMPLES
+        lambda anchors, positives, bank: noise_contrastive_loss(
+            anchors, positives, bank, negatives, temperature=0.5, partition=50.0, num_samples=NUM_SAMPLES
         ),
         values,
     )

@@ -7,6 +7,7 @@ from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.settings import ContrastiveSettings
+from tests.objectives.contrastive.one_side import memory_of
 
 CONFIG = ContrastiveSettings(negatives=8, dim=4)
 SHAPES = torch.Size([5]), torch.Size([7])
@@ -29,19 +30,19 @@ def test_both_heads_learn_and_the_banks_do_not(given: BuildContext) -> None:
     pair(*inputs(0)).backward()
     for side in (pair.student, pair.teacher):
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in side.head.parameters())
-        assert side.bank.embeddings.grad is None
+        assert memory_of(side).grad is None
 
 
 def test_rows_move_after_scoring_and_only_those_of_the_batch(given: BuildContext) -> None:
     pair = ContrastivePair("stem", SHAPES, CONFIG, given)
-    before = pair.teacher.bank.embeddings.clone()
+    before = memory_of(pair.teacher).clone()
     student, teacher, batch, negatives = inputs(0)
     pair(student, teacher, batch, negatives)
     index = batch.index
-    moved = (pair.teacher.bank.embeddings != before).any(1).nonzero().flatten()
+    moved = (memory_of(pair.teacher) != before).any(1).nonzero().flatten()
     assert moved.tolist() == sorted(index.tolist())
     expected = torch.nn.functional.normalize(0.5 * before[index] + 0.5 * pair.teacher.head(teacher), dim=1)
-    torch.testing.assert_close(pair.teacher.bank.embeddings[index], expected.detach())
+    torch.testing.assert_close(memory_of(pair.teacher)[index], expected.detach())
 
 
 def test_normalisation_constants_are_fixed_at_the_first_batch(given: BuildContext) -> None:
@@ -61,7 +62,7 @@ def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(given: Bu
     resumed(*inputs(3))
     resumed.load_state_dict(pair.state_dict())
     assert torch.equal(pair(*inputs(1)), resumed(*inputs(1)))
-    assert torch.equal(pair.student.bank.embeddings, resumed.student.bank.embeddings)
+    assert torch.equal(memory_of(pair.student), memory_of(resumed.student))
 
 
 def test_initial_values_are_addressed_by_seed_pair_and_side(given: BuildContext) -> None:
@@ -74,4 +75,4 @@ def test_initial_values_are_addressed_by_seed_pair_and_side(given: BuildContext)
     for name, value in one.named_parameters():
         assert torch.equal(value, two.get_parameter(name))
         assert not torch.equal(value, other.get_parameter(name))
-    assert not torch.equal(one.student.bank.embeddings, one.teacher.bank.embeddings)
+    assert not torch.equal(memory_of(one.student), memory_of(one.teacher))

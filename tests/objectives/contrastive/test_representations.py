@@ -63,6 +63,7 @@ def test_a_reading_is_what_is_compared_of_the_teacher(
             for layer in ("stem", "stage2", "stage3.0", "penultimate"):
                 pair = LayerPair(student="stage3", teacher=layer)
                 reading = representations.reading(pair, given)
+                assert reading is not None
                 values = reading.compute(teacher, batch)
                 left = Activations.of_readings({reading.name: values})
                 for ours, theirs in zip(
@@ -89,18 +90,21 @@ def _first_sample(network: Activations) -> Activations:
 
 
 def test_readings_that_differ_in_anything_have_different_names(given: BuildContext) -> None:
+    def name(pairing: Pairing, seed: int, normalize: bool, pair: LayerPair) -> str:
+        representations = Representations(pairing, "map", replace(given, seed=seed), normalize=normalize)
+        reading = representations.reading(pair, given)
+        assert reading is not None
+        return reading.name
+
     names = [
-        Representations(pairing, "map", replace(given, seed=seed), normalize=normalize).reading(pair, given).name
-        for pairing, seed, normalize, pair in (
-            ("last", 0, True, STAGE),
-            ("first", 0, True, STAGE),
-            ("last", 0, False, STAGE),
-            ("last", 0, True, LayerPair(student="stage1", teacher="stage1.0")),
-            ("last", 0, True, LayerPair(student="stage1", teacher="stage2")),
-            ("random", 0, True, STAGE),
-            ("random", 1, True, STAGE),
-            ("random", 0, True, LayerPair(student="stage2", teacher="stage1")),
-        )
+        name("last", 0, True, STAGE),
+        name("first", 0, True, STAGE),
+        name("last", 0, False, STAGE),
+        name("last", 0, True, LayerPair(student="stage1", teacher="stage1.0")),
+        name("last", 0, True, LayerPair(student="stage1", teacher="stage2")),
+        name("random", 0, True, STAGE),
+        name("random", 1, True, STAGE),
+        name("random", 0, True, LayerPair(student="stage2", teacher="stage1")),
     ]
     assert len(set(names)) == len(names)
 
@@ -114,4 +118,6 @@ def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(given: B
     assert all(reading("last", other) is None for other in ("hint", "attention", "factor", "similarity", "relation"))
     assert reading("largest", "map") is None
     assert reading("largest", "map", teacher="stage1.1"), "a named block is chosen already"
-    assert reading("largest", "hint", teacher="penultimate").name == "penultimate"
+    whole = reading("largest", "hint", teacher="penultimate")
+    assert whole is not None
+    assert whole.name == "penultimate"

@@ -1,7 +1,9 @@
 """InfoNCE with negatives weighed by hardness and several positives: loss, gradients, tiles, range."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 
 import pytest
@@ -12,7 +14,7 @@ from cktf.objectives.contrastive import nce as contrast
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.reweighted import reweighted_loss
 from tests.objectives.contrastive.one_side import info_nce_loss
-from tests.objectives.contrastive.test_info_nce import BATCH, CANDIDATES, case, weights
+from tests.objectives.contrastive.test_info_nce import BATCH, CANDIDATES, case, leaves, weights
 
 
 def several(kind: str) -> Negatives:
@@ -34,7 +36,8 @@ def slow_loss(
     total = torch.zeros((), dtype=torch.float64)
     for number, (anchor, positive) in enumerate(zip(anchors, positives, strict=True)):
         scale = 1 if negatives.scale is None else float(negatives.scale[number])
-        drawn_to, hard, soft, count = [torch.exp(anchor @ positive / temperature)], 0.0, 0.0, 0.0
+        drawn_to, count = [torch.exp(anchor @ positive / temperature)], 0.0
+        hard = soft = total.new_zeros(())
         for column, row in enumerate(rows):
             e, weight = torch.exp(anchor @ row / temperature), scale * float(negatives.weights[number, column])
             if weight > 0:
@@ -55,7 +58,7 @@ def test_loss_and_all_gradients_equal_the_formula(
     temperature: float, tile: int, kind: str, beta: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contrast, "TILE_ELEMENTS", tile)
-    fast, slow = ([value.requires_grad_() for value in case()] for _ in range(2))
+    fast, slow = leaves(), leaves()
     loss = reweighted_loss(*fast, several(kind), temperature=temperature, hardness=beta)
     expected = slow_loss(*slow, several(kind), temperature, beta)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-9)
@@ -65,16 +68,19 @@ def test_loss_and_all_gradients_equal_the_formula(
 
 
 def test_gradients_of_anchors_positives_and_rows_are_those_of_the_loss() -> None:
-    values = [value.requires_grad_() for value in case()]
     assert torch.autograd.gradcheck(
-        lambda *scored: reweighted_loss(*scored, several("scaled"), temperature=0.5, hardness=1.5), values
+        lambda anchors, positives, rows: reweighted_loss(
+            anchors, positives, rows, several("scaled"), temperature=0.5, hardness=1.5
+        ),
+        leaves(),
     )
 
 
 def test_without_hardness_and_further_positives_it_is_infonce() -> None:
     results = []
-    for loss in (info_nce_loss, lambda *scored, **tau: reweighted_loss(*scored, hardness=0.0, **tau)):
-        values = [value.requires_grad_() for value in case()]
+    losses: list[Callable[..., Tensor]] = [info_nce_loss, partial(reweighted_loss, hardness=0.0)]
+    for loss in losses:
+        values = leaves()
         found = loss(*values, weights("scaled"), temperature=0.1)
         results.append((found, *torch.autograd.grad(found, values)))
     torch.testing.assert_close(results[0], results[1], rtol=1e-7, atol=1e-9)
@@ -91,7 +97,7 @@ def test_loss_of_two_positives_and_two_negatives_by_hand() -> None:
 
 @pytest.mark.parametrize("kind", ["once", "scaled"])
 def test_the_fused_kernel_takes_its_sums_too(kind: str, fused_kernel: ModuleType) -> None:
-    negatives, fast, slow = several(kind), [*case(torch.float32)], [*case()]
+    negatives, fast, slow = several(kind), case(torch.float32), case()
     assert contrast.kernel_for(fast[0]) is fused_kernel
     assert negatives.positives is not None
     single = replace(negatives, weights=negatives.weights.float(), positives=negatives.positives.float())

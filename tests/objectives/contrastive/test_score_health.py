@@ -14,7 +14,8 @@ def slow(
     """Return the same as `score_health`, score by score."""
 
     def score(one: torch.Tensor, other: torch.Tensor) -> float:
-        return sum(a * b for a, b in zip(one.tolist(), other.tolist(), strict=True))
+        product: float = sum(a * b for a, b in zip(one.tolist(), other.tolist(), strict=True))
+        return product
 
     positive = [score(anchor, own) for anchor, own in zip(anchors, positives, strict=True)]
     means, variances = [], []

@@ -33,7 +33,9 @@ def test_it_leads_to_the_teachers_shape(
 def test_it_is_convolution_batch_norm_and_where_wanted_a_relu() -> None:
     maps = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     regressor = build((3, 2, 2), (5, 2, 2), relu=False)
+    assert isinstance(regressor.conv, nn.Conv2d)
     weight, bias = regressor.conv.weight[:, :, 0, 0], regressor.conv.bias
+    assert bias is not None
     mixed = torch.einsum("oc,bcyx->boyx", weight, maps) + bias[:, None, None]
     deviation, mean = torch.std_mean(mixed, (0, 2, 3), correction=0, keepdim=True)
     expected = (mixed - mean) / (deviation**2 + 1e-5).sqrt()
