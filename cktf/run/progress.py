@@ -118,15 +118,15 @@ def status(run_dir: str) -> RenderableType:
     lines.append(("left to run", str(counts[Status.PLANNED])))
     stopped = "none; 'cktf resume' continues the run" if any(trial.end is None for trial in every) else "none"
     lines.append(("driver", _driver_line(study, state, now) if at_work else stopped))
-    told = []
+    told: list[tuple[str, str]] = []
     for word, trials in begun.items():
         for trial in trials:
-            line = _line_of(trial, study.metric, status=word)
+            said = _line_of(trial, study.metric, status=word)
             if at_work and state.is_silent(trial, now, study.stall_seconds):
-                line = f"{line}; nothing was heard of it for {_duration(state.silence(trial, now))}"
-                told.insert(0, ("silent", line))
+                said = f"{said}; nothing was heard of it for {_duration(state.silence(trial, now))}"
+                told.insert(0, ("silent", said))
             else:
-                told.append((word, f"{line}; heard of {_duration(now - trial.heard)} ago"))
+                told.append((word, f"{said}; heard of {_duration(now - trial.heard)} ago"))
     lines += told[:MOST_LISTED]
     if more := len(told[MOST_LISTED:]):
         lines.append(("", f"and {more} more"))
