@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,14 @@ def test_a_trial_is_silent_by_the_study_s_patience_and_its_silence_begins_anew_w
     assert state.is_silent(trial, 1071.0, least=60.0), "ten times its slowest epoch"
     assert not state.is_silent(trial, 1069.0, least=60.0)
 
-    asked = {"run": "run", "question": "", "design": "one_at_a_time", "metric": "", "report_metric": "", "factors": []}
+    asked: dict[str, Any] = {
+        "run": "run",
+        "question": "",
+        "design": "one_at_a_time",
+        "metric": "",
+        "report_metric": "",
+        "factors": [],
+    }
     state.apply(StudyRow(study="tiny", maximise=True, baseline_arm_id="", time=37000.0, **asked))
     assert state.silence(trial, 37100.0) == 100.0
     assert not state.is_silent(trial, 37600.0, least=60.0), "a first epoch since the launch may take ten times as long"

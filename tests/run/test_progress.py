@@ -226,7 +226,7 @@ def test_the_live_time_left_is_at_the_pace_of_this_session(
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     planner, console = planning.ledger(spec, rows), screen()
 
-    def slowly(row: PlannedRow, epoch: int) -> float:
+    def slowly(row: PlannedRow, epoch: int) -> Any:
         now[0] += 3600.0
         return by_arm(row, epoch)
 
