@@ -35,7 +35,7 @@ from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
 from cktf.run.warm_start import observe, observed_in, warm_start_in_words
-from cktf.storage import Storage, below
+from cktf.storage import TRIALS, Storage, below
 from cktf.study.designs import smoke_study
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
@@ -238,6 +238,7 @@ def _carry_out(
             raise
         except KeyboardInterrupt:
             is_interrupted = True
+            run.child(TRIALS).clear_empty()  # those of trials that were ended before their first checkpoint
         with using(run):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)

@@ -104,6 +104,8 @@ class StudyRow(Row):
         is_smoke: Whether it is a smoke run, on a few generated images, whose numbers mean nothing.
         teacher_once: Whether trials shared the teacher's outputs, rounded to float16.
         workers: Processes that trained each student together; batch-norm saw one shard each.
+        stall_seconds: Seconds without an epoch at which a running trial is silent at the earliest; in older ledgers the
+            default.
         reference_source: Publication of the reference values; empty if the study has none.
         reference_values: Context to arm to the published value of the report metric, in its unit; or to a list of it,
             its standard deviation and the number of runs.
@@ -153,6 +155,7 @@ class StudyRow(Row):
     is_smoke: bool = False
     teacher_once: bool = False
     workers: int = 1
+    stall_seconds: float = 600.0
     reference_source: str = ""
     reference_values: dict[str, dict[str, float | list[float]]] = field(default_factory=dict)
     reference_teachers: dict[str, float] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cktf import driver as run_module
 from cktf.plan.planner import Planner
+from cktf.rows import EpochRow
 from cktf.run.directory import STUDY, require_study
 from cktf.run.growth import require_grown
 from cktf.run.ledger import Ledger, read_ledger
@@ -18,6 +19,11 @@ from tests.kinds import RunToEnd
 
 def rows_of(run_dir: str | os.PathLike[str], kind: Any) -> list[Any]:
     return [row for row in read_ledger(Storage(run_dir)) if isinstance(row, kind)]
+
+
+def facts(run: str) -> Any:
+    """What a run's trainings came to, which does not depend on how they were run."""
+    return sorted((row.trial_id, row.epoch, row.train_loss, row.test_accuracy) for row in rows_of(run, EpochRow))
 
 
 def printed_on(console: Console) -> str:

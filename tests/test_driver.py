@@ -4,10 +4,12 @@ import errno
 import io
 import os
 import signal
+import sys
 import threading
 import time
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,6 +146,21 @@ def test_a_signal_ends_a_launch_as_ctrl_c_does(make_spec: MakeSpec, run_dir: str
         signal.signal(number, before)
     assert summary.is_interrupted
     assert not rows_of(run_dir, EndRow)
+
+
+def test_an_interrupt_leaves_no_empty_folder_of_a_trial(
+    make_spec: MakeSpec, run_dir: str, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(planner: Planner, run: Storage, **_: Any) -> None:
+        for trial_id in planner.state.trials:
+            Path(run.full(f"trials/{trial_id}")).mkdir(parents=True)
+        run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "cktf.cluster.tune", SimpleNamespace(tune_to_end=interrupted))
+    summary = launch(make_spec(), run_dir, console=console)
+    assert summary.is_interrupted
+    assert len(list(Path(run_dir).glob("trials/*"))) == 1
 
 
 @on_ray

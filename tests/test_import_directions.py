@@ -26,6 +26,7 @@ FLOOR = {
         "pareto",
         "row_values",
         "rows",
+        "scratch",
         "seeding",
         "settings",
         "storage",

@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 import ray
 
 from cktf.cluster.machine import Machine, cores
-from cktf.cluster.scratch import scratch_folder
 from cktf.cluster.signals import held_back
 from cktf.errors import ClusterNotFound
+from cktf.scratch import scratch_folder
 
 LONGEST_SOCKET = 107
 """Most bytes of a Unix socket's path."""

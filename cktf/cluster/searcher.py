@@ -22,6 +22,9 @@ from cktf.rows import PlannedRow
 LOOK_SECONDS = 1.0
 """Time between two looks for trials of which nothing is heard."""
 
+AWAY_SECONDS = 5.0
+"""Time between two looks from which on the driver itself was held up, and what it did not hear is no silence."""
+
 
 class PlannerSearcher(Searcher):
     """Hands out the planner's trials, as long as fewer run than ``capacity`` returns."""
@@ -87,12 +90,14 @@ class PlannerScheduler(FIFOScheduler):
         searcher: PlannerSearcher,
         require_cluster: Callable[[], None],
         say: Callable[[str], None],
+        storage_patience: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._planner = planner
         self._searcher = searcher
         self._require_cluster = require_cluster
         self._say = say
+        self._storage_patience = storage_patience
         self._heard: dict[str, float] = {}  # by Tune's id of a trial that has a worker
         self._looked = time.monotonic()
 
@@ -103,7 +108,6 @@ class PlannerScheduler(FIFOScheduler):
             raise self._planner.failure
         self._require_cluster()
         if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._looked = time.monotonic()
             self._look(tune_controller.get_live_trials())
         return super().choose_trial_to_run(tune_controller)
 
@@ -115,14 +119,18 @@ class PlannerScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if is_pruned else TrialScheduler.CONTINUE)
 
     def _look(self, trials: Iterable[Trial]) -> None:
-        """Say which running trials are silent for too long, and end their workers if the study wants it."""
+        """Say which running trials are silent for too long, and end their workers if the study wants it.
+
+        A worker may wait for the storage on top of what an epoch takes, and is as silent then.
+        """
         now = time.monotonic()
+        away, self._looked = max(0.0, now - self._looked - AWAY_SECONDS), now  # their results wait to be read
         workers = {trial: worker for trial in trials if (worker := trial.temporary_state.ray_actor)}
-        self._heard = {trial.trial_id: self._heard.get(trial.trial_id, now) for trial in workers}
+        self._heard = {trial.trial_id: min(now, self._heard.get(trial.trial_id, now) + away) for trial in workers}
         for trial, worker in workers.items():
             key = trial.config["trial_id"]
             silent, row = now - self._heard[trial.trial_id], self._planner.state.trial(key).planned
-            if silent < self._planner.patience(key):
+            if silent < self._planner.patience(key) + self._storage_patience:
                 continue
             self._heard[trial.trial_id] = now  # said again after as long
             is_tried = self._planner.spec.stall == "retry"

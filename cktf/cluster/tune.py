@@ -15,7 +15,6 @@ from cktf.cluster.assignment import Assignment
 from cktf.cluster.machine import Machine
 from cktf.cluster.nodes import Capacity, TrialResources, connected, wait_for_capacity
 from cktf.cluster.pulse import Pulse
-from cktf.cluster.scratch import scratch_folder
 from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher
 from cktf.cluster.signals import as_ctrl_c
 from cktf.cluster.slot import Slot
@@ -24,6 +23,7 @@ from cktf.plan.planner import Planner
 from cktf.plugins import Plugin
 from cktf.rows import PlannedRow, Stage, TeacherRow
 from cktf.run.preflight import require_runnable
+from cktf.scratch import scratch_folder
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.spec import StudySpec
@@ -124,13 +124,14 @@ def _tune_part(
         return Assignment.of(row, run, trial, options, plugins)
 
     searcher = PlannerSearcher(planner, assign, capacity.now, say)
+    patience = 0.0 if run.is_local else run.patience  # a folder is not waited for
     with scratch_folder() as scratch, as_ctrl_c():  # Tune's own handler of SIGUSR1 stays
         # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
         analysis = tune.run(
             Slot,
             num_samples=TRIALS_PER_TUNE_RUN,
             search_alg=searcher,
-            scheduler=PlannerScheduler(planner, searcher, pulse.require, say),
+            scheduler=PlannerScheduler(planner, searcher, pulse.require, say, patience),
             resources_per_trial=trial.placement(),
             reuse_actors=True,
             max_failures=planner.spec.max_failures,

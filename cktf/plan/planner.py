@@ -193,14 +193,8 @@ class Planner:
             )
 
     def patience(self, trial_id: str) -> float:
-        """Return the seconds without an epoch after which something is wrong with a running trial.
-
-        They are ten times the slowest epoch of it or of any student, at least ``stall_seconds``; before the first epoch
-        of the study, ten times ``stall_seconds``.
-        """
-        slowest = max(self.state.trial(trial_id).slowest_epoch, self.state.slowest_epoch)
-        least = self.spec.stall_seconds
-        return max(10 * slowest, least) if slowest else 10 * least
+        """Return `RunState.patience` with a running trial, of which the study says the least."""
+        return self.state.patience(self.state.trial(trial_id), self.spec.stall_seconds)
 
     @property
     def running(self) -> int:

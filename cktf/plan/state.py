@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from cktf.errors import LedgerDamaged
-from cktf.rows import EndRow, EpochRow, LookRow, PlannedRow, Row, Stage, Status, TeacherRow
-
-STALL_SECONDS = 600.0
-"""Seconds without an epoch at which a trial is silent at the earliest, where no study says."""
+from cktf.rows import EndRow, EpochRow, LookRow, PlannedRow, Row, Stage, Status, StudyRow, TeacherRow
 
 
 @dataclass
@@ -46,11 +43,6 @@ class TrialState:
     def epochs(self) -> int:
         """Number of epochs of the complete trial."""
         return self.planned.epochs or int(self.planned.config["epochs"])
-
-    def is_silent(self, now: float) -> bool:
-        """Return whether it runs, and no epoch came for ten times its slowest, but at least `STALL_SECONDS`."""
-        patience = max(10 * self.slowest_epoch, STALL_SECONDS)
-        return self.status is Status.RUNNING and now - self.heard > patience
 
     def scored_epochs(self, epoch: int) -> int:
         """Return how many epochs up to this one have a value of the metric."""
@@ -109,6 +101,8 @@ class RunState:
         """Teacher id -> its score."""
         self.slowest_epoch = 0.0
         """Seconds of the slowest epoch of any student."""
+        self.launched = 0.0
+        """When the latest launch or resume began, in seconds since the epoch."""
         self.looks: list[LookRow] = []
         """Looks of a race, in order."""
         self._counts: Counter[Status] = Counter()
@@ -121,6 +115,8 @@ class RunState:
     def apply(self, row: Row) -> None:
         """Apply one row; raise a LedgerDamaged if it is of a trial that no earlier row has planned."""
         match row:
+            case StudyRow():
+                self.launched = row.time
             case TeacherRow():
                 self.teachers[row.teacher_id] = row
             case LookRow():
@@ -131,6 +127,27 @@ class RunState:
     def trial(self, trial_id: str) -> TrialState:
         """Return a trial of a student or of a teacher."""
         return self.teacher_trials.get(trial_id) or self.trials[trial_id]
+
+    def patience(self, trial: TrialState, least: float) -> float:
+        """Return the seconds without an epoch after which something is wrong with a running trial.
+
+        They are ten times the slowest epoch of it or of any student, at least ``least``; before the first epoch of the
+        study, ten times ``least``.
+        """
+        slowest = max(trial.slowest_epoch, self.slowest_epoch)
+        return max(10 * slowest, least) if slowest else 10 * least
+
+    def silence(self, trial: TrialState, now: float) -> float:
+        """Return the seconds without an epoch of a running trial, which begin anew with a launch or resume."""
+        return now - max(trial.heard, self.launched)
+
+    def is_silent(self, trial: TrialState, now: float, least: float) -> bool:
+        """Return whether a driver at work has waited for an epoch of a running trial for longer than its `patience`.
+
+        A first one since the launch, for which Ray and workers start, may take ten times ``least``, as the study's.
+        """
+        first = 10 * least if trial.heard < self.launched else 0.0
+        return trial.status is Status.RUNNING and self.silence(trial, now) > max(first, self.patience(trial, least))
 
     def counts(self) -> Counter[Status]:
         """Return the number of trials by status."""

@@ -97,6 +97,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger, **grown:
             is_smoke=spec.smoke,
             teacher_once=spec.teacher_once,
             workers=spec.resources.workers,
+            stall_seconds=spec.stall_seconds,
             seeds_by_context=spec.seeds_by_context,
             plugins={plugin.name: plugin.version for plugin in spec.plugins},
             asked={STUDY: sha256(text).hexdigest(), **_digests(spec)},

@@ -49,22 +49,24 @@ class Lease:
 
     def __init__(self, run: Storage) -> None:
         self._run = run.root
-        self._place = Storage(run.root).child(FOLDER)  # without patience: the next beat is the next try
+        place = run.child(FOLDER)  # with the run's patience: to wait for a dead driver takes a minute
+        self._place = Storage(place.root)  # without: the next beat is the next try
         self._name = f"{secrets.token_hex(8)}.json"
         self._holder = holder_of_this()
         self._is_over = threading.Event()
         self._is_lost = False
         for _ in range(TRIES):
-            dead = self._wait_for_others()
-            self._place.write(self._name, self._holder)
-            others = self._others()
+            dead = self._wait_for_others(place)
+            place.write(self._name, self._holder)
+            others = self._others(place)
             if others.items() <= dead.items():
-                self._place.delete(*dead)
+                place.delete(*dead)
                 break
-            self._place.delete(self._name)
+            place.delete(self._name)
             time.sleep(random.uniform(0.1, 0.3) * BEAT_SECONDS)  # noqa: S311
         else:
             self._refuse(next(iter(others)))
+        self._dead = {*dead}
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
 
@@ -84,22 +86,31 @@ class Lease:
             self._place.delete(self._name)
 
     def _beat(self) -> None:
+        before: dict[str, float] = {}
         while not self._is_over.wait(BEAT_SECONDS):
             with suppress(OSError):
                 if not self._place.exists(self._name):
                     self._is_lost = True
                     return
                 self._place.write(self._name, self._holder)
+                # Just before that it may have been deleted by a driver that has taken over, and writes its own again.
+                others = self._others(self._place)
+                if any(others[name] > before.get(name, others[name]) for name in others.keys() - self._dead):
+                    self._is_lost = True
+                    return
+                before = others
 
-    def _others(self) -> dict[str, float]:
-        return {name: written for name, written in self._place.times().items() if name != self._name}
+    def _others(self, place: Storage) -> dict[str, float]:
+        return {name: written for name, written in place.times().items() if name != self._name}
 
-    def _wait_for_others(self) -> dict[str, float]:
+    def _wait_for_others(self, place: Storage) -> dict[str, float]:
         """Return the leases of dead drivers; refuse to go on if one is written again while it is watched."""
         first: dict[str, float] = {}
         seen: dict[str, float] = {}  # by this machine's clock
-        while others := self._others():
+        asked = time.monotonic()
+        while others := self._others(place):
             now = time.monotonic()
+            seen = {name: at + now - asked for name, at in seen.items()}  # a store that does not answer takes no lease
             for name, written in others.items():
                 if written > first.setdefault(name, written):
                     self._refuse(name)
@@ -110,6 +121,7 @@ class Lease:
             if now in seen.values():
                 _log.warning("%s: another driver has a lease of it; waiting whether it writes it again", self._run)
             time.sleep(min(1.0, BEAT_SECONDS / 2, left))
+            asked = time.monotonic()
         return others
 
     def _refuse(self, name: str) -> None:

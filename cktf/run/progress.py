@@ -20,11 +20,20 @@ from cktf.storage import Storage
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
     from cktf.plan.planner import Planner
 
+STARTING = "starting Ray and first epochs"
+"""The live line's words until the first row."""
+
 WIDE = 120
 """Characters of a terminal whose live line has room for the best arm."""
 
 BAR_WIDTH, LONGEST_NAME, LONGEST_ARM = 12, 20, 40
 """Characters of the live line's bar and of the study's name in it, and of an arm's name in a line of its own."""
+
+MOST_LISTED = 10
+"""Trials in training that have lines of their own in a run's status."""
+
+WAS_RUNNING = "was running"
+"""How a trial is called that has epochs and no end, if nothing was heard of it since the latest launch."""
 
 LOOK_SECONDS = 0.25
 """Least time between two updates of the live line; a large study has hundreds of epochs a second."""
@@ -42,7 +51,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
     words = TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
     bars = (BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(name, *bars, words, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(planner.spec.name, total=planner.total(), completed=state.num_ended, words="")
+        task = bar.add_task(planner.spec.name, total=planner.total(), completed=state.num_ended, words=STARTING)
         shown = 0.0
 
         def see(row: Row) -> None:
@@ -94,19 +103,33 @@ def status(run_dir: str) -> RenderableType:
     run = Storage(run_dir)
     study, state = read_run(run_dir)
     counts = state.counts()
-
-    lines: list[tuple[str, str]] = [
-        ("left to run" if kind is Status.PLANNED else kind, str(counts[kind])) for kind in Status
-    ]
     every = [*state.teacher_trials.values(), *state.trials.values()]
-    at_work = is_in_use(run)
+    at_work, now = is_in_use(run), time.time()
+    begun: dict[str, list[TrialState]] = {Status.RUNNING: [], WAS_RUNNING: []}
+    for trial in every:
+        if trial.status is Status.RUNNING:
+            begun[Status.RUNNING if at_work and trial.heard >= state.launched else WAS_RUNNING].append(trial)
+
+    ended = (Status.COMPLETE, Status.PRUNED, Status.FAILED)
+    lines: list[tuple[str, str]] = [(kind, str(counts[kind])) for kind in ended]
+    for word, trials in begun.items():
+        if trials or (at_work and word == Status.RUNNING):
+            lines.append((word, str(sum(trial.planned.stage != Stage.TEACHER for trial in trials))))
+    lines.append(("left to run", str(counts[Status.PLANNED])))
     stopped = "none; 'cktf resume' continues the run" if any(trial.end is None for trial in every) else "none"
-    lines.append(("driver", "at work" if at_work else stopped))
-    lines += [
-        ("silent", f"{_line_of(each, study.metric)}; nothing was heard of it for {time.time() - each.heard:.0f} s")
-        for each in every
-        if at_work and each.is_silent(time.time())
-    ]
+    lines.append(("driver", _driver_line(study, state, now) if at_work else stopped))
+    told: list[tuple[str, str]] = []
+    for word, trials in begun.items():
+        for trial in trials:
+            said = _line_of(trial, study.metric, status=word)
+            if at_work and state.is_silent(trial, now, study.stall_seconds):
+                said = f"{said}; nothing was heard of it for {_duration(state.silence(trial, now))}"
+                told.insert(0, ("silent", said))
+            else:
+                told.append((word, f"{said}; heard of {_duration(now - trial.heard)} ago"))
+    lines += told[:MOST_LISTED]
+    if more := len(told[MOST_LISTED:]):
+        lines.append(("", f"and {more} more"))
     lines += [
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
@@ -115,8 +138,8 @@ def status(run_dir: str) -> RenderableType:
     if len(state.looks) < len(study.looks):
         lines.append(("next look", f"at {study.looks[len(state.looks)]} of {study.looks[-1]} seeds"))
     scored = state.teachers
-    in_work = [trial for key, trial in state.teacher_trials.items() if key not in scored or trial.end is None]
-    lines += [("teacher", _line_of(trial, study.metric)) for trial in in_work]
+    unscored = [trial for key, trial in state.teacher_trials.items() if key not in scored or trial.end is None]
+    lines += [("teacher", _line_of(each, study.metric)) for each in unscored if each.status is not Status.RUNNING]
     lines += [("teacher", _teacher_line(teacher, study)) for teacher in scored.values()]
     lines += [("failed", _line_of(trial, study.metric)) for trial in state.failures()]
 
@@ -147,7 +170,25 @@ def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
     return f"{teacher.model} on {teacher.data}{seed}, {score}"
 
 
-def _line_of(trial: TrialState, metric: str, longest: int | None = None) -> str:
+def _driver_line(study: StudyRow, state: RunState, now: float) -> str:
+    """Return what a driver at work has come to: whether anything has come yet, and the time that is left.
+
+    That is computed from this session's ends, as the live line's is; how many trials a search or a race will have, the
+    ledger does not say.
+    """
+    words, ends = ["at work"], [trial.end for trial in state.trials.values() if trial.end]
+    ends = [end for end in ends if end.time >= state.launched]
+    open_trials = [*state.teacher_trials.values(), *state.trials.values()]
+    if not ends and all(trial.heard < state.launched for trial in open_trials):
+        words.append(f"no epoch has come in the {_duration(now - state.launched)} since its start")
+    if ends and state.launched and study.design != "search" and not study.looks:
+        # From the first start of a trial that has ended: starting Ray and the training of teachers do not count.
+        began = max(state.launched, min(end.time - end.wall_seconds for end in ends))
+        words.append(_left(now - began, len(ends), len(state.trials) - state.num_ended))
+    return "; ".join(filter(None, words))
+
+
+def _line_of(trial: TrialState, metric: str, longest: int | None = None, *, status: str = "") -> str:
     row = trial.planned
     latest = trial.curve[max(trial.curve)] if trial.curve else None
     score = "" if latest is None else f", {metric.removeprefix(MEASURE)} {latest:.4g}"
@@ -157,8 +198,19 @@ def _line_of(trial: TrialState, metric: str, longest: int | None = None) -> str:
         label = f"{label[: longest - 1]}…"
     if row.stage == Stage.TEACHER:
         label = f"teacher {label}"
-        epochs = f", epoch {max(trial.curve)} of {trial.epochs}" if trial.curve and not trial.end else ""
-    return f"{label}, seed {row.seed}, {trial.status}{epochs}{score}{reason}"
+    if trial.curve and not trial.end:
+        epochs = f", epoch {max(trial.curve)} of {trial.epochs}"
+    return f"{label}, seed {row.seed}, {status or trial.status}{epochs}{score}{reason}"
+
+
+def _left(seconds: float, done: int, to_do: int) -> str:
+    """Return the time that is left if ``done`` trials took so long; empty before the first end and after the last."""
+    return f"{_duration(seconds / done * to_do)} left" if done and to_do else ""
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return "under 1 min" if minutes < 1 else f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 class _Clock:
@@ -193,10 +245,7 @@ class _Clock:
 
     def left(self) -> str:
         """Return the time that is left at the pace of this session; empty before its first end and after the last."""
-        ended, total = self._planner.state.num_ended, self._planner.total()
-        done = ended - self._before
-        if self._began is None or not done or ended == total:
+        ended = self._planner.state.num_ended
+        if self._began is None:
             return ""
-        minutes = round((time.monotonic() - self._began) / done * (total - ended) / 60)
-        left = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-        return f"{left if minutes else 'under 1 min'} left"
+        return _left(time.monotonic() - self._began, ended - self._before, self._planner.total() - ended)

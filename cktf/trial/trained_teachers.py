@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from cktf.data import split
 from cktf.errors import naming
 from cktf.locks import exclusive
 from cktf.rows import TRAINED_HERE, EpochResult, TeacherRow
+from cktf.scratch import scratch_folder
 from cktf.storage import Storage, cache_directory
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, load_checkpoint, load_weights, stored_weights, trial_storage
 from cktf.trainer.config import TrialConfig
@@ -33,7 +33,7 @@ def trained_weights(trial: TrialConfig, device: torch.device, run: Storage | Non
     content = stored_weights(shared, name) if shared else None
     if content is None:
         # A teacher of generated data is of no use to other studies, so it is not cached.
-        cache = TemporaryDirectory(prefix="cktf-") if trial.data.generated else nullcontext(cache_directory())
+        cache = scratch_folder() if trial.data.generated else nullcontext(cache_directory())
         with cache as folder:
             teachers = Storage(folder).child("teachers")
             content = stored_weights(teachers, name)

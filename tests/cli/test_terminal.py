@@ -1,10 +1,19 @@
-"""Tables as a terminal shows them."""
+"""Tables and lines as a terminal shows them, or a pipe."""
 
+import io
+from pathlib import Path
 from typing import Any
 
+import pytest
+import typer
 from rich.console import Console
 
+from cktf.cli import terminal
+from cktf.cli.studies import _finish
 from cktf.cli.terminal import answer_table, table_of
+from cktf.driver import Summary
+from cktf.errors import InputError
+from tests.runs import printed_on
 
 
 def shown(table: Any, width: int = 60) -> Any:
@@ -44,3 +53,17 @@ def test_no_column_is_cut_where_long_names_leave_little_room() -> None:
 
 def test_names_stand_beside_what_they_mean() -> None:
     assert "effects" in shown(table_of(("figure", "what it shows"), [("effects", "Effects")]))
+
+
+@pytest.mark.parametrize(("is_interrupted", "end"), [(True, typer.Exit), (False, InputError)])
+def test_how_a_driver_ended_is_one_line_in_a_pipe_however_long_it_is(
+    is_interrupted: bool, end: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "out", Console(file=io.StringIO(), width=80))
+    run = str(tmp_path / ("a folder with a long name " * 3))
+    summary = Summary(run, 2, 0, 1, {}, {}, 0, is_interrupted, 9.0)
+    with pytest.raises(end):  # there are no results to show
+        _finish(summary)
+    (line,) = printed_on(terminal.out).splitlines()
+    assert line == summary.in_words()
+    assert len(line) > 80

@@ -10,56 +10,97 @@ import ray
 
 from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher, _last_words
 from cktf.plan.planner import Planner
-from cktf.rows import PlannedRow
+from cktf.rows import EpochResult
+from cktf.study.spec import StudySpec
 from tests.kinds import MakeResult, MakeSpec
+from tests.planning import next_row
 
 
 @pytest.mark.parametrize("stall", ["retry", "wait"])
 def test_a_trial_of_which_nothing_is_heard_is_told_and_its_worker_ended_if_the_study_wants_it(
     stall: str, make_spec: MakeSpec, make_result: MakeResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, said, killed = [1000.0], list[str](), list[object]()
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(ray, "kill", killed.append)
-    planner = Planner(make_spec(stall=stall, stall_seconds=60, seeds=1), record=lambda _: None)
-    searcher = PlannerSearcher(planner, assign=lambda _: None, capacity=lambda: 2, say=said.append)  # type: ignore[arg-type, return-value]
-    scheduler = PlannerScheduler(planner, searcher, lambda: None, said.append)
-    trials = []
-    for number in range(2):
-        row = planner.next_trial()
-        assert isinstance(row, PlannedRow)
-        worker = SimpleNamespace(ray_actor=f"worker {number}")
-        trials.append(SimpleNamespace(trial_id=str(number), config={"trial_id": row.trial_id}, temporary_state=worker))
-    controller: Any = SimpleNamespace(get_live_trials=lambda: [Hashed(trial) for trial in trials])
-
-    def look(seconds: float) -> None:
-        now[0] += seconds
-        scheduler._look(controller.get_live_trials())
-
-    look(0)
+    two = Two(make_spec(stall=stall, stall_seconds=60, seeds=1), monkeypatch)
+    two.look(0)
     for epoch in (1, 2, 3):  # the first is heard, the second is silent
-        now[0] += 25
-        scheduler.on_trial_result(controller, Hashed(trials[0]), {"epoch": make_result(epoch, 50.0)})  # type: ignore[arg-type]
-        look(0)
-    assert [line.split(";")[0] for line in said] == ["momentum=0, seed 0: nothing was heard of it for 75 s"]
-    assert killed == (["worker 1"] if stall == "retry" else [])
-    trials[1].temporary_state.ray_actor = None  # it waits for another worker
-    look(1)
-    trials[1].temporary_state.ray_actor = "worker 2"
-    for _ in range(2):
-        look(30)
-    assert [line.split(",")[0] for line in said] == ["momentum=0", "baseline"], "another worker has its own time"
-    look(30)
-    assert len(said) == 3
+        two.look(25)
+        two.hear(0, make_result(epoch, 50.0))
+    assert [line.split(";")[0] for line in two.said] == ["momentum=0, seed 0: nothing was heard of it for 60 s"]
+    assert two.killed == (["worker 1"] if stall == "retry" else [])
+    two.trials[1].temporary_state.ray_actor = None  # it waits for another worker
+    two.look(1)
+    two.trials[1].temporary_state.ray_actor = "worker 2"
+    two.look(60)
+    assert [line.split(",")[0] for line in two.said] == ["momentum=0", "baseline"], "another worker has its own time"
+    two.look(1)
+    assert len(two.said) == 3
     told = "nothing was heard of it for 60 s" if stall == "retry" else None
-    assert searcher.deaths.get(trials[1].config["trial_id"]) == told
+    assert two.searcher.deaths.get(two.trials[1].config["trial_id"]) == told
+
+
+def test_a_worker_that_may_be_waiting_for_the_storage_is_waited_for_as_much_longer(
+    make_spec: MakeSpec, make_result: MakeResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = Two(make_spec(stall_seconds=60, seeds=1), monkeypatch, storage_patience=100.0)
+    for number in range(2):
+        two.hear(number, make_result(1, 50.0))
+    two.look(159)
+    assert not two.said
+    two.look(1)
+    assert two.killed == ["worker 0", "worker 1"]
+
+
+def test_what_a_driver_could_not_hear_because_it_was_held_up_is_no_silence(
+    make_spec: MakeSpec, make_result: MakeResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = Two(make_spec(stall_seconds=60, seeds=1), monkeypatch)
+    for number in range(2):
+        two.hear(number, make_result(1, 50.0))
+    two.look(40)
+    two.now += 500  # it waits for the bucket, or is stopped
+    two.hear(0, make_result(2, 50.0))
+    two.look(1)
+    assert not two.said, "the second's result may be the next that is read"
+    two.look(14)
+    assert not two.said
+    two.look(1)
+    assert [line.split(";")[0] for line in two.said] == ["momentum=0, seed 0: nothing was heard of it for 60 s"]
+    two.look(44)
+    assert len(two.said) == 1
+    two.look(1)
+    assert two.said[1].startswith("baseline, seed 0: nothing was heard of it for 60 s"), (
+        "of the first, what it was heard"
+    )
+
+
+class Two:
+    """Two running trials of a study with two, under a driver that looks each second of a clock of its own."""
+
+    def __init__(self, spec: StudySpec, monkeypatch: pytest.MonkeyPatch, storage_patience: float = 0.0) -> None:
+        self.now, self.said, self.killed = 1000.0, list[str](), list[object]()
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(ray, "kill", self.killed.append)
+        planner, say = Planner(spec, record=lambda _: None), self.said.append
+        self.searcher = PlannerSearcher(planner, assign=lambda _: None, capacity=lambda: 2, say=say)  # type: ignore[arg-type, return-value]
+        self._scheduler = PlannerScheduler(planner, self.searcher, lambda: None, say, storage_patience)
+        self.trials: Any = []
+        for number in range(2):
+            row = next_row(planner)
+            worker = SimpleNamespace(ray_actor=f"worker {number}")
+            self.trials.append(Hashed(trial_id=str(number), config={"trial_id": row.trial_id}, temporary_state=worker))
+
+    def look(self, seconds: int) -> None:
+        """Let time pass, and look after each second."""
+        for _ in range(max(1, seconds)):
+            self.now += min(1, seconds)
+            self._scheduler._look(self.trials)
+
+    def hear(self, number: int, result: EpochResult) -> None:
+        self._scheduler.on_trial_result(None, self.trials[number], {"epoch": result})
 
 
 class Hashed(SimpleNamespace):
     """A trial as Tune has it, in sets."""
-
-    def __init__(self, trial: SimpleNamespace) -> None:
-        super().__init__(**vars(trial))
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(self.trial_id)

@@ -11,15 +11,10 @@ import torch
 from rich.console import Console
 
 from cktf.driver import launch
-from cktf.rows import EpochRow
 from cktf.storage import Storage
 from tests.buckets import Proxy
 from tests.kinds import MakeSpec
-from tests.runs import printed_on, rows_of
-
-
-def facts(run: str) -> Any:
-    return sorted((row.trial_id, row.epoch, row.train_loss, row.test_accuracy) for row in rows_of(run, EpochRow))
+from tests.runs import facts, printed_on
 
 
 @pytest.mark.usefixtures("ray_on_this_machine")

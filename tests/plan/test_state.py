@@ -2,15 +2,16 @@
 
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from cktf.errors import LedgerDamaged
 from cktf.plan.planner import Planner
 from cktf.plan.state import RunState
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
 from tests.kinds import MakeResult, MakeSpec, RunToEnd
-from tests.planning import next_row
+from tests.planning import ledger, next_row
 
 
 def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
@@ -83,3 +84,33 @@ def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
         assert {arm.arm: arm.score for arm in state.ranking(Stage.DESIGN, maximise=True)} == scores
         seen |= {*state.counts()} | {bool(scores)}
     assert seen == {*Status, True, False}
+
+
+def test_a_trial_is_silent_by_the_study_s_patience_and_its_silence_begins_anew_with_a_launch(
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
+    planner = ledger(make_spec({"epochs": 9}, seeds=1), rows)
+    trial_id = next_row(planner).trial_id
+    rows.append(EpochRow(trial_id=trial_id, time=1000.0, **vars(make_result(1, 50.0, epoch_seconds=7.0))))
+    state = RunState("validation_accuracy", rows)
+    trial = state.trial(trial_id)
+    assert not state.is_silent(trial, 1061.0, least=61.0)
+    assert state.is_silent(trial, 1071.0, least=60.0), "ten times its slowest epoch"
+    assert not state.is_silent(trial, 1069.0, least=60.0)
+
+    asked: dict[str, Any] = {
+        "run": "run",
+        "question": "",
+        "design": "one_at_a_time",
+        "metric": "",
+        "report_metric": "",
+        "factors": [],
+    }
+    state.apply(StudyRow(study="tiny", maximise=True, baseline_arm_id="", time=37000.0, **asked))
+    assert state.silence(trial, 37100.0) == 100.0
+    assert not state.is_silent(trial, 37600.0, least=60.0), "a first epoch since the launch may take ten times as long"
+    assert state.is_silent(trial, 37601.0, least=60.0)
+    state.apply(EpochRow(trial_id=trial_id, time=37300.0, **vars(make_result(2, 50.0))))
+    assert state.is_silent(trial, 37371.0, least=60.0)
+    state.apply(EndRow(trial_id=trial_id, status=Status.COMPLETE))
+    assert not state.is_silent(trial, 37371.0, least=60.0)

@@ -237,6 +237,11 @@ def test_the_ledger_of_a_search_has_what_the_baseline_has_of_its_factors(make_se
     assert study.default_levels == {"optimizer.learning_rate": 0.03}
 
 
+def test_the_ledger_has_what_the_study_says_of_silent_trials(make_spec: MakeSpec, run_dir: str) -> None:
+    begin(make_spec(stall_seconds=1800), run_dir)
+    assert [row.stall_seconds for row in rows_of(run_dir, StudyRow)] == [1800.0]
+
+
 def test_a_design_has_no_default_levels(make_spec: MakeSpec, run_dir: str) -> None:
     begin(make_spec(), run_dir)
     (study,) = rows_of(run_dir, StudyRow)

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,45 @@ def test_a_lease_is_seen(run: Storage) -> None:
     assert has_lease(run)
     lease.release()
     assert not has_lease(run)
+
+
+def test_a_store_that_fails_while_a_dead_driver_is_waited_for_is_waited_for_too(run: Storage, proxy: Proxy) -> None:
+    stopped(Lease(run))
+    with proxy.failing(lambda *_: 403, seconds=3.0):
+        lease = Lease(Storage(run.root, patience=60.0))
+    lease.require()
+    lease.release()
+
+
+def test_a_lease_that_is_written_again_after_another_driver_has_taken_over_is_lost(run: Storage) -> None:
+    first = Lease(run)
+    stopped(first)
+    second = Lease(run)
+    first._place.write(first._name, first._holder)  # between its look and this it was stopped for long
+    first._is_over.clear()
+    first._thread = threading.Thread(target=first._beat, daemon=True)
+    first._thread.start()
+    first._thread.join(20)
+    with pytest.raises(RunInUse, match="another driver has taken over"):
+        first.require()
+    second.require()
+    first.release()
+    time.sleep(3 * lease_module.BEAT_SECONDS)
+    second.require()
+    second.release()
+
+
+def test_the_time_in_which_a_store_does_not_answer_is_no_silence_of_another_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lease_module, "LEASE_SECONDS", 1.0)
+    looks, now = [0, 0, 0, 1], time.time()
+
+    def others(*_: object) -> dict[str, float]:
+        time.sleep(1.5 * (len(looks) == 3))  # at the second look
+        return {"other.json": now + looks.pop(0)}
+
+    monkeypatch.setattr(Lease, "_others", others)
+    with pytest.raises(RunInUse):
+        Lease(Storage(tmp_path))

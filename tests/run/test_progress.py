@@ -1,6 +1,7 @@
 """What a person sees of a run, while it runs and at any other time."""
 
 import io
+import re
 import subprocess
 import sys
 import time
@@ -14,12 +15,13 @@ from rich.console import Console
 from cktf.errors import LedgerDamaged, RunNotFound, Unusable
 from cktf.plan.planner import Planner
 from cktf.plan.state import RunState
-from cktf.rows import EpochRow, PlannedRow, Row, Status, StudyRow
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status, StudyRow
 from cktf.run.ledger import Ledger, read_latest, read_ledger
 from cktf.run.progress import status, watch
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
-from tests.kinds import MakeSpec, RunToEnd
+from tests import planning
+from tests.kinds import MakeResult, MakeSpec, RunToEnd
 from tests.planning import next_row
 from tests.runs import printed_on
 
@@ -199,9 +201,107 @@ def test_a_status_reads_of_each_trial_s_epochs_the_last_alone_and_tells_the_same
         assert states[0].counts() == states[1].counts()
         assert states[0].best_arms(maximise=True) == states[1].best_arms(maximise=True)
         assert [trial.end for trial in states[0].trials.values()] == [trial.end for trial in states[1].trials.values()]
-        assert "running, validation_accuracy 90; nothing was heard of it for 70" in shown(run)
+        assert "running, epoch 2 of 3, validation_accuracy 90; nothing was heard of it for 12 min" in shown(run)
     assert "nothing was heard" not in shown(run), "its driver has ended"
     broken = Path(run.full("ledger/000002.jsonl"))
     broken.write_bytes(broken.read_bytes().replace(b'"epoch":2', b'"epoch":"two"'))
     with pytest.raises(LedgerDamaged, match=r"000002.jsonl, line 2: 'epoch' of a row of kind 'epoch' must be"):
         shown(run)
+
+
+def test_before_the_first_row_the_live_line_says_what_is_waited_for(make_spec: MakeSpec, rows: list[Row]) -> None:
+    planner, console = Planner(make_spec(), rows.append), screen(force_terminal=True, color_system=None)
+    with watch(planner, console) as show:
+        planner.listeners.append(show)
+        assert "starting Ray and first epochs" in printed_on(console)
+        planner.on_end(next_row(planner).trial_id, Status.FAILED, "out of memory")
+    assert "starting" not in printed_on(console).rpartition("1/4")[2]
+
+
+def test_the_live_time_left_is_at_the_pace_of_this_session(
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, now = make_spec(seeds=4), [0.0]
+    run_to_end(planning.ledger(spec, rows), by_arm, most=5)  # another session's five of eight
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    planner, console = planning.ledger(spec, rows), screen()
+
+    def slowly(row: PlannedRow, epoch: int) -> Any:
+        now[0] += 3600.0
+        return by_arm(row, epoch)
+
+    with watch(planner, console) as show:
+        planner.listeners.append(show)
+        run_to_end(planner, slowly, at_once=1)
+    said = [line.partition("; ")[2] for line in printed_on(console).splitlines()]
+    # Trials have two epochs of an hour; what passes before the session's first row, an epoch here, is not counted.
+    assert said == ["2.0 h left", "1.5 h left", ""]
+
+
+def test_a_status_tells_of_each_running_trial_and_of_some_ten_at_most(
+    make_spec: MakeSpec, make_result: MakeResult, tmp_path: Path
+) -> None:
+    run, spec = Storage(tmp_path / "run"), make_spec({"epochs": 9}, seeds=7)
+    with Ledger(run) as ledger:
+        ledger.append(study_row(spec))
+        planner = Planner(spec, ledger.append, clock=lambda: time.time() - 300.0)
+        for epoch in (3, 4):
+            for row in [next_row(planner) for _ in range(6)]:
+                planner.on_epoch(row.trial_id, make_result(epoch, 90.0))
+        text = shown(run)
+        assert "baseline, seed 0, running, epoch 3 of 9, validation_accuracy 90; heard of 5 min ago" in text
+        assert text.count("heard of 5 min ago") == 10
+        assert "and 2 more" in text
+        assert re.search("│ running +│ +12 │", text)
+        assert "was running" not in text
+    text = shown(run)
+    assert "baseline, seed 0, was running, epoch 3 of 9, validation_accuracy 90; heard of 5 min ago" in text
+    assert re.search("│ was running +│ +12 │", text)
+    assert not re.search("│ running", text)
+
+
+def test_after_a_resume_a_trial_is_silent_from_there_and_running_once_it_is_heard_of(
+    make_spec: MakeSpec, make_result: MakeResult, tmp_path: Path
+) -> None:
+    run, spec, now = Storage(tmp_path / "run"), make_spec({"epochs": 9}, seeds=1), time.time()
+    with Ledger(run) as ledger:
+        ledger.append(replace(study_row(spec), time=now - 40000.0))
+        planner = Planner(spec, ledger.append, clock=lambda: now - 36000.0)
+        (first, second) = (next_row(planner) for _ in range(2))
+        for row in (first, second):
+            planner.on_epoch(row.trial_id, make_result(1, 90.0))
+        assert shown(run).count("nothing was heard of it for 10.0 h") == 2
+        ledger.append(replace(study_row(spec), time=now - 300.0, stall_seconds=60.0))
+        text = shown(run)
+        assert "nothing was heard" not in text
+        assert text.count("was running, epoch 1 of 9, validation_accuracy 90; heard of 10.0 h ago") == 2
+        assert "at work; no epoch has come in the 5 min since its start" in text
+        epoch = EpochRow(trial_id=first.trial_id, time=now - 120.0, **vars(make_result(2, 90.0)))
+        ledger.append(epoch)
+        text = shown(run)
+        assert "seed 0, running, epoch 2 of 9, validation_accuracy 90; nothing was heard of it for 2 min" in text
+        assert "no epoch has come" not in text
+        ledger.append(replace(study_row(spec), time=now - 700.0, stall_seconds=60.0))
+        assert f"{second.arm}, seed 0, was running, epoch 1 of 9" in shown(run)
+        assert shown(run).count("nothing was heard of it for 12 min") == 1, "the second's first epoch of the session"
+
+
+def test_a_status_has_the_time_left_at_the_pace_of_this_session(make_spec: MakeSpec, tmp_path: Path) -> None:
+    run, spec, now = Storage(tmp_path / "run"), make_spec(seeds=4), time.time()
+    with Ledger(run) as ledger:
+
+        def end(trial_id: str, ago: float) -> None:
+            ledger.append(EndRow(trial_id=trial_id, status=Status.COMPLETE, wall_seconds=1200.0, time=now - ago))
+
+        ledger.append(replace(study_row(spec), time=now - 90000.0))
+        first, second, third, fourth, *_ = Planner(spec, ledger.append).state.trials
+        for trial_id in (first, second):
+            end(trial_id, 80000.0)
+        ledger.append(replace(study_row(spec), time=now - 36000.0))
+        assert " left" not in shown(run).replace("left to run", ""), "none before the session's first end"
+        end(third, 1200.0)
+        assert "at work; 3.3 h left" in shown(run), "40 minutes since its start for one, five are to come"
+        end(fourth, 0.0)
+        assert "at work; 80 min left" in shown(run)
+        ledger.append(replace(study_row(spec), time=now - 36000.0, design="search"))
+        assert " left" not in shown(run).replace("left to run", ""), "how many there will be is not known"

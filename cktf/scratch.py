@@ -1,0 +1,57 @@
+"""Folders of a process's own: removed when it ends, or if it was killed by the next one that makes such a folder."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PREFIX = "cktf-"
+
+OWNER = "owner.lock"
+"""File whose lock the process holds; the kernel frees it however that dies."""
+
+NEW_SECONDS = 10.0
+"""Age below which a folder may not have been locked yet."""
+
+
+@contextmanager
+def scratch_folder(place: str | None = None) -> Iterator[str]:
+    """Yield a new folder, closed to other users, in a folder or the temporary one; clear away dead ones'."""
+    place = place or tempfile.gettempdir()
+    _clear_dead(Path(place))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # mode 0700
+    try:
+        with (folder / OWNER).open("wb") as lock:
+            with suppress(OSError):  # no locks here: it is never taken for a dead one's, whose lock is taken first
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield str(folder)
+    finally:
+        _remove(folder)
+
+
+def _clear_dead(place: Path) -> None:
+    for owner in place.glob(f"{PREFIX}*/{OWNER}"):
+        with suppress(OSError), owner.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its owner lives
+            is_own = owner.parent.lstat().st_uid == os.getuid()
+            if is_own and time.time() - owner.stat().st_mtime > NEW_SECONDS:
+                _remove(owner.parent)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; its owner's file goes last.
+
+    What Ray's dying services still write, or else cannot be removed yet, is thus found by a later driver.
+    """
+    with suppress(OSError):
+        for entry in [*folder.iterdir()]:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != OWNER:
+                entry.unlink(missing_ok=True)
+        if {entry.name for entry in folder.iterdir()} <= {OWNER}:
+            shutil.rmtree(folder)
