@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import shellingham
 import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -33,7 +32,7 @@ def test_what_is_taken_of_a_machine_is_refused_before_anything_starts(study: Pat
 def test_the_shell_s_completion_is_a_script_that_calls_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shellingham, "detect_shell", lambda: ("bash", "/bin/bash"))
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
     code, out, _ = cktf("--show-completion", cwd=tmp_path)
     assert code == 0
     assert "_CKTF_COMPLETE=complete_bash" in out
