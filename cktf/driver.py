@@ -4,6 +4,7 @@ All three read the ledger, let the planner find out what is left to run, and hav
 """
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -205,6 +206,11 @@ def _carry_out(
     machine: Machine,
     console: Console | None,
 ) -> Summary:
+    if sys.platform != "linux":
+        raise NotRunnable(
+            f"studies are launched, resumed and extended on Linux alone; this system is {sys.platform}: here "
+            "'cktf train' trains one trial, and 'cktf report' reads runs of other machines"
+        )
     began = time.monotonic()
     console = console or Console(emoji=False)
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)

@@ -77,7 +77,7 @@ class StudyDiffers(UserError):  # noqa: N818
 
 
 class NotRunnable(UserError):  # noqa: N818
-    """Data, networks or a file that an arm needs are missing or do not fit together."""
+    """Data, networks or a file that an arm needs are missing or do not fit together, or the system is not Linux."""
 
 
 class ClusterTooSmall(UserError):  # noqa: N818

@@ -82,7 +82,7 @@ def validate(
             delta = spec.delta / spec.expect_sd if spec.delta and spec.expect_sd else None
             race = Race(spec.race.looks, spec.race.spending, int(is_one_sided), delta=delta)
             say([race_text(race, spec.race.futility, compared[0])])
-    warn([*in_words.alike_in_words(spec, arms), *remarks])
+    warn([*in_words.alike_in_words(spec, arms), *in_words.shared_seeds_in_words(spec), *remarks])
 
 
 def explain(

@@ -68,7 +68,8 @@ def read_latest(run: Storage) -> Iterator[Row]:
     """Yield the rows of a run's ledger, but of each trial's epochs the last one alone, before its end.
 
     Counts and scores follow from these. The values of the other epochs are not looked at, so that a large ledger is
-    read some fifty times as fast. It raises what `read_ledger` does.
+    read some fifty times as fast; what is wrong with them is left to `read_ledger`, by which resume and report read.
+    Of the rows that it yields it raises what that does.
     """
     reader = RowReader()
     latest: dict[bytes, tuple[bytes, str]] = {}

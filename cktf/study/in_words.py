@@ -123,6 +123,15 @@ def confounded_in_words(spec: StudySpec) -> Iterator[str]:
         yield f"confounded: {', '.join(effects)}"
 
 
+def shared_seeds_in_words(spec: StudySpec) -> Iterator[str]:
+    """Yield a remark on several contexts that share their seeds."""
+    if len(spec.baselines) > 1 and not spec.seeds_by_context:
+        yield (
+            "contexts share their seeds, so what a seed brings by chance may come in all of them, and what is said "
+            "over contexts errs more often; 'seeds_by_context: true', before the first launch, gives each its own"
+        )
+
+
 def alike_in_words(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[str]:
     """Yield the names of each arm that has several, and why it is trained once."""
     why = "a smoke run makes them one" if spec.smoke else "nothing that is switched on reads what sets them apart"

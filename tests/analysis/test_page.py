@@ -1,5 +1,6 @@
 """The page as a reader meets it, in a real browser, opened from a file."""
 
+import base64
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,6 +183,26 @@ def test_trials_are_found_by_words_and_status_and_shown_a_part_at_a_time(report:
     enter(tab, "input", "baseline")
     assert shown(tab) == "none of 0 found, 32 in all"
     assert tab.run("[...document.querySelectorAll('.pager button')].every(button => button.disabled)")
+
+
+@needs_chromium
+def test_a_printed_page_has_every_trial_nothing_to_click_and_no_figure_that_is_cut(report: Path, tab: Tab) -> None:
+    tab.look(width=1280, scheme="light")
+    tab.open(report)
+    rows, heads = (tab.run(f"document.querySelectorAll('{part}').length") for part in ("tr", "#trials th"))
+    pdf = base64.b64decode(tab.ask("Page.printToPDF", generateTaggedPDF=True)["data"])
+    assert pdf.count(b"/S /TR") == rows + 32 - 25
+    assert pdf.count(b"/S /Form") == heads, "they sort on a screen, and are words on paper"
+    assert pdf.count(b"/S /Link") == 0
+    assert shown(tab) == "1 to 25 of 32", "and then the page is what it was"
+    tab.look(width=700, scheme="light")
+    tab.ask("Emulation.setEmulatedMedia", media="print")
+    clickable = "[...document.querySelectorAll('a, input, select, .controls button, summary')]"
+    assert tab.run(f"{clickable}.filter(one => one.getClientRects().length).length") == 0
+    assert tab.run("getComputedStyle(document.querySelector('th button'), '::after').display") == "none"
+    charts = "[...document.querySelectorAll('.chart')].map(chart => [chart, chart.querySelector('svg.marks')])"
+    assert tab.run(f"{charts}.filter(([chart, svg]) => svg.clientWidth > chart.clientWidth).length") == 0
+    tab.ask("Emulation.setEmulatedMedia")
 
 
 @needs_chromium

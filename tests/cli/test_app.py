@@ -29,6 +29,16 @@ def test_what_is_taken_of_a_machine_is_refused_before_anything_starts(study: Pat
     assert not (tmp_path / "run").exists()
 
 
+def test_the_shell_s_completion_is_a_script_that_calls_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+    code, out, _ = cktf("--show-completion", cwd=tmp_path)
+    assert code == 0
+    assert "_CKTF_COMPLETE=complete_bash" in out
+    assert "_cktf_completion cktf" in out
+
+
 def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path: Path) -> None:
     rows = [f"{arm},{seed},{score + seed % 2}" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)]
     (tmp_path / "results.csv").write_text("\n".join(["method,seed,acc", *rows]))
@@ -172,8 +182,13 @@ seeds: 2
 
 def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(CONTEXTS)
-    code, out, _ = cktf("validate", "study.yaml", cwd=tmp_path)
+    code, out, err = cktf("validate", "study.yaml", cwd=tmp_path)
     assert code == 0
+    assert (
+        err.count("contexts share their seeds") == err.count("'seeds_by_context: true', before the first launch") == 1
+    )
+    own = cktf("validate", "study.yaml", "--set", "seeds_by_context=true", cwd=tmp_path)
+    assert (own[0], own[2]) == (0, "")
     assert "student.model: resnet5" in out
     assert "3 arms x 2 contexts (5 in all) x 2 seeds = 10 trials" in out
 

@@ -1,6 +1,8 @@
 """Studies launched from the command line: exit codes, what is printed, what lies there then."""
 
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from cktf.storage import Storage
 from cktf.study.load import load_study
 from tests.cli.commands import REPLACED, cktf, message_for
 from tests.runs import begin, rows_of
+
+STORED = Path(__file__).parents[1] / "analysis" / "stored_runs"
 
 
 @pytest.mark.usefixtures("ray_on_this_machine")
@@ -76,6 +80,19 @@ def test_what_failed_is_told_with_the_file_of_its_traceback(study: Path, tmp_pat
         "4 failed: a machine was lost",
         f"2 failed: out of memory; see {run}/trials/{ids[1]}/error.txt",
     ]
+
+
+def test_launching_needs_linux_and_training_and_reporting_do_not(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(STORED / "digits_smoke", tmp_path / "done")
+    begin(load_study(study), str(tmp_path / "begun"))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    for command in (("launch", study, "--run-dir", "run"), ("resume", "begun"), ("extend", "begun", "--seeds", 1)):
+        assert "on Linux alone; this system is darwin: here 'cktf train'" in message_for(*command, cwd=tmp_path)
+    assert not (tmp_path / "run").exists()
+    assert cktf("train", study, "--smoke", cwd=tmp_path)[0] == 0
+    assert cktf("report", "done", cwd=tmp_path)[0] == 0
 
 
 SMOKE = """\

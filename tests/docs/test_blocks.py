@@ -14,13 +14,14 @@ import pytest
 import typer.main
 import yaml
 
+from analysis import collect
 from cktf.cli.app import app
 from cktf.study.designs import plan_arms
 from cktf.study.load import load_study, read_study
 from cktf.study.spec import DESIGNS, StudySpec
 from cktf.trainer.config import TrialConfig
 from tests.cli.commands import cktf
-from tests.docs.blocks import FENCE, LANGUAGES, PAGES, ROOT, blocks
+from tests.docs.blocks import FENCE, LANGUAGES, PAGES, ROOT, Block, blocks
 
 SMALL = {
     "data": {"name": "digits"},
@@ -30,24 +31,47 @@ SMALL = {
 }
 """What a part of a study is a part of."""
 
-CHEAP = ("examples", "init", "validate", "new", "explain", "schema", "list", "status", "show", "diff")
-"""Commands that answer at once; the others are only parsed."""
+QUICK = ("examples", "init", "validate", "explain", "status", "diff", "compare", "report", "plot")
+"""Commands that answer in seconds; a block with another one says what it needs, and is only parsed."""
 
 pytestmark = pytest.mark.usefixtures("plain_registries")
 
 STANDS_FOR = {
-    **{"RUN": "runs/quickstart", "RUN1": "runs/quickstart", "STUDY": "study.yaml", "OTHER": "other.yaml", "N": "1"},
-    **{"KEY": "epochs", "NAME": "theta=0", "DIR": "runs", "ID": "", "runs/digits_ablation": "runs/quickstart"},
-    **{"FIGURE": "effects", "kd": "theta=0", "cktf+kd": "pairing=first", "digits_search.yaml": "digits_search.yaml"},
+    **{
+        "RUN": "runs/quickstart",
+        "runs/digits_ablation": "runs/quickstart",
+        "STUDY": "study.yaml",
+        "OTHER": "other.yaml",
+    },
+    **{"RUN1": "runs/ablation", "RUN2": "runs/more", "DIR": "report", "kd": "theta=0", "cktf+kd": "pairing=first"},
 }
 """What the words of a command stand for here."""
 
 
+PAIRS = [(seed, 70 + seed, 80 + 1.5 * seed) for seed in range(1, 9)]
+RESULTS = {
+    "results.csv": ("method,run,acc", [f"none,{s},{a}\nkd,{s},{b}" for s, a, b in PAIRS]),
+    "results_eu.csv": ("method;run;acc", [f"none;{s};{a},5\nkd;{s};{b}".replace(".", ",") for s, a, b in PAIRS]),
+    "scores.csv": ("arm,seed,acc", [f"baseline,{s},{a}\nkd,{s},{b}" for s, a, b in PAIRS]),
+    "theirs.csv": ("arm,seed,acc", [f"baseline,{s},{a}\nkd,{s},{b}" for s, a, b in PAIRS]),
+    "folds.csv": ("arm,seed,fold,acc", [f"baseline,{s},{s % 4},{a}\nkd,{s},{s % 4},{b}" for s, a, b in PAIRS]),
+    "log.csv": (
+        "arm,seed,epoch,acc",
+        [f"baseline,{s},1,9\nkd,{s},1,9\nbaseline,{s},2,{a}\nkd,{s},2,{b}" for s, a, b in PAIRS],
+    ),
+}
+"""The files of the pages' commands: columns, and rows."""
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as a reader may have it: two studies, and the run of one."""
+    """A folder as a reader may have it: two studies, a run of one, two runs of another, and files of any program."""
     folder = tmp_path_factory.mktemp("desk")
-    shutil.copytree(ROOT / "tests/analysis/stored_runs/digits_smoke", folder / "runs" / "quickstart")
+    for name, stored in (("quickstart", "digits_smoke"), ("ablation", "ablation"), ("more", "ablation_more_seeds")):
+        shutil.copytree(ROOT / "tests/analysis/stored_runs" / stored, folder / "runs" / name)
+    collect(folder / "runs" / "quickstart", folder / "runs" / "quickstart" / "report")
+    for name, (columns, rows) in RESULTS.items():
+        (folder / name).write_text("\n".join([columns, *rows]))
     study = (ROOT / "search_spaces" / "digits_ablation.yaml").read_text()
     (folder / "study.yaml").write_text(study)
     (folder / "other.yaml").write_text(study.replace("epochs: 16", "epochs: 20"))
@@ -95,37 +119,39 @@ def test_arms_are_named_as_they_are_written() -> None:
     ]
 
 
-def commands(text: str) -> Iterator[list[str]]:
+def commands(block: Block) -> Iterator[list[str]]:
     """Yield the words of each ``cktf`` command, without what is said beside it."""
-    for line in text.replace("\\\n", " ").splitlines():
+    for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(re.split(r"\s{2,}|\s#", line.strip())[0])
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words.pop(0)
         if words[:1] == ["cktf"]:
             yield [STANDS_FOR.get(word, word) for word in words[1:]]
         elif words:
-            assert words[0] in ("pip", "sbatch", "make"), f"{line}: what is this?"
+            assert block.needs, f"{block.page}: {line}: is no command of ours, so its block is to say what it needs"
+            assert words[0] in ("pip", "sbatch"), f"{line}: what is this?"
 
 
-def test_every_command_is_one_with_these_options_and_the_cheap_ones_run(desk: Path) -> None:
+def test_every_command_is_one_with_these_options_and_runs_where_its_block_needs_nothing(desk: Path) -> None:
     group = typer.main.get_group(app)
     parsed, run = 0, set()
     for block in blocks(""):
-        for name, *arguments in commands(block.text):
+        for name, *arguments in commands(block):
             context = group.make_context("cktf", [], resilient_parsing=True)
             command = group.get_command(context, name)
             assert command, (block.page, name)
             command.make_context(name, list(filter(None, arguments)))  # raises where an option is unknown
             parsed += 1
             key = (name, *arguments)
-            if name in CHEAP and not block.needs and key not in run:
+            assert block.needs or name in QUICK, f"{block.page}: no test runs cktf {name}: say what its block needs"
+            if not block.needs and key not in run:
                 run.add(key)
-                if name in ("init", "new"):
-                    (desk / (arguments[1] if len(arguments) > 1 else f"{arguments[0]}.yaml")).unlink(missing_ok=True)
                 code, _, error = cktf(*filter(None, key), cwd=desk)
                 assert code == 0, (block.page, key, error)
     assert parsed > 30
-    assert {name for name, *_ in run} >= {"examples", "init", "validate", "explain", "status", "diff"}
+    assert {name for name, *_ in run} == {*QUICK}
+    for file in ("forest.pdf", "report/report.html", "runs/quickstart/report/report.html"):
+        assert (desk / file).stat().st_size > 1000, file
 
 
 def test_commands_within_sentences_exist() -> None:

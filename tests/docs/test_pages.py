@@ -6,6 +6,8 @@ from typing import Any
 import jsonschema
 import yaml
 
+import analysis
+import cktf
 from cktf.study.reference import json_schema, keys
 from scripts import docs_pages
 from tests.docs.blocks import PAGES, ROOT
@@ -62,6 +64,13 @@ def test_the_reference_has_every_command_with_its_options() -> None:
     usage = "Usage: `cktf init [OPTIONS] NAME [FILE]`"
     for text in ("## cktf launch", "--run-dir", "## cktf report", "--minimise", usage):
         assert text in page
+
+
+def test_the_reference_of_python_has_every_name_that_both_packages_export() -> None:
+    page = (docs_pages.DOCS / "reference" / "python.md").read_text()
+    exported = {".".join(home) for home in cktf._HOMES.values()}
+    exported |= {f"analysis.{module}.{name}" for name, module in analysis._MODULES.items()}
+    assert exported - set(re.findall(r"^::: (\S+)$", page, re.MULTILINE)) == set()
 
 
 def test_pages_are_made_for_the_site() -> None:

@@ -17,7 +17,7 @@ from pyarrow import fs
 from cktf.errors import InputError, LedgerDamaged, RunInUse, Unusable
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.run import ledger as ledger_module
-from cktf.run.ledger import Ledger, is_in_use, read_ledger
+from cktf.run.ledger import Ledger, is_in_use, read_latest, read_ledger
 from cktf.storage import Storage
 from tests.kinds import MakeResult
 
@@ -217,6 +217,20 @@ def test_a_line_that_is_no_whole_row_is_an_error_that_names_it(line: bytes, run:
     run.write("ledger/000001.jsonl", line + b"\n")
     with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 1"):
         list(read_ledger(run))
+
+
+def test_a_wrong_value_in_an_epoch_before_the_last_is_refused_by_who_reads_them_all(
+    run: Storage, make_result: MakeResult
+) -> None:
+    first, last = (epoch("a", number, make_result).to_json() for number in (1, 2))
+    wrong = first.replace('"epoch":1', '"epoch":"one"')
+    run.write("ledger/000001.jsonl", f"{wrong}\n{last}\n".encode())
+    assert [row.epoch for row in read_latest(run) if isinstance(row, EpochRow)] == [2]
+    with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 1: 'epoch' of a row of kind 'epoch' must be"):
+        list(read_ledger(run))
+    run.write("ledger/000001.jsonl", f"{last}\n{wrong}\n".encode())
+    with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 2"):
+        list(read_latest(run))
 
 
 @pytest.mark.parametrize("name", ["stranger", "a"])

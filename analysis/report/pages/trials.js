@@ -1,4 +1,4 @@
-// The table of trials: its rows lie in the page as JSON, and only those of one page of it are elements.
+// The table of trials: its rows lie in the page as JSON, and only those of one page of it are elements; on paper, all.
 const rowsShown = 25;
 const absent = "–";
 
@@ -42,9 +42,9 @@ function cell(value, column) {
   return element;
 }
 
-function show() {
-  const last = Math.min(first + rowsShown, found.length);
-  const lines = found.slice(first, last).map((row) => {
+function show(from = first, to = first + rowsShown) {
+  const last = Math.min(to, found.length);
+  const lines = found.slice(from, last).map((row) => {
     const line = document.createElement("tr");
     line.className = row[statusColumn];
     line.append(...row.map((value, index) => cell(value, columns[index])));
@@ -52,8 +52,8 @@ function show() {
   });
   section.querySelector("tbody").replaceChildren(...lines);
   const of = found.length === rows.length ? `${rows.length}` : `${found.length} found, ${rows.length} in all`;
-  section.querySelector("output").textContent = found.length ? `${first + 1} to ${last} of ${of}` : `none of ${of}`;
-  previous.disabled = first === 0;
+  section.querySelector("output").textContent = found.length ? `${from + 1} to ${last} of ${of}` : `none of ${of}`;
+  previous.disabled = from === 0;
   next.disabled = last === found.length;
   heads.forEach((head, index) => {
     const order = direction > 0 ? "ascending" : "descending";
@@ -77,4 +77,6 @@ words.addEventListener("input", find);
 status.addEventListener("change", find);
 previous.addEventListener("click", () => turn(-1));
 next.addEventListener("click", () => turn(1));
+window.addEventListener("beforeprint", () => show(0, found.length));
+window.addEventListener("afterprint", () => show());
 show();
