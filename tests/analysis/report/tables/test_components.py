@@ -1,12 +1,17 @@
 """The tables of components: ticks beside effects, and Shapley values."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis import load
 from analysis.report.tables.components import components, shapley
+from analysis.statistics.effects import effects
+from analysis.wording import effect_text
 
 
 def test_arms_have_ticks_values_and_their_effects(ablation: Path) -> None:
@@ -43,3 +48,23 @@ def test_the_values_of_a_grid_of_two_levels_sum_to_what_all_add(grid: Path) -> N
     assert table.rows[2][1:3] == ["0.1", "0.0"]
     *parts, whole = results.shapley["effect"]
     assert sum(parts) == pytest.approx(whole)
+
+
+def test_effects_of_a_study_of_contrasts_account_for_its_looks(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(contrasts=[["pairing=first", "theta=0.0"]])
+    ledger.close_segment()
+    plain = load(ledger.run)
+    once = effects(plain.trials, contrasts=["baseline"])
+    pd.testing.assert_frame_equal(plain.against_baseline, once)
+    study = plain.facts.study
+    extended = [replace(study, asked={"seeds": "4"}), replace(study, asked={"seeds": "5"})]
+    for launches in ([replace(study, looks=[3, 5])], extended):
+        results = replace(plain, facts=replace(plain.facts, launches=launches))
+        found = results.against_baseline
+        assert {*found["test"]} == {"mixture t"}
+        assert (found["low"] < once["low"]).all()
+        assert (found["high"] > once["high"]).all()
+        ((_, *rows),) = (table.rows for table in components(results))
+        shown = {row[0]: row[-1] for row in rows}
+        for _, row in found.iterrows():
+            assert shown[row["arm"]] == effect_text(row, 2)
