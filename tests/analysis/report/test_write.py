@@ -78,7 +78,8 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
     assert "temperature=0.5" in Path(paths.figures["effects"]).read_text()
     assert {Path(path).name for path in paths.papers} == {
         *("arms.csv", "best.csv", "effects.csv", "effects.md", "effects.tex", "pairing.md", "pairing.tex"),
-        *("components.md", "components.tex", "methods.md", "methods.tex", "methods.bib"),
+        *("settings.md", "settings.tex", "settings_tabular.tex", "components.md", "components.tex"),
+        *("methods.md", "methods.tex", "methods.bib"),
         *("effects_tabular.tex", "pairing_tabular.tex", "components_tabular.tex"),
     }
 
@@ -191,7 +192,8 @@ def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> 
     policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")
-    assert page.sections == ["verdict", *paths.figures, "components-table", "pairing-table", *LAST_SECTIONS]
+    sides = ("settings-table", "components-table", "pairing-table")
+    assert page.sections == ["verdict", *paths.figures, *sides, *LAST_SECTIONS]
 
 
 def test_names_with_markup_stay_text(hostile: Path) -> None:
@@ -274,6 +276,7 @@ def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) 
     assert page.sections == [
         "verdict",
         *paths.figures,
+        "settings-table",
         "components-table",
         "interactions-table",
         "pairing-table",
