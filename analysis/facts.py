@@ -39,6 +39,8 @@ class Facts:
         teachers: How well each teacher does, in the order in which that was found out.
         num_repeated: Trials that several of the runs hold, which are read together.
         looks: Of a race, in order.
+        num_reports: Looks that no plan accounts for: reports of the study while it was unfinished or after seeds were
+            added, as far as they are on record. A report alone knows of them.
     """
 
     launches: list[StudyRow]
@@ -50,6 +52,7 @@ class Facts:
     teachers: list[TeacherRow] = field(default_factory=list)
     num_repeated: int = 0
     looks: list[LookRow] = field(default_factory=list)
+    num_reports: int = 0
 
     @property
     def study(self) -> StudyRow:

@@ -19,7 +19,13 @@ MOST_RACED = 100
 
 
 def detectable_text(
-    comparisons: int, n: int, *, is_one_sided: bool = False, margin: float = 0.0, sds: Mapping[str, float] | None = None
+    comparisons: int,
+    n: int,
+    *,
+    is_one_sided: bool = False,
+    margin: float = 0.0,
+    sds: Mapping[str, float] | None = None,
+    is_race: bool = False,
 ) -> str:
     """Return which effect a study of so many comparisons at ``n`` seeds detects, before anything is trained.
 
@@ -29,6 +35,7 @@ def detectable_text(
         is_one_sided: Whether effects in one direction are looked for.
         margin: Beyond which they must be, in the unit of the metric.
         sds: Expected standard deviations of the differences, in the unit of the metric, by where they come from.
+        is_race: Whether the study is a race, whose last look is at ``n`` seeds.
     """
     beyond = f"beyond the margin of {margin:g} " if margin else ""
     if n < 2:
@@ -40,27 +47,30 @@ def detectable_text(
     points = f"; in the unit of the metric: {', '.join(found)}" if found else ""
     return (
         f"detectable: an effect {beyond}of {size:.1f} standard deviations of the differences at {n} seeds "
-        f"({POWER:.0%} power at level {level}{', one-sided' if is_one_sided else ''}){points}"
+        f"({POWER:.0%} power at level {level}{', one-sided' if is_one_sided else ''}"
+        f"{', if judged once, at the last look' if is_race else ''}){points}"
     )
 
 
-def race_text(race: Race, futility: float, comparisons: int) -> str:
+def race_text(race: Race, futility: float, comparisons: int, *, from_margin: bool = False) -> str:
     """Return how many seeds a race is expected to leave of arms with and without effect, by simulated studies.
 
     Args:
-        race: What is asked; its ``delta`` is in standard deviations of the differences.
+        race: What is asked; its ``margin`` and ``delta`` are in standard deviations of the differences.
         futility: See `raced`.
         comparisons: Of one family.
+        from_margin: Whether effects are counted from a margin, of which it is not known how many deviations it is.
     """
     draws, arms = np.random.default_rng(0), min(comparisons, MOST_RACED)
     differences = draws.standard_normal((RACES, arms, race.looks[-1]))
     differences[:, 0] += 1
     seeds = raced(race, futility, differences, LEVEL / comparisons)[0].mean(axis=0)
-    others = f", {seeds[1:].mean():.1f} of an arm without any" if arms > 1 else ""
+    beyond, none = (" beyond the margin", "at the margin") if from_margin else ("", "without any")
+    others = f", {seeds[1:].mean():.1f} of an arm {none}" if arms > 1 else ""
     return (
         f"a race with looks at {', '.join(map(str, race.looks))} seeds: of {race.looks[-1]}, it is expected to take "
-        f"{seeds[0]:.1f} of an arm with an effect of one standard deviation of the differences{others}; the baseline "
-        "runs as long as any arm does"
+        f"{seeds[0]:.1f} of an arm with an effect of one standard deviation of the differences{beyond}{others}; the "
+        "baseline runs as long as any arm does"
     )
 
 

@@ -1,9 +1,11 @@
-"""The record of a report, ``report.json``: which files of its folder are the report's own."""
+"""The record of a report, ``report.json``: which files of its folder are its own, and the looks by earlier ones."""
 
 import json
 import os
 import re
 from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
 
 from pyarrow import fs
 
@@ -28,6 +30,7 @@ class Record:
 
     Attributes:
         names: Of the files, relative to the directory.
+        looks: Reports of unfinished or extended studies: ``run``, ``time`` and how many trials were ``complete``.
 
     Raises:
         InputError: If a file of the record's name is there that is none.
@@ -36,7 +39,7 @@ class Record:
     def __init__(self, place: str | os.PathLike[str]) -> None:
         self._place = os.fspath(place)
         self._folder = open_folder(place)
-        self.names = self._read()
+        self.names, self.looks = self._read()
 
     def refuse_others(self, names: Collection[str]) -> None:
         """Raise an InputError if one of these files is there that the report has not written, or any in `EPOCHS`."""
@@ -62,15 +65,26 @@ class Record:
                 self._folder.delete_file(info.path)
         self._write(self.names - {*names})
 
-    def _read(self) -> set[str]:
+    def looked(self, run: str, complete: int, *, is_look: bool) -> int:
+        """Return how many looks there were at a run; this one is written at the next claim, once for each state."""
+        if is_look and not any((look["run"], look["complete"]) == (run, complete) for look in self.looks):
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self.looks.append({"run": run, "time": now, "complete": complete})
+        return sum(look["run"] == run for look in self.looks)
+
+    def _read(self) -> tuple[set[str], list[dict[str, Any]]]:
         with naming(self._place):
             is_there = has_file(self._folder, RECORD)
         if not is_there:
-            return set()
+            return set(), []
         try:
             values = json.loads(read(self._folder, RECORD))
             if values["is"] == RECORD_IS:
-                return {name for name in values["files"] if NAME.fullmatch(name)}
+                looks = [
+                    {"run": str(look["run"]), "time": str(look["time"]), "complete": int(look["complete"])}
+                    for look in values.get("looks", ())
+                ]
+                return {name for name in values["files"] if NAME.fullmatch(name)}, looks
         except (ValueError, LookupError, TypeError):
             pass
         raise InputError(
@@ -79,5 +93,6 @@ class Record:
 
     def _write(self, names: set[str], patience: float = PATIENCE) -> None:
         self.names = names
-        values = {"is": RECORD_IS, "version": 1, "files": sorted(names)}
+        looks = {"looks": self.looks} if self.looks else {}
+        values = {"is": RECORD_IS, "version": 1, "files": sorted(names), **looks}
         write(self._folder, RECORD, f"{json.dumps(values, indent=1)}\n".encode(), patience)

@@ -94,8 +94,14 @@ class StudyTables:
         if not study.contrasts:
             return self.effects
         contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
-        asked = {"metric": study.report_metric, "maximise": study.maximise, **self.facts.evidence}
-        return effects(self.trials, contrasts=contrasts, **asked)
+        return effects(
+            self.trials,
+            metric=study.report_metric,
+            maximise=study.maximise,
+            contrasts=contrasts,
+            is_extended=self.facts.is_looked_at,  # no look of a race was planned for these comparisons
+            **self.facts.evidence,
+        )
 
     @cached_property
     def measures(self) -> pd.DataFrame:

@@ -72,20 +72,27 @@ def looks_text(results: Results) -> str:
             "repeated ones, of the last look. Effects that were decided early are too large on average, for luck is "
             "one of the reasons why they were."
         )
+    reports = f" Reports on the way that are on record: {facts.num_reports}." if facts.num_reports else ""
     if facts.is_extended:
         why = "Seeds were added after the launch"
         if study.is_afterthought and any(row.looks for row in facts.launches):
             why = "The number of seeds depends on the looks of a race, which asked something else"
         return (
             f"{why}, so verdicts and intervals are those of the mixture t (g = 1), which account for any number of "
-            "looks; Student's fixed p would not."
+            f"looks; Student's fixed p would not.{reports}"
         )
-    is_open = of_fixed_arms(results.trials)["status"].isin((Status.PLANNED, Status.RUNNING)).any()
+    now = "The study is not finished, so this report is a look on the way. " if is_look(results) else ""
     return (
-        f"{'The study is not finished, so this report is a look on the way. ' if is_open else ''}Judging a study more "
-        "than once, on the way or after seeds were added, is another chance to err: judged at 5, 8, 12 and 20 seeds, "
-        "13% of studies without any effect err instead of 5%. Of all p here, p_anytime alone accounts for it."
+        f"{now}Judging a study more than once, on the way or after seeds were added, is another chance to err: judged "
+        "at 5, 8, 12 and 20 seeds, 13% of studies without any effect err instead of 5%. Of all p here, p_anytime alone "
+        f"accounts for it.{reports}"
     )
+
+
+def is_look(results: Results) -> bool:
+    """Return whether a report of these results is a look that no plan accounts for: on the way, or at added seeds."""
+    is_open = of_fixed_arms(results.trials)["status"].isin((Status.PLANNED, Status.RUNNING)).any()
+    return not results.facts.study.looks and bool(is_open or results.facts.is_extended)
 
 
 def family_text(results: Results) -> str:

@@ -107,19 +107,18 @@ def recipe_text(trials: pd.DataFrame) -> str:
 def arms_text(trials: pd.DataFrame) -> str:
     """Return the baseline's objective and in which settings each arm differs; nothing of many arms, or unknown ones."""
     fixed = of_fixed_arms(trials)
-    names = [str(name) for name in fixed if str(name).startswith("config.") and not str(name).endswith(_NO_SETTINGS)]
     arms = fixed[fixed["context"] == fixed["context"].iloc[0]].drop_duplicates("arm_id") if len(fixed) else fixed
     baseline = arms[arms["is_baseline"]]
-    if not names or len(baseline) != 1 or len(arms) > MOST_ARMS:
+    words = settings_of(arms)
+    if words.empty or len(baseline) != 1 or len(arms) > MOST_ARMS:
         return ""
-    words = arms[names].astype(object).map(lambda value: "" if pd.isna(value) else _text(value, ""))
     plain, context = words.loc[baseline.index[0]], baseline["context"].iloc[0]
-    own = plain[[name for name in names if name.startswith("config.objective.") and plain[name]]]
+    own = plain[[name for name in words if name.startswith("config.objective.") and plain[name]]]
     sentences = [f"The baseline's objective: {_settings(own)}."] if len(own) else []
     called = arms["arm"].to_dict()
     for index, arm in words.drop(baseline.index).iterrows():
         differ = arm[arm != plain]
-        there = {_part_of(name) for name in names if arm[name]}
+        there = {_part_of(name) for name in words if arm[name]}
         gone = sorted({_part_of(name) for name in differ[differ == ""].index} - there)
         said = [_settings(differ[differ != ""]), f"without {', '.join(gone)}" if gone else ""]
         if any(said):
@@ -127,9 +126,19 @@ def arms_text(trials: pd.DataFrame) -> str:
     return (f"In {context}: " if context and sentences else "") + " ".join(sentences)
 
 
+def settings_of(arms: pd.DataFrame) -> pd.DataFrame:
+    """Return the settings of arms in words, a column ``config.<path>`` for each; empty where an arm has none."""
+    names = [name for name in map(str, arms) if name.startswith("config.") and not name.endswith(_NO_SETTINGS)]
+    return arms[names].astype(object).map(lambda value: "" if pd.isna(value) else _text(value, ""))
+
+
+def setting_name(column: str) -> str:
+    """Return what the setting in a column of `settings_of` is called."""
+    return column.removeprefix("config.").removeprefix("objective.")
+
+
 def _settings(values: "pd.Series[Any]") -> str:
-    names = (str(name).removeprefix("config.").removeprefix("objective.") for name in values.index)
-    shown = [f"{name} = {text}" for name, text in zip(names, values, strict=True)]
+    shown = [f"{setting_name(str(name))} = {text}" for name, text in values.items()]
     more = f" and {len(shown) - MOST_SETTINGS} more" if len(shown) > MOST_SETTINGS else ""
     return ", ".join(shown[:MOST_SETTINGS]) + more
 

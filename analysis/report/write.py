@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -24,14 +24,16 @@ from analysis.report.latex import latex, tabular, text
 from analysis.report.methods import methods_text
 from analysis.report.pages import libraries, rendered
 from analysis.report.provenance import provenance_rows
-from analysis.report.reading import scope_text
+from analysis.report.reading import is_look, scope_text
 from analysis.report.table import SMOKE, csv, main_name, markdown_tables, markdown_text
 from analysis.report.tables import TABLES, main_tables, side_tables
 from analysis.report.trial_table import trial_table
 from analysis.results import Results
+from analysis.statistics.any_table import of_fixed_arms
 from analysis.unmade import noted
 from cktf.errors import InputError, naming
 from cktf.foreign_options import NOTHING_SAID, Options
+from cktf.rows import Status
 from cktf.storage import below, open_folder, without_slash, write_all
 
 if TYPE_CHECKING:
@@ -190,8 +192,11 @@ def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
 
 def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportPaths:
     """Write everything but the tables of trials and epochs, and delete what is left of an earlier report."""
+    record, facts = Record(place), results.facts
+    complete = int((of_fixed_arms(results.trials)["status"] == Status.COMPLETE).sum())
+    num_reports = record.looked(facts.study.run, complete, is_look=is_look(results))
+    results = replace(results, facts=replace(facts, num_reports=num_reports))
     files, unmade = _made(results)
-    record = Record(place)
     record.claim({*files})
     write_all(open_folder(place), files)
     # Nothing that is left of an earlier report may contradict this one.

@@ -74,14 +74,16 @@ def validate(
     if spec.warm_start:
         say([warm_start_in_words(observe(spec))])
     if compared := in_words.comparisons_of(spec, arms):
-        is_one_sided = spec.alternative != Alternative.TWO_SIDED
+        is_one_sided, margin = spec.alternative != Alternative.TWO_SIDED, spec.margin or 0.0
         sds = {"expect_sd": spec.expect_sd} if spec.expect_sd else {}
         sds |= sds_of(load(sd_from), spec.report_metric) if sd_from else {}
-        say([detectable_text(*compared, is_one_sided=is_one_sided, margin=spec.margin or 0.0, sds=sds)])
+        is_race = spec.race is not None
+        say([detectable_text(*compared, is_one_sided=is_one_sided, margin=margin, sds=sds, is_race=is_race)])
         if spec.race:
-            delta = spec.delta / spec.expect_sd if spec.delta and spec.expect_sd else None
-            race = Race(spec.race.looks, spec.race.spending, int(is_one_sided), delta=delta)
-            say([race_text(race, spec.race.futility, compared[0])])
+            sd = spec.expect_sd
+            delta = spec.delta / sd if spec.delta and sd else None
+            race = Race(spec.race.looks, spec.race.spending, int(is_one_sided), margin / sd if sd else 0.0, delta)
+            say([race_text(race, spec.race.futility, compared[0], from_margin=bool(margin) and not sd)])
     warn([*in_words.alike_in_words(spec, arms), *in_words.shared_seeds_in_words(spec), *remarks])
 
 

@@ -1,6 +1,7 @@
 """What a study can find, before anything is trained."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from analysis import load
-from analysis.planning import detectable_text, sds_of
+from analysis.planning import detectable_text, race_text, sds_of
 from cktf.errors import InputError
+from cktf.looks import Race
 
 
 def found_with_power(comparisons: int, n: int, *, sides: int = 2) -> float:
@@ -43,6 +45,29 @@ def test_one_sided_and_in_the_unit_of_the_metric_beyond_a_margin() -> None:
         "seeds (80% power at level 0.05/3, one-sided); in the unit of the metric: "
         f"{size * 0.8 - 0.5:.3g} at a deviation of 0.8 (of a pilot)"
     )
+
+
+def seeds_of(text: str) -> list[float]:
+    """Return the seeds that a race leaves of the arm with an effect, and of one without."""
+    return [float(found) for found in re.findall(r"([0-9.]+) of an arm", text)]
+
+
+def test_a_race_is_judged_once_for_what_is_detectable_and_its_seeds_are_simulated() -> None:
+    assert "(80% power at level 0.05, if judged once, at the last look)" in detectable_text(1, 20, is_race=True)
+    race = Race((5, 8, 12, 20), "power2")
+    said = race_text(race, 0.1, 3)
+    assert said.startswith("a race with looks at 5, 8, 12, 20 seeds: of 20, it is expected to take ")
+    with_effect, without = seeds_of(said)
+    assert 5 < with_effect < 20
+    assert 5 < without < 20
+    assert len(seeds_of(race_text(race, 0.1, 1))) == 1
+    one_sided = race_text(Race((5, 8, 12, 20), "power2", 1), 0.1, 3)
+    beyond = race_text(Race((5, 8, 12, 20), "power2", 1), 0.1, 3, from_margin=True)
+    assert seeds_of(beyond) == seeds_of(one_sided)
+    assert "of the differences beyond the margin, " in beyond
+    assert "of an arm at the margin; " in beyond
+    # Both effects lie further from a margin below 0.
+    assert max(seeds_of(race_text(Race((5, 8, 12, 20), "power2", 1, -2.0), 0.1, 3))) < min(seeds_of(one_sided))
 
 
 def test_an_earlier_run_has_deviations(ablation: Path) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.record import RECORD, Record
+from analysis.record import RECORD, RECORD_IS, Record
+
+LOOKS_OF_NOTHING = json.dumps({"is": RECORD_IS, "files": [], "looks": [{"run": "run-1"}]})
 
 
 def write(folder: Path, *names: str) -> None:
@@ -40,7 +42,7 @@ def test_a_table_that_is_a_folder_holds_no_file_of_others(tmp_path: Path) -> Non
         Record(tmp_path).claim({"epochs.parquet/part-00000.parquet"})
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"is": "mine", "files": []}', "\ud800"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"is": "mine", "files": []}', "\ud800", LOOKS_OF_NOTHING])
 def test_a_file_of_the_record_s_name_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / RECORD).write_bytes(text.encode(errors="surrogatepass"))
     with pytest.raises(ValueError, match=rf"^{tmp_path}/{RECORD}: is not the record of a report"):
@@ -54,3 +56,17 @@ def test_a_record_that_was_changed_reaches_no_file_outside_the_report(tmp_path: 
     outside = ["../mine.txt", "/mine.txt", "figures/../../mine.txt", "other/mine.txt", ".hidden"]
     (out / RECORD).write_text(json.dumps(values | {"files": [*values["files"], *outside]}))
     assert Record(out).names == {"report.html"}
+
+
+def test_looks_are_read_again_once_for_each_run_and_number_of_trials(tmp_path: Path) -> None:
+    Record(tmp_path).claim({"report.html"})
+    assert "looks" not in json.loads((tmp_path / RECORD).read_text())  # as older versions wrote it
+    for complete, found in ((4, 1), (6, 2), (6, 2)):
+        record = Record(tmp_path)
+        assert record.looked("run-1", complete, is_look=True) == found
+        record.claim({"report.html"})
+    Record(tmp_path).release({"report.html"})
+    record = Record(tmp_path)
+    assert record.looked("run-1", 8, is_look=False) == 2
+    assert record.looked("run-2", 8, is_look=False) == 0
+    assert [look["complete"] for look in record.looks] == [4, 6]

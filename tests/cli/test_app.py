@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cktf.cli import app as cli
+from tests.analysis.ledgers import write_ablation
 from tests.cli.commands import cktf, cktf_alone, message_for
 
 
@@ -70,6 +71,37 @@ def test_validate_shows_the_arms_and_runs_nothing(study: Path, tmp_path: Path) -
     assert "{float: [0.0, 0.9]}" in out
     assert "3 arms x 1 seed by tpe" in out
     assert "detectable" not in out, "an arm of a search is compared with nothing"
+
+
+def test_validate_takes_deviations_from_a_run_and_says_what_a_race_takes(study: Path, tmp_path: Path) -> None:
+    write_ablation(tmp_path / "run").close_segment()
+    code, out, err = cktf("validate", study, "--sd-from", "run", cwd=tmp_path)
+    assert code == 0, err
+    said = " ".join(out.split())
+    assert re.search(r"in the unit of the metric: [0-9.]+ at a deviation of [0-9.]+ \(the median of the 4 compar", said)
+    race = ("--set", "seeds=null", "--set", "race={looks: [2, 4]}", "--set", "alternative=better")
+    margin = ("--set", "margin=-2")
+    _, plain, _ = cktf("validate", study, *race, cwd=tmp_path)
+    _, unknown, _ = cktf("validate", study, *race, *margin, cwd=tmp_path)
+    _, known, _ = cktf("validate", study, *race, *margin, "--set", "expect_sd=0.5", cwd=tmp_path)
+    plain, unknown, known = (" ".join(out.split()) for out in (plain, unknown, known))
+    assert "(80% power at level 0.05/2, one-sided, if judged once, at the last look)" in plain
+    assert "a race with looks at 2, 4 seeds" in plain
+    assert "of an arm at the margin" in unknown
+
+    def seeds(said: str) -> list[float]:
+        return [float(found) for found in re.findall(r"([0-9.]+) of an arm", said)]
+
+    assert seeds(plain) == seeds(unknown) != seeds(known)
+
+
+def test_a_run_is_reported_against_another_arm(tmp_path: Path) -> None:
+    write_ablation(tmp_path / "run").close_segment()
+    code, out, err = cktf("report", "run", "--against", "theta=0.0", cwd=tmp_path)
+    assert code == 0, err
+    assert "Afterthought: Effects on test accuracy" in out
+    assert (tmp_path / "run" / "afterthought" / "report.html").is_file()
+    assert not (tmp_path / "run" / "report").exists()
 
 
 def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
     "contexts": effects.contexts,
     "effects": effects.effects,
     "leaderboard": searches.leaderboard,
+    "settings": components.settings,
     "components": components.components,
     "measures": measures.measures,
     "over_contexts": comparisons.over_contexts,
@@ -32,7 +33,7 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
 ANSWERS = {"effects": ("contexts", "effects"), "leaderboard": ("leaderboard",)}
 """What answers the question of a study (see `main_name`) to the kinds of tables that say it."""
 
-WITHOUT_DIRECTION = {"health", "importance", "measures", "pareto", "path", "teachers"}
+WITHOUT_DIRECTION = {"health", "importance", "measures", "pareto", "path", "settings", "teachers"}
 """Kinds whose figures are not of the metric."""
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def pairing(results: Results) -> list[Table]:
-    """Return each comparison's pairing, effect size, intervals and further tests; none where no arm is compared."""
+    """Return each comparison's pairing and further tests; none where no arm is compared."""
     effects, study = results.effects, results.facts.study
     if effects.empty:
         return []
@@ -54,7 +54,6 @@ def pairing(results: Results) -> list[Table]:
             number_text(effect["variance_left"], 2) + _interval(effect, "variance_left_{}", 2)
         ),
         **({"seeds if unpaired": cell(number_text, "n_unpaired", 0)} if has_unpaired else {}),
-        "g_z": cell(signed_text, "hedges_gz", 2),
         f"detectable{unit_text(measured)}": cell(
             signed_text if is_one_sided else number_text, "detectable", measured.decimals
         ),
@@ -69,14 +68,13 @@ def pairing(results: Results) -> list[Table]:
     remark = (
         f"Correlation of {sides} over the seeds, with Fisher's interval from "
         f"{FEWEST_CORRELATED} pairs on. Variance left: that of the paired differences over that of unpaired ones, with "
-        f"Pitman's and Morgan's interval from as many on: below 1, pairing gained.{unpaired} g_z: the effect in "
-        "standard deviations of the differences (d_z, with Hedges' correction). Detectable: the effect that so many "
-        f"pairs tell from {study.margin:g} with {POWER:.0%} power, if the differences vary as they did. The "
-        f"exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
+        f"Pitman's and Morgan's interval from as many on: below 1, pairing gained.{unpaired} Detectable: the "
+        f"effect that so many pairs tell from {study.margin:g} with {POWER:.0%} power, if the differences vary as they "
+        f"did. The exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
     )
     return [
         Table(
-            "Pairing, effect sizes and other tests",
+            "Pairing and other tests",
             rows_of(effects.assign(name=comparison_names(effects)), columns),
             remark,
         )

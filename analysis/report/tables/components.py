@@ -1,10 +1,11 @@
-"""Which components are on in which arm, beside the arms' effects, and what each component adds."""
+"""In which settings arms differ, which components are on in which, and what each component adds."""
 
 from typing import Any
 
+from analysis.report.recipe import setting_name, settings_of
 from analysis.report.table import Columns, Table, cell, rows_of
 from analysis.results import Results
-from analysis.statistics.any_table import reported
+from analysis.statistics.any_table import of_fixed_arms, reported
 from analysis.statistics.levels import factor_label
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.shapley import ALL, OFF
@@ -15,6 +16,51 @@ ON, NOT_ON = "✓", "–"
 
 MOST_COMPONENTS = 12
 """Columns of components beyond which a table can no longer be read."""
+
+MOST_ARMS, MOST_SETTINGS = 8, 40
+"""Arms beside the baseline, and rows, beyond which a table of settings can no longer be read."""
+
+
+def settings(results: Results) -> list[Table]:
+    """Return the settings in which the arms of a context differ; no table where they do not, or are not known.
+
+    A setting is one row, or one for each context where it is not the same in all.
+    """
+    arms = of_fixed_arms(results.trials).drop_duplicates("arm_id")
+    words, names = settings_of(arms), arms["arm_id"].map(shared_names(arms))
+    others = [*dict.fromkeys(names[~arms["is_baseline"]])]
+    shown = others[:MOST_ARMS]
+    has_baseline = bool(arms["is_baseline"].any())
+    found: dict[str, dict[str, list[str]]] = {}
+    for context, of_context in arms[arms["is_baseline"] | names.isin(shown)].groupby("context", sort=False):
+        baseline, here = of_context.index[of_context["is_baseline"]], words.loc[of_context.index]
+        places = dict(zip(names[of_context.index], of_context.index, strict=True))
+        for setting in here.columns[here.nunique() > 1]:
+            values = here[setting].replace("", ABSENT)
+            plain = values[baseline[0]] if len(baseline) else None
+            cells = [values[places[name]] if name in places else "" for name in shown]
+            row = [plain or ""] * has_baseline + ["" if cell == plain else cell for cell in cells]
+            found.setdefault(setting, {})[str(context)] = row
+    rows = []
+    for setting, of_contexts in found.items():
+        name, (first, *more) = setting_name(setting), of_contexts.values()
+        if len(of_contexts) == arms["context"].nunique() and all(row == first for row in more):
+            rows.append([name, *first])
+        else:
+            rows += [[arm_label(name, context), *row] for context, row in of_contexts.items()]
+    if not rows:
+        return []
+    remarks = {
+        "An empty cell is as the baseline's.": has_baseline,
+        f"{ABSENT}: not set.": any(ABSENT in row for row in rows),
+        f"Of {len(others)} arms the first {len(shown)} are shown, and the settings in which these differ.": (
+            len(others) > len(shown)
+        ),
+        f"Of {len(rows)} rows the first {MOST_SETTINGS} are shown.": len(rows) > MOST_SETTINGS,
+    }
+    head = ["setting", *["baseline"] * has_baseline, *shown]
+    remark = " ".join(text for text, is_so in remarks.items() if is_so)
+    return [Table("Settings of the arms", [head, *rows[:MOST_SETTINGS]], remark)]
 
 
 def components(results: Results) -> list[Table]:

@@ -323,9 +323,17 @@ def test_what_is_no_storage_is_one_message(place: str) -> None:
         read_optuna(place)
 
 
+def opened(url: str) -> str | optuna.storages.BaseStorage:
+    """Return a storage as Optuna takes it: it knows no URL of a journal."""
+    if not url.startswith("journal:///"):
+        return url
+    backend = optuna.storages.journal.JournalFileBackend(url.removeprefix("journal:///"))
+    return optuna.storages.JournalStorage(backend)
+
+
 def write_seeds(url: str) -> None:
     """Write a study of two objectives, whose params name method and seed, and whose attributes a test score."""
-    study = optuna.create_study(storage=url, study_name="seeds", directions=["maximize", "minimize"])
+    study = optuna.create_study(storage=opened(url), study_name="seeds", directions=["maximize", "minimize"])
     domains = {
         "method": optuna.distributions.CategoricalDistribution(["none", "kd"]),
         "seed": optuna.distributions.IntDistribution(0, 9),
@@ -343,8 +351,9 @@ def write_seeds(url: str) -> None:
             )
 
 
-def test_a_study_whose_params_name_arm_and_seed_is_a_comparison(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_study_whose_params_name_arm_and_seed_is_a_comparison(tmp_path: Path, kind: str) -> None:
+    url = f"{kind}:///{tmp_path}/study"
     write_seeds(url)
     first = read_optuna(url, metric="values_0", arm="method", baseline="none", delta=1.0)
     assert first.effects[["arm", "n_pairs", "effect"]].to_numpy().tolist() == [["kd", 3, pytest.approx(2 + 1.25 / 3)]]
@@ -362,7 +371,7 @@ def test_a_study_whose_params_name_arm_and_seed_is_a_comparison(tmp_path: Path) 
         read_optuna(url, metric="values_0", arm="net")
     with pytest.raises(InputError, match="trial 0: 'fold' must be a number; got 'a'"):
         read_optuna(url, metric="fold", arm="method")
-    study = optuna.load_study(study_name="seeds", storage=url)
+    study = optuna.load_study(study_name="seeds", storage=opened(url))
     study.add_trial(study.trials[0])
     with pytest.raises(InputError, match=r"arm 'none' has several rows at seed 0 \(trial 0, trial 6\)"):
         read_optuna(url, metric="values_0", arm="method", baseline="none")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from analysis import write_report
+from analysis import load, write_report
+from analysis.facts import Foreign
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
+from analysis.report import write
 from analysis.report.methods import methods_text
 from analysis.report.tables import TABLES
 from cktf.rows import SCHEMA_VERSION, Stage, Status
@@ -78,7 +81,8 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
     assert "temperature=0.5" in Path(paths.figures["effects"]).read_text()
     assert {Path(path).name for path in paths.papers} == {
         *("arms.csv", "best.csv", "effects.csv", "effects.md", "effects.tex", "pairing.md", "pairing.tex"),
-        *("components.md", "components.tex", "methods.md", "methods.tex", "methods.bib"),
+        *("settings.md", "settings.tex", "settings_tabular.tex", "components.md", "components.tex"),
+        *("methods.md", "methods.tex", "methods.bib"),
         *("effects_tabular.tex", "pairing_tabular.tex", "components_tabular.tex"),
     }
 
@@ -90,6 +94,42 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
         other = ablation.parent / "again" / Path(path).relative_to(ablation / "report")
         assert Path(path).read_bytes() == other.read_bytes(), path
     assert len(again.files) == len(paths.files)
+
+
+def test_reports_on_the_way_are_looks_that_are_counted_once_for_each_state(
+    ablation_writer: Callable[..., Any], make_study_row: Callable[..., Any]
+) -> None:
+    def reported() -> tuple[list[int], str, dict[str, bytes]]:
+        report = Path(write_report(ledger.run).html).parent
+        looks = [look["complete"] for look in json.loads((report / "report.json").read_text()).get("looks", [])]
+        files = {str(path): path.read_bytes() for path in report.rglob("*") if path.is_file()}
+        return looks, (report / "tables" / "methods.md").read_text(), files
+
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=3, asked={"seeds": "3"})
+    late = [ledger.plan("baseline", 3), ledger.plan("theta=0.0", 3, {"objective.cktf.theta": 0.0})]
+    ledger.close_segment()
+    looks, methods, files = reported()
+    assert looks == [6]
+    assert "Reports on the way that are on record: 1." in methods
+    assert reported()[-1] == files
+    ledger.train(late[0], 91.0)
+    ledger.close_segment()
+    looks, methods, _ = reported()
+    assert looks == [6, 7]
+    assert "this report is a look on the way" in methods
+    assert "on record: 2." in methods
+    ledger.train(late[1], 90.0)
+    ledger.close_segment()
+    looks, methods, _ = reported()  # finished, as it was planned
+    assert looks == [6, 7]
+    assert "this report is a look on the way" not in methods
+    assert "on record: 2." in methods
+    ledger.add(make_study_row(asked={"seeds": "4"}))
+    ledger.close_segment()
+    looks, methods, _ = reported()
+    assert looks == [6, 7, 8]
+    assert "those of the mixture t" in methods
+    assert "on record: 3." in methods
 
 
 def test_the_methods_lie_beside_the_tables_for_a_paper(ablation: Path) -> None:
@@ -191,7 +231,8 @@ def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> 
     policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")
-    assert page.sections == ["verdict", *paths.figures, "components-table", "pairing-table", *LAST_SECTIONS]
+    sides = ("settings-table", "components-table", "pairing-table")
+    assert page.sections == ["verdict", *paths.figures, *sides, *LAST_SECTIONS]
 
 
 def test_names_with_markup_stay_text(hostile: Path) -> None:
@@ -267,6 +308,18 @@ def test_the_verdict_is_a_word_in_the_first_table(ablation: Path) -> None:
     assert "Verdict: paired t test, p adjusted by Holm's method over 4 comparisons" in unescape(page)
 
 
+def test_the_page_says_nothing_of_seeds_and_p_that_does_not_hold_of_the_study(ablation: Path) -> None:
+    results = load(ablation)
+    facts = results.facts
+    unpaired = replace(facts, foreign=Foreign(origin="a table", cannot_be_vouched_for=[], unpaired=True))
+    for asked, p in ((replace(facts, asked=replace(facts.study, delta=1.0)), "p (adjusted)"), (unpaired, "p (Holm)")):
+        html = write.page(replace(results, facts=asked), {}, {}, {})
+        answer = html[html.index('id="verdict"') :].partition("</section>")[0]
+        assert p in answer
+        assert "p (Holm) is adjusted" not in answer
+        assert "at the same seeds" not in answer
+
+
 def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) -> None:
     paths = write_report(grid)
     assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "best", "interactions"}
@@ -274,6 +327,7 @@ def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) 
     assert page.sections == [
         "verdict",
         *paths.figures,
+        "settings-table",
         "components-table",
         "interactions-table",
         "pairing-table",

@@ -20,7 +20,7 @@ def test_what_a_fraction_confounds_is_noted_beside_the_effect(fraction: Path) ->
 
 def test_the_factors_of_a_grid_have_a_row_for_every_contrast(grid: Path) -> None:
     tables = side_tables(load(grid))
-    assert list(tables) == ["components", "interactions", "pairing"]
+    assert list(tables) == ["settings", "components", "interactions", "pairing"]
     table = tables["interactions"]
     assert [row[0] for row in table.rows[1:]] == [
         "cktf.temperature=0.5",

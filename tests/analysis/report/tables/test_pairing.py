@@ -16,7 +16,7 @@ def test_what_stands_behind_the_verdicts_has_a_row_for_every_arm(contexts_writer
     table = side_tables(results)["pairing"]
     head, *rows = table.rows
     assert head[2:] == [
-        *("correlation [95% interval]", "variance left [95% interval]", "g_z"),
+        *("correlation [95% interval]", "variance left [95% interval]"),
         *("detectable (percentage points)", "p (t)", "p (equivalence)", "p (equivalence, adjusted)"),
         *("p (sign flip)", "p (sign flip, Holm)"),
     ]
