@@ -131,7 +131,8 @@ def bucket(tmp_path: Path) -> Storage:
     begin(storage)
     storage.filesystem = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
     storage.is_local = False
-    storage.filesystem.create_dir(storage.full("ledger"), recursive=True)
+    for folder in ("ledger", "drivers"):  # which a bucket needs not
+        storage.filesystem.create_dir(storage.full(folder), recursive=True)
     storage.child = partial(_child, storage)  # type: ignore[method-assign]
     return storage
 
