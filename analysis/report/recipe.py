@@ -110,15 +110,16 @@ def arms_text(trials: pd.DataFrame) -> str:
     arms = fixed[fixed["context"] == fixed["context"].iloc[0]].drop_duplicates("arm_id") if len(fixed) else fixed
     baseline = arms[arms["is_baseline"]]
     words = settings_of(arms)
+    names = [str(name) for name in words]
     if words.empty or len(baseline) != 1 or len(arms) > MOST_ARMS:
         return ""
     plain, context = words.loc[baseline.index[0]], baseline["context"].iloc[0]
-    own = plain[[name for name in words if name.startswith("config.objective.") and plain[name]]]
+    own = plain[[name for name in names if name.startswith("config.objective.") and plain[name]]]
     sentences = [f"The baseline's objective: {_settings(own)}."] if len(own) else []
     called = arms["arm"].to_dict()
     for index, arm in words.drop(baseline.index).iterrows():
         differ = arm[arm != plain]
-        there = {_part_of(name) for name in words if arm[name]}
+        there = {_part_of(name) for name in names if arm[name]}
         gone = sorted({_part_of(name) for name in differ[differ == ""].index} - there)
         said = [_settings(differ[differ != ""]), f"without {', '.join(gone)}" if gone else ""]
         if any(said):
