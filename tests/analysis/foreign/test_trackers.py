@@ -12,6 +12,7 @@ from analysis import read_mlflow, read_tensorboard, read_wandb
 from analysis.results import Results
 from cktf.errors import InputError
 from cktf.rows import Status
+from tests.cli.commands import cktf
 
 SCORES = {"none": (70.0, 71.5, 70.5), "kd": (73.0, 74.75, 73.25)}
 """Arm to the score at each seed."""
@@ -213,3 +214,37 @@ def test_exports_of_wandb_are_compared(tmp_path: Path) -> None:
         read_wandb(tmp_path / "history.csv", metric="acc", names="{arm}-s{seed}")
     with pytest.raises(InputError, match="says where arm, seed or context stand"):
         read_wandb(tmp_path / "runs.csv", metric="val.acc", names="{run}-s{seed}")
+
+
+def compared_and_reported(folder: Path, *asked: str) -> None:
+    """Check that the command line compares what lies in a folder, and reports it there."""
+    asked += ("--metric", "val/acc", "--baseline", "none")
+    code, out, err = cktf("compare", *asked, cwd=folder)
+    assert code == 0, err
+    assert "+3.0" in out
+    code, out, err = cktf("report", *asked, "--out", "report", cwd=folder)
+    assert code == 0, err
+    assert "+3.0" in out
+    assert (folder / "report" / "report.html").is_file()
+
+
+def test_the_command_line_reads_exports_of_wandb(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text(RUNS.replace("val.acc", "val/acc"))
+    compared_and_reported(tmp_path, "runs.csv", "--from", "wandb", "--names", "{arm}-s{seed}")
+
+
+@pytest.mark.slow
+def test_the_command_line_reads_an_mlflow_store(store: str) -> None:
+    place = Path(store.removeprefix("sqlite:///"))
+    compared_and_reported(
+        place.parent, f"sqlite:///{place.name}", "--from", "mlflow", "--study", "students", "--arm", "method"
+    )
+
+
+@pytest.mark.slow
+def test_the_command_line_reads_event_files_of_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    for arm, scores in SCORES.items():
+        for seed, score in enumerate(scores):
+            write_events(tmp_path / "events" / arm / f"s{seed}", [score - 5, score])
+    compared_and_reported(tmp_path, "events", "--from", "tensorboard", "--names", "{arm}/s{seed}")
