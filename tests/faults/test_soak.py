@@ -54,6 +54,7 @@ def finished(driver: "subprocess.Popen[bytes]", folder: Path, find: FindProcesse
     """Wait for a driver to end, kill a slot now and then if asked to, and return what the driver held meanwhile."""
     looks: list[Look] = []
     began = killed = time.monotonic()
+    num_killed = 0
     while driver.poll() is None:
         assert time.monotonic() - began < RUN_SECONDS
         time.sleep(LOOK_SECONDS)
@@ -61,10 +62,11 @@ def finished(driver: "subprocess.Popen[bytes]", folder: Path, find: FindProcesse
         with suppress(OSError):  # it has just ended
             looks.append(Look(ended, held_by(driver.pid)))
         if kills and ended and time.monotonic() - killed > KILL_SECONDS:
-            killed = time.monotonic()
-            with suppress(OSError):
+            with suppress(OSError, IndexError):  # none works just now
                 os.kill(find(driver.pid, b"ray::Slot")[0], signal.SIGKILL)
-                (folder / "killed.txt").open("a").write(".")
+                killed = time.monotonic()
+                num_killed += 1
+    assert num_killed >= 2 * kills
     return looks
 
 
@@ -98,5 +100,4 @@ def test_kills_change_nothing_and_nothing_grows(
         for what, most in MOST_GROWTH.items():
             growth = min(held[what] for held in last) - min(held[what] for held in first)
             assert growth < most, f"{name}: {what} grew by {growth}"
-    assert len((folders["killed"] / "killed.txt").read_text()) >= 2
     assert numbers_of(folders["killed"]) == numbers_of(folders["undisturbed"])
