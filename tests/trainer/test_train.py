@@ -178,8 +178,8 @@ def test_a_training_holds_no_state_of_the_checkpoint_that_it_goes_on_from(tiny: 
     first.close()
     held = []
 
-    def load(place: Storage) -> Checkpoint | None:
-        found = load_checkpoint(place)
+    def load(place: Storage, *workers: Any) -> Checkpoint | None:
+        found = load_checkpoint(place, *workers)
         assert found is not None
         tensors = (value for value in found.objective.values() if isinstance(value, Tensor))
         held.append(weakref.ref(max(tensors, key=Tensor.numel)))  # a bank
