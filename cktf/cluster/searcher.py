@@ -102,14 +102,18 @@ class PlannerScheduler(FIFOScheduler):
         self._looked = time.monotonic()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return which trial starts before the others, if any; Tune asks at every step."""
+        """Return which trial is the next one for a slot that is free, if any; Tune asks at every step.
+
+        It is the latest one. Tune takes away the slot that is being started for a trial that it gives to another slot:
+        where trials are short, the first one to wait would never get a slot of its own, and only one would work.
+        """
         # Tune swallows errors raised in on_trial_complete, so they are raised here.
         if self._planner.failure:
             raise self._planner.failure
         self._require_cluster()
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look(tune_controller.get_live_trials())
-        return super().choose_trial_to_run(tune_controller)
+        return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == Trial.PENDING), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return whether the trial goes on."""

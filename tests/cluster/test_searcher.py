@@ -1,19 +1,25 @@
 """What a driver does about a trial of which nothing is heard, and what it says of a worker that died."""
 
 import time
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
+from ray.tune.experiment import Trial
+from rich.console import Console
 
+from cktf.cluster.machine import cores
 from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher, _last_words
+from cktf.driver import launch
 from cktf.plan.planner import Planner
-from cktf.rows import EpochResult
+from cktf.rows import EpochResult, EpochRow
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeResult, MakeSpec
 from tests.planning import next_row
+from tests.runs import rows_of
 
 
 @pytest.mark.parametrize("stall", ["retry", "wait"])
@@ -71,6 +77,41 @@ def test_what_a_driver_could_not_hear_because_it_was_held_up_is_no_silence(
     assert two.said[1].startswith("baseline, seed 0: nothing was heard of it for 60 s"), (
         "of the first, what it was heard"
     )
+
+
+def test_a_free_slot_takes_the_latest_trial_so_that_the_first_keeps_the_slot_that_is_being_started_for_it(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = Two(make_spec(seeds=1), monkeypatch)
+    trials: list[Any] = [SimpleNamespace(status=status) for status in (Trial.RUNNING, Trial.PENDING, Trial.PENDING)]
+    controller = SimpleNamespace(get_trials=lambda: trials, get_live_trials=list)
+
+    def chosen() -> Any:
+        return two._scheduler.choose_trial_to_run(controller)
+
+    assert chosen() is trials[2]
+    trials[2].status = Trial.TERMINATED
+    assert chosen() is trials[1]
+    trials[1].status = Trial.RUNNING
+    assert chosen() is None
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(cores() < 2, reason="two trials at a time need two CPUs")
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_two_slots_work_where_all_trials_wait_for_one_teacher(
+    make_spec: MakeSpec, tmp_path: Path, console: Console
+) -> None:
+    teacher = {"model": "resnet5", "epochs": 1}
+    baseline = {"teacher": teacher, "objective": {"cross_entropy": {}, "kd": {}}, "epochs": 6}
+    data = {"name": "digits", "train_fraction": 0.5}
+    spec = make_spec({**baseline, "data": data}, seeds=20, resources={"cpus": 1, "gpus": 0, "slots": 2})
+    assert launch(spec, tmp_path, console=console).complete == 40
+    times: dict[str, list[float]] = {}
+    for row in rows_of(str(tmp_path), EpochRow):
+        times.setdefault(row.trial_id, []).append(row.time)
+    spans = sorted((min(each), max(each)) for each in times.values())
+    assert any(later[0] < earlier[1] for earlier, later in pairwise(spans)), "no two were in training at a time"
 
 
 class Two:
