@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,10 @@ def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> 
     assert "diverging" in cktf("show", "run", Path(log).parent.name, cwd=tmp_path)[1]
     assert "TrainingFailed" in Path(log).read_text()
     failed = [row for row in rows_of(str(tmp_path / "run"), EndRow) if row.status == Status.FAILED]
-    (reason,) = {row.reason for row in failed}
+    reasons = Counter(row.reason for row in failed)  # nan or inf, as processors round
     assert len(failed) == 2
-    assert f"2 failed: {reason}" in err
+    for reason, count in reasons.items():
+        assert f"{count} failed: {reason}" in err
     assert "4 complete, 2 failed" in out
     assert "--retry-failed" in out
     assert "Traceback" not in out + err
@@ -36,7 +38,7 @@ def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> 
     code, out, _ = cktf("status", "run", cwd=tmp_path)
     assert code == 0
     assert "Does a wrong learning rate hurt?" in out
-    assert reason in out
+    assert all(reason in out for reason in reasons)
 
     code, out, _ = cktf("report", "run", cwd=tmp_path)
     assert code == 0
