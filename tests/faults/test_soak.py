@@ -59,7 +59,7 @@ def finished(driver: "subprocess.Popen[bytes]", folder: Path, find: FindProcesse
         assert time.monotonic() - began < RUN_SECONDS
         time.sleep(LOOK_SECONDS)
         ended = len(rows_of(str(folder / "run"), EndRow)) if (folder / "run" / "ledger").is_dir() else 0
-        with suppress(OSError):  # it has just ended
+        with suppress(OSError, KeyError):  # it has just ended
             looks.append(Look(ended, held_by(driver.pid)))
         if kills and ended and time.monotonic() - killed > KILL_SECONDS:
             with suppress(OSError, IndexError):  # none works just now
