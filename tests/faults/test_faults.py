@@ -35,6 +35,9 @@ LOST_SECONDS = 30.0
 
 EPOCHS = 30
 
+MANY_EPOCHS = 150
+"""So many that a fast machine trains on for longer than it takes to notice that Ray is lost."""
+
 
 @contextmanager
 def launched(spec: Any, folder: Path, *command: str) -> Iterator[Any]:
@@ -64,7 +67,7 @@ def assert_resumed_to_the_end(spec: Any, folder: Path, train_without_ray: Callab
     """Resume a run; it has then the numbers of the same trials that nothing has disturbed."""
     with launched(spec, folder, "resume", str(folder / "run")) as driver:
         assert driver.wait(START_SECONDS) == 0, (folder / "said.txt").read_text()
-    assert_complete_once(str(folder / "run"), 2, EPOCHS)
+    assert_complete_once(str(folder / "run"), 2, spec.baseline_config.total_epochs)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as a slot has
     train_without_ray(spec, Storage(folder / "undisturbed"))
@@ -80,7 +83,7 @@ def test_a_ray_of_this_machine_that_dies_is_said_and_a_resume_goes_on(
     tmp_path: Path,
     processes_below: FindProcesses,
 ) -> None:
-    spec = make_spec({"epochs": EPOCHS, "data": {"name": "digits", "train_fraction": 0.5}}, seeds=1)
+    spec = make_spec({"epochs": MANY_EPOCHS, "data": {"name": "digits", "train_fraction": 0.5}}, seeds=1)
     with launched(spec, tmp_path) as driver:
         wait_until(lambda: epochs_of(tmp_path) >= 2, "a trial was in training", driver, START_SECONDS)
         for process in processes_below(driver.pid):
