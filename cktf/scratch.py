@@ -1,4 +1,4 @@
-"""Folders of a process's own: removed when it ends, or if it was killed by the next one that makes such a folder."""
+"""Temporary folders of one process. What a killed process leaves is removed by the next that makes such a folder."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ NEW_SECONDS = 10.0
 
 @contextmanager
 def scratch_folder(place: str | None = None) -> Iterator[str]:
-    """Yield a new folder, closed to other users, in a folder or the temporary one; clear away dead ones'."""
+    """Yield a new folder, closed to other users, in a folder or the temporary one; remove those of killed processes."""
     place = place or tempfile.gettempdir()
     _clear_dead(Path(place))
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # mode 0700

@@ -133,7 +133,7 @@ def settings_of(arms: pd.DataFrame) -> pd.DataFrame:
 
 
 def setting_name(column: str) -> str:
-    """Return what the setting in a column of `settings_of` is called."""
+    """Return the name of a setting as readers see it: the path in its column without ``config.objective.``."""
     return column.removeprefix("config.").removeprefix("objective.")
 
 

@@ -28,6 +28,7 @@ from analysis.searches.importance import (
 )
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.levels import is_numeric
 from cktf.names import short_name
 from cktf.rows import Status, StudyRow
 
@@ -134,7 +135,7 @@ def _is_comparable(judged: pd.DataFrame, factor: str, default: Any) -> bool:
     if column not in judged or default is None or judged[column].isna().any():
         return False
     is_number = isinstance(default, int | float) and not isinstance(default, bool)
-    if pd.api.types.is_numeric_dtype(judged[column]) and not pd.api.types.is_bool_dtype(judged[column]):
+    if is_numeric(judged[column]):
         return is_number
     return bool((judged[column].astype(str) == str(default)).any())
 

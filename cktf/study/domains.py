@@ -204,7 +204,7 @@ class ChoiceDomain(_Domain):
 
     @property
     def edges(self) -> tuple[Scalar, ...]:
-        """All choices, which are checked one by one."""
+        """The values with which a trial is checked before the launch: every choice."""
         return self.choices
 
     @property

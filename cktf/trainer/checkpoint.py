@@ -125,7 +125,7 @@ def load_checkpoint(place: Storage, workers: Workers = ONE_WORKER, device: torch
 
 
 def _sound_content(place: Storage) -> bytes | None:
-    """Return what a checkpoint's file holds behind its first line, None if there is none or it is set aside."""
+    """Return a checkpoint's bytes behind its first line; None if there is no file, or a damaged one was set aside."""
     stored = place.read(CHECKPOINT)
     if stored is None:
         return None

@@ -125,7 +125,7 @@ def _batch_norm_of_all(
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all workers, whose gradient is the sum of all workers' gradients."""
+    """Sum of a tensor over all workers; its gradient is likewise summed over them."""
 
     @staticmethod
     def forward(_: Any, values: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ def _training(
 
 
 def _finished(trial: TrialConfig, place: Storage, last: EpochResult) -> tuple[bytes, bytes]:
-    """Return the files of a teacher whose training has ended: configuration with last scores, and weights."""
+    """Return both files of a trained teacher: its configuration and last scores as JSON, and its weights."""
     dataset = held_dataset(trial.data, torch.device("cpu"))
     labels = dataset.train_labels.cpu()
     part = validation_part(labels[split(labels, trial.data, trial.seed).validation_index], dataset.num_classes)
