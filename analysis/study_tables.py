@@ -84,17 +84,16 @@ class StudyTables:
     @cached_property
     def effects_by_level(self) -> pd.DataFrame:
         """`effects` as tables and figures list them: those of a grid in the order of its levels."""
-        study = self.facts.study
-        return in_level_order(self.effects, self.trials, study.factors) if study.design == "grid" else self.effects
+        return self._by_level(self.effects)
 
     @cached_property
     def against_baseline(self) -> pd.DataFrame:
-        """Every arm against its context's baseline, for what describes them, whatever the study compares."""
+        """Every arm against its context's baseline, for what describes them, whatever the study compares; so listed."""
         study = self.facts.study
         if not study.contrasts:
-            return self.effects
+            return self.effects_by_level
         contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
-        return effects(
+        compared = effects(
             self.trials,
             metric=study.report_metric,
             maximise=study.maximise,
@@ -102,6 +101,7 @@ class StudyTables:
             is_extended=self.facts.is_looked_at,  # no look of a race was planned for these comparisons
             **self.facts.evidence,
         )
+        return self._by_level(compared)
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -225,3 +225,8 @@ class StudyTables:
             asked = replace(study, metric=metric, maximise=larger)
             found.append(judge(searched_arms(self.trials, NOT_ON_THE_WAY, asked), NOT_ON_THE_WAY, asked))
         return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
+
+    def _by_level(self, compared: pd.DataFrame) -> pd.DataFrame:
+        """Return comparisons, those of a grid in the order of its levels."""
+        study = self.facts.study
+        return in_level_order(compared, self.trials, study.factors) if study.design == "grid" else compared

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import altair as alt
 
 from analysis.figures.shown import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
-from analysis.figures.theme import BLUE, GREY, Record, by_kind, epoch_axis, numbers, rows_of
+from analysis.figures.theme import BLUE, GREY, LINE_LEGEND, Record, by_kind, epoch_axis, numbers, rows_of
 from analysis.statistics.health import BOUNDS, PREFIX, WORDS, measured, number_label, numbers_of, selected_confidence
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
@@ -84,12 +84,11 @@ def record(results: StudyTables) -> Health | None:
 def chart(health: Health) -> alt.FacetChart:
     """Return the drawing."""
     looks = dict(zip(health.arms, LINES, strict=False))
-    legend = alt.Legend(symbolOpacity=1, symbolType="stroke")
-    kinds = by_kind("arm", looks, "color strokeDash", legend=legend)
+    kinds = by_kind("arm", looks, "color strokeDash", legend=LINE_LEGEND)
     base = alt.Chart().encode(x=alt.X("epoch:Q", title="epoch", axis=epoch_axis(health.rows)), color=kinds["color"])
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     line = base.mark_line(strokeWidth=2, point=True).encode(
-        y=alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False)),
+        y=alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(labelFlush=True)),
         strokeDash=kinds["strokeDash"],
         tooltip=["arm:N", "epoch:Q", *numbers("mean", "low", "high", form=".4")],
     )

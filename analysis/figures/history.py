@@ -6,13 +6,26 @@ import altair as alt
 import numpy as np
 
 from analysis.figures.shown import thinned, thinned_text
-from analysis.figures.theme import BLUE, INK, WIDTH, Chart, Record, Rows, by_kind, by_status, data, numbers, rows_of
+from analysis.figures.theme import (
+    BLUE,
+    INK,
+    STATUS_MARKS,
+    WIDTH,
+    Chart,
+    Record,
+    Rows,
+    by_kind,
+    by_status,
+    data,
+    numbers,
+    rows_of,
+)
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Stage, Status
 
-FRESH = "mean at fresh seeds"
-"""What the filled points are, in the legend."""
+FRESH, BEST = "mean at fresh seeds", "best so far"
+"""What the filled points and the line are, in the legend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +78,17 @@ def record(results: StudyTables) -> History | None:
 def chart(history: History) -> Chart:
     """Return the scores of all trials in their order, with the best so far and the confirmed arms."""
     x = alt.X("number:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False, tickCount=8))
+    present = [status for status in STATUS_MARKS if any(row["status"] == status for row in history.rows)]
     base = alt.Chart(data(history.rows)).encode(x=x)
     point = base.mark_point(size=45, strokeWidth=1.5, opacity=0.9).encode(
         y=alt.Y("score:Q", title=history.axis, scale=alt.Scale(zero=False)),
-        **by_status([Status.COMPLETE, Status.PRUNED]),
+        **by_status(present),
         tooltip=["number:Q", "arm:N", "status:N", *numbers("score")],
     )
-    line = base.mark_line(color=INK, interpolate="step-after", strokeWidth=1.5, opacity=0.8).encode(
-        y=alt.Y("best:Q", title=history.axis)
+    line = (
+        base.transform_calculate(kind=f"'{BEST}'")
+        .mark_line(color=INK, interpolate="step-after", strokeWidth=1.5, opacity=0.8)
+        .encode(y=alt.Y("best:Q", title=history.axis), **by_kind("kind", {BEST: ([1, 0],)}, "strokeDash"))
     )
     fresh = alt.Chart(data(history.confirmed)).encode(x=x, tooltip=["arm:N", *numbers("score", "mean", "low", "high")])
     interval = fresh.mark_rule(color=BLUE, strokeWidth=2).encode(y=alt.Y("low:Q", title=history.axis), y2="high:Q")

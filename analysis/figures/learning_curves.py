@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 
 from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
-from analysis.figures.theme import BLUE, GREY, Record, Rows, by_kind, epoch_axis, numbers, rows_of
+from analysis.figures.theme import BLUE, GREY, LINE_LEGEND, Record, Rows, by_kind, epoch_axis, numbers, rows_of
 from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
@@ -85,9 +85,10 @@ def record(results: StudyTables) -> Curves | None:
 
 def chart(curves: Curves) -> alt.FacetChart:
     """Return the drawing."""
-    kinds = by_kind("series", {ARM: (BLUE, [1, 0]), BASELINE: (GREY, [5, 3])}, "color strokeDash", legend=None)
+    kinds = by_kind("series", {ARM: (BLUE, [1, 0]), BASELINE: (GREY, [5, 3])}, "color strokeDash", legend=LINE_LEGEND)
     domain = list(curves.domain) if curves.domain else alt.Undefined
-    y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain, clamp=True))
+    axis = alt.Axis(labelFlush=curves.domain is None)
+    y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain, clamp=True), axis=axis)
     base = alt.Chart().encode(x=alt.X("epoch:Q", title="epoch", axis=epoch_axis(curves.rows)), color=kinds["color"])
     band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
     line = base.mark_line(strokeWidth=2).encode(

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
-from analysis.figures.theme import BLUE, GREY, INK, Record, Rows, by_kind, numbers
+from analysis.figures.theme import BLUE, GREY, INK, LINE_LEGEND, Record, Rows, by_kind, numbers
 from analysis.statistics.any_table import complete, reported
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, quantity
@@ -14,8 +14,8 @@ from analysis.wording import comparison_names, quantity
 MAX_SEEDS = 50
 """Lines of one panel; more could not be told apart. The mean is that of all seeds."""
 
-OTHER, ARM = "baseline", "arm"
-"""Ends of a line; of contrasts, the first one is the other side."""
+ARM = "arm"
+"""What stands at the right end of a line; at its left end stands what the arm is compared with."""
 
 BETTER, NOT_BETTER, MEAN = "better at this seed", "not better", "mean"
 
@@ -26,17 +26,20 @@ class Slopes(Record):
 
     Attributes:
         panels: Titles of the panels, one an arm, in order.
+        other: What arms are compared with, in words.
         shares_axis: Whether all panels have one vertical scale; those of several contexts have their own.
     """
 
     panels: list[str]
+    other: str
     shares_axis: bool
 
 
 def record(results: StudyTables) -> Slopes | None:
     """Return the slopes to be drawn; None where no arm shares a complete seed with its baseline."""
     study = results.facts.study
-    effects = results.effects[results.effects["n_pairs"] > 0]
+    effects = results.effects_by_level
+    effects = effects[effects["n_pairs"] > 0]
     if effects.empty:
         return None
     finished = complete(reported(results.trials), study.report_metric)
@@ -48,7 +51,7 @@ def record(results: StudyTables) -> Slopes | None:
         panel = panel_title(effect["name"], effect["context"], effect["n_pairs"])
         pairs = scores[[effect["against_id"], effect["arm_id"]]].dropna()
         panels.append(panel)
-        rows += _lines(pairs, panel, maximise=study.maximise)
+        rows += _lines(pairs, panel, other, maximise=study.maximise)
     measured = quantity(study.report_metric)
     caption = (
         f"{measured.name.capitalize()} of the {other} and of the arm at the same seed, joined by a line: blue and "
@@ -60,26 +63,31 @@ def record(results: StudyTables) -> Slopes | None:
         caption += f" The {other} is that of the same context, and each panel has its own scale."
     if effects["n_pairs"].max() > MAX_SEEDS:
         caption += f" Of an arm's pairs, the first {MAX_SEEDS} are drawn; the mean is that of all."
-    return Slopes(axis=measured.label, panels=panels, rows=rows, shares_axis=shares_axis, caption=caption)
+    return Slopes(axis=measured.label, panels=panels, rows=rows, other=other, shares_axis=shares_axis, caption=caption)
 
 
 def chart(slopes: Slopes) -> alt.FacetChart:
     """Return the drawing."""
     sides = alt.Axis(labelAngle=0, grid=False)
     base = alt.Chart().encode(
-        x=alt.X("side:N", title=None, sort=[OTHER, ARM], scale=alt.Scale(padding=0.3), axis=sides),
-        y=alt.Y("score:Q", title=slopes.axis, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)),
+        x=alt.X("side:N", title=None, sort=[slopes.other, ARM], scale=alt.Scale(padding=0.3), axis=sides),
+        y=alt.Y(
+            "score:Q",
+            title=slopes.axis,
+            scale=alt.Scale(zero=False),
+            axis=alt.Axis(tickCount=5, labelFlush=not slopes.shares_axis),
+        ),
         detail="seed:N",
         tooltip=["seed:N", "side:N", *numbers("score")],
     )
-    looks = {BETTER: (BLUE, [1, 0]), NOT_BETTER: (GREY, [4, 3])}
+    looks = {BETTER: (BLUE, [1, 0]), NOT_BETTER: (GREY, [4, 3]), MEAN: (INK, [1, 0])}
+    base = base.encode(**by_kind("kind", looks, "color strokeDash", legend=LINE_LEGEND))
     seeds = base.transform_filter(f"datum.kind !== '{MEAN}'").mark_line(strokeWidth=1.25)
-    mean = base.transform_filter(f"datum.kind === '{MEAN}'").mark_line(color=INK, strokeWidth=3)
-    layers = [seeds.encode(**by_kind("kind", looks, "color strokeDash", legend=None)), mean]
-    return in_panels(layers, slopes.rows, slopes.panels, shares_axis=slopes.shares_axis)
+    mean = base.transform_filter(f"datum.kind === '{MEAN}'").mark_line(strokeWidth=3)
+    return in_panels([seeds, mean], slopes.rows, slopes.panels, shares_axis=slopes.shares_axis)
 
 
-def _lines(pairs: pd.DataFrame, panel: str, *, maximise: bool) -> Rows:
+def _lines(pairs: pd.DataFrame, panel: str, other: str, *, maximise: bool) -> Rows:
     """Return both ends of each line, those of the mean last."""
     ends = []
     for seed, baseline, arm in pairs.head(MAX_SEEDS).itertuples():
@@ -89,5 +97,5 @@ def _lines(pairs: pd.DataFrame, panel: str, *, maximise: bool) -> Rows:
     return [
         {"panel": panel, "seed": seed, "kind": kind, "side": side, "score": round(float(score), 4)}
         for seed, kind, *scores in ends
-        for side, score in zip((OTHER, ARM), scores, strict=True)
+        for side, score in zip((other, ARM), scores, strict=True)
     ]

@@ -19,6 +19,11 @@ MIN_ARMS = 3
 
 FRONT, BEHIND, FRESH = "on the front", "dominated", "at fresh seeds"
 
+HEIGHT = 240
+
+ROOM = (26, 13)
+"""Width and height of a number beside its point, in pixels."""
+
 SECONDS = "training time of one trial (s)"
 
 
@@ -58,7 +63,7 @@ def record(results: StudyTables) -> Record | None:
         axis=measured.label,
         rows=rows + fresh,
         caption=f"{measured.name.capitalize()} of the n = {len(arms)} complete arms of the search against {against}. "
-        f"On the front ({is_front.sum()}, with their numbers) are those that no other matches in "
+        f"On the front ({is_front.sum()}, with their numbers where there is room) are those that no other matches in "
         f"{'both' if len(costs) == 1 else 'all'} and beats in one. {time} scores selected the arms, and are optimistic."
         + (" The squares are the confirmed arms' means at fresh seeds, with 95% intervals." if fresh else "")
         + thinned_text(len(shown), len(arms), "the front"),
@@ -81,7 +86,7 @@ def _fresh(results: StudyTables) -> Rows:
 def chart(pareto: Record) -> Chart:
     """Return the drawing: of several costs side by side."""
     costs = list(dict.fromkeys(row["cost"] for row in pareto.rows))
-    scale = alt.Scale(zero=False, padding=14)
+    scale = alt.Scale(zero=False, nice=False, padding=14)
     x: dict[str, Any] = {"title": costs[0] if len(costs) == 1 else None, "scale": scale}
     y: dict[str, Any] = {"title": pareto.axis, "scale": scale}
     base = alt.Chart().encode(x=alt.X("x:Q", **x), y=alt.Y("score:Q", **y))
@@ -94,22 +99,37 @@ def chart(pareto: Record) -> Chart:
     # Where neither the line nor a dominated arm can be: cheaper, and better.
     scores = [row["score"] for row in pareto.rows if row["side"] == FRONT]
     above = -9 if scores[-1] >= scores[0] else 11
+    named = {cost: _spaced([row for row in pareto.rows if row["cost"] == cost], WIDTH / len(costs)) for cost in costs}
+    rows = [row | {"text": row["number"] if row.get("number") in named[row["cost"]] else ""} for row in pareto.rows]
     layers = [
         base.mark_point(size=60, strokeWidth=1.5, opacity=1).encode(
             **by_kind("side", looks, "color shape fill"), tooltip=tooltip
         ),
-        on_front.mark_text(dx=-7, dy=above, align="right", fontSize=11).encode(text="number:Q"),
+        on_front.mark_text(dx=-7, dy=above, align="right", fontSize=11).encode(text="text:N"),
     ]
     if FRESH in looks:
         layers.append(fresh.mark_rule(color=INK).encode(y=alt.Y("low:Q", **y), y2="high:Q"))
         layers.append(fresh.mark_rule(color=INK).encode(x=alt.X("x_low:Q", **x), x2="x_high:Q"))
     if len(costs) == 1:  # of more, a front is no line
         layers.insert(0, on_front.mark_line(color=BLUE, strokeWidth=1.5, interpolate="step-after"))
-        return alt.layer(*layers, data=data(pareto.rows)).properties(width=WIDTH, height=240)
+        return alt.layer(*layers, data=data(rows)).properties(width=WIDTH, height=HEIGHT)
     panels: alt.FacetChart = (
-        alt.layer(*layers, data=data(pareto.rows))
-        .properties(width=WIDTH / len(costs), height=240)
+        alt.layer(*layers, data=data(rows))
+        .properties(width=WIDTH / len(costs), height=HEIGHT)
         .facet(column=alt.Column("cost:N", title=None, sort=costs))
         .resolve_scale(x="independent")
     )
     return panels
+
+
+def _spaced(rows: Rows, width: float) -> set[int]:
+    """Return the numbers of the arms on the front of a panel that can be written without covering each other."""
+    written: dict[int, tuple[float, float]] = {}
+    least = [min(row[name] for row in rows) for name in ("x", "score")]
+    spans = [max(row[name] for row in rows) - low or 1.0 for name, low in zip(("x", "score"), least, strict=True)]
+    for row in rows:
+        x, y = ((row["x"] - least[0]) / spans[0] * width, (row["score"] - least[1]) / spans[1] * HEIGHT)
+        is_free = all(abs(x - left) > ROOM[0] or abs(y - up) > ROOM[1] for left, up in written.values())
+        if row["side"] == FRONT and is_free:
+            written[row["number"]] = (x, y)
+    return set(written)

@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from analysis.figures.shown import searched_factors, thinned, thinned_text
-from analysis.figures.theme import BLUE, STATUS_MARKS, WIDTH, Record, by_status, data, level_scale, rows_of
+from analysis.figures.theme import BLUE, STATUS_MARKS, WIDTH, Record, by_kind, by_status, data, level_scale, rows_of
 from analysis.searches.arms import is_best
 from analysis.statistics.levels import factor_label, is_numeric
 from analysis.study_tables import StudyTables
@@ -22,6 +22,9 @@ MIN_ARMS = 5
 
 MOST_TICKS = 6
 """Levels of a factor that each have a tick."""
+
+BEST, OTHERS = "best tenth", "others"
+"""What filled and empty points are."""
 
 SIZES = "datum.value === 1 ? 'best rank' : datum.value === 0 ? 'worst rank, or failed' : 'middle rank'"
 """Expression for what sizes of points say."""
@@ -109,15 +112,20 @@ def chart(rank_map: RankMap) -> alt.Chart:
         scale = level_scale(is_log=is_log, padding=14)
         axes[name] = of(f"{name}:Q", title=title, scale=scale, axis=ticks)
         tooltip.append(alt.Tooltip(f"{name}:Q", title=title, format=".4~g"))
-    points: alt.Chart = alt.Chart(data(rank_map.rows)).mark_point(strokeWidth=1.5, opacity=0.85)
-    return points.encode(
+    filled = f"datum.is_best ? '{BEST}' : '{OTHERS}'"
+    points = alt.Chart(data(rank_map.rows)).transform_calculate(filled=filled)
+    points = points.mark_point(strokeWidth=1.5, opacity=0.85)
+    drawn: alt.Chart = points.encode(
         **axes,
         size=alt.Size(
             "place:Q",
             scale=alt.Scale(domain=[0, 1], range=[12, 260]),
-            legend=alt.Legend(values=[0, 0.5, 1], labelExpr=SIZES, symbolStrokeColor=BLUE),
+            legend=alt.Legend(
+                values=[0, 0.5, 1], labelExpr=SIZES, symbolStrokeColor=BLUE, symbolFillColor="transparent"
+            ),
         ),
-        **by_status(rank_map.statuses),
-        fill=alt.condition("datum.is_best", alt.value(BLUE), alt.value("transparent")),
+        **by_status(rank_map.statuses, legend=alt.Legend(symbolFillColor="transparent")),
+        **by_kind("filled", {BEST: (BLUE,), OTHERS: ("transparent",)}, "fill", legend=alt.Legend(values=[BEST])),
         tooltip=tooltip,
     ).properties(width=WIDTH, height=300)
+    return drawn

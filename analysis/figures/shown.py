@@ -39,6 +39,8 @@ def panels_of(titles: list[str]) -> alt.Facet:
 def in_panels(layers: list[alt.Chart], rows: Rows, titles: list[str], *, shares_axis: bool) -> alt.FacetChart:
     """Return layers drawn once for each panel, side by side.
 
+    Where each panel has an axis of its own, its labels are to be flush: one at the top would push up the panel's title.
+
     Args:
         layers: Without data of their own.
         rows: What is drawn; ``panel`` is the title of the panel that a row belongs to.

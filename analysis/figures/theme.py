@@ -28,6 +28,9 @@ STATUS_MARKS = {
 }
 """Colour and shape of an arm or trial that ended so; what has another status is not drawn."""
 
+LINE_LEGEND = alt.Legend(symbolOpacity=1, symbolType="stroke")
+"""Legend of curves, whose bands would make its symbols pale squares."""
+
 WIDTH = 460
 """Width of a figure in a file, in pixels; in the page it takes the width there is."""
 
@@ -86,9 +89,10 @@ def by_kind(name: str, looks: Mapping[Any, Sequence[Any]], channels: str, **opti
     }
 
 
-def by_status(statuses: Sequence[str]) -> dict[str, Any]:
+def by_status(statuses: Sequence[str], **options: Any) -> dict[str, Any]:
     """Return the encodings of points that have a ``status``, one of these."""
-    return by_kind("status", {status: STATUS_MARKS[Status(status)] for status in statuses}, "color shape")
+    looks = {status: STATUS_MARKS[Status(status)] for status in statuses}
+    return by_kind("status", looks, "color shape", **options)
 
 
 def numbers(*names: str, form: str = ".3f") -> list[alt.Tooltip]:
