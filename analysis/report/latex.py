@@ -41,29 +41,32 @@ WRITTEN = _pairs(SIGNS, r"$\{}$") | _pairs(PRINTED) | {"\u00a0": "~", "\n": " ",
 ACCENTS = _pairs("\u0300 ` \u0301 ' \u0302 ^ \u0303 ~ \u0304 = \u0306 u \u0307 . \u0308 \" \u030a r \u030c v \u0327 c")
 """Combining marks and the accents that LaTeX has for them in all encodings of fonts."""
 
-NEEDS = "% Needs \\usepackage{booktabs}.\n"
-"""Stands above all tables."""
+NEEDS, FLOAT_NEEDS = "% Needs \\usepackage{booktabs}.\n", "% Needs \\usepackage{booktabs,graphicx}.\n"
+"""What stands above a bare table, and above floats."""
+
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Begins what is made smaller where it is wider than the text."""
 
 BY_NUMBER = "% Letters that pdfLaTeX lacks are written by their numbers in Unicode, as (U+6559).\n"
 """Stands above what has such letters."""
 
 
 def latex(tables: Sequence[Table]) -> str:
-    r"""Return tables for a document that loads ``booktabs``, each a float that most pages have room for.
+    r"""Return tables for a document that loads ``booktabs`` and ``graphicx``, each a float no wider than the text.
 
     A column without an entry is left out, unless the table has no rows at all; so is that of the unadjusted p beside
     a verdict, which tells no more than the interval.
     """
-    return _headed("\n".join(_float(table) for table in tables))
+    return _headed("\n".join(_float(table) for table in tables), FLOAT_NEEDS)
 
 
 def tabular(table: Table) -> str:
     """Return a table as a bare ``tabular``, to be put into a float or a slide of one's own."""
-    return _headed("\n".join(_tabular(table)) + "\n")
+    return _headed("\n".join(_tabular(table)) + "\n", NEEDS)
 
 
-def _headed(written: str) -> str:
-    return BY_NUMBER * ("(U+" in written) + NEEDS + written
+def _headed(written: str, needs: str) -> str:
+    return BY_NUMBER * ("(U+" in written) + needs + written
 
 
 def _float(table: Table) -> str:
@@ -75,7 +78,9 @@ def _float(table: Table) -> str:
         rf"\label{{tab:{label}}}",
         r"\footnotesize",
         r"\setlength{\tabcolsep}{3pt}",
+        FITTED,
         *_tabular(table),
+        "}",
         *([r"\par\smallskip", text(table.footnote)] if table.footnote else []),
         r"\end{table}",
     ]

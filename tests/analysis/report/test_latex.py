@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from analysis import load
+from analysis import load, write_report
 from analysis.report.latex import latex, tabular, text
 from analysis.report.table import Table
 from analysis.report.tables import main_tables, side_tables
@@ -29,13 +29,14 @@ def test_a_table_computed_by_hand() -> None:
     )
     assert latex([table]) == "\n".join(
         [
-            r"% Needs \usepackage{booktabs}.",
+            r"% Needs \usepackage{booktabs,graphicx}.",
             r"\begin{table}",
             r"\centering",
             r"\caption{A \& b}",
             r"\label{tab:a-b}",
             r"\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             r"\begin{tabular}{lrl}",
             r"\toprule",
             r"arm & p (Holm) & verdict \\",
@@ -44,6 +45,7 @@ def test_a_table_computed_by_hand() -> None:
             r"y & 0.5 & -- \\",
             r"\bottomrule",
             r"\end{tabular}",
+            r"}",
             r"\par\smallskip",
             r"5\%",
             r"\end{table}",
@@ -152,12 +154,46 @@ def test_whatever_letter_is_written_in_ascii() -> None:
     assert all(text(f"a{letter}").isascii() for letter in letters[:5000])
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_it_compiles(tmp_path: Path) -> None:
+needs_pdflatex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+
+
+def compiled(body: str, folder: Path, packages: str = "") -> str:
+    """Return what pdfLaTeX says of a document of this body."""
+    document = f"\\documentclass{{article}}\n{packages}\\begin{{document}}\n{body}\n\\end{{document}}\n"
+    (folder / "a.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
+
+
+@needs_pdflatex
+def test_the_papers_of_a_report_compile_and_no_table_is_wider_than_the_text(
+    contexts_writer: Callable[..., Any], tmp_path: Path
+) -> None:
+    ledger = contexts_writer(seeds=5)
+    ledger.close_segment()
+    write_report(ledger.run, tmp_path / "report")
+    folder = tmp_path / "report" / "tables"
+    floats = [path.stem for path in sorted(folder.glob("*.tex")) if not re.search(r"_tabular|methods", path.stem)]
+    assert len(floats) >= 4
+    ends = [r"\bibliographystyle{plain}", r"\bibliography{methods}"]
+    body = "\n".join([*(rf"\input{{{name}}}" for name in ["methods", *floats]), *ends])
+    packages = "\\usepackage{booktabs,graphicx}\n"
+    compiled(body, folder, packages)
+    if shutil.which("bibtex"):
+        done = subprocess.run(["bibtex", "a"], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        compiled(body, folder, packages)
+        assert "undefined" not in compiled(body, folder, packages)
+    wide = "x" * 60
+    table = Table("A", [["arm", *(f"{wide}{n}" for n in range(5))], ["a", *"12345"]])
+    assert "Overfull" in compiled("\n".join(tabular(table).splitlines()), tmp_path, packages)
+    assert "Overfull" not in compiled(latex([table]), tmp_path, packages)
+
+
+@needs_pdflatex
+def test_every_letter_compiles(tmp_path: Path) -> None:
     letters = [chr(code) for code in range(0x20, 0x3100) if unicodedata.category(chr(code)) not in ("Cn", "Cs")]
     lines = "\n\n".join(text("".join(letters[start : start + 50])) for start in range(0, len(letters), 50))
-    document = f"\\documentclass{{article}}\n\\begin{{document}}\n{lines}\n\\end{{document}}\n"
-    (tmp_path / "a.tex").write_text(document)
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
+    compiled(lines, tmp_path)
