@@ -1,7 +1,5 @@
 """The commands that take results and students out of a run, into other tools."""
 
-import shutil
-import subprocess
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -73,16 +71,17 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="On this machine alone.")] = 8080,
 ) -> None:
     """Open optuna-dashboard on a copy of a run's trials, on this machine alone; Ctrl-C ends it."""
-    program = shutil.which("optuna-dashboard")
-    if program is None:
-        raise InputError("optuna-dashboard is not installed: pip install 'cktf[trackers]'")
+    try:
+        from optuna_dashboard import run_server  # type: ignore[import-untyped]
+    except ModuleNotFoundError as error:
+        raise InputError("optuna-dashboard is not installed: pip install 'cktf[trackers]'") from error
     require_own_analysis()
     from analysis.exports import export as export_run
     from analysis.loading import load
 
     place = _place(run, Target.OPTUNA)
     export_run(load(run), Target.OPTUNA, place)
-    subprocess.run([program, f"sqlite:///{place}", "--host", "127.0.0.1", "--port", str(port)], check=False)
+    run_server(f"sqlite:///{place}", host="127.0.0.1", port=port)
 
 
 def _place(run: str, to: Target) -> str:

@@ -1,9 +1,16 @@
 """Exports from the command line: what goes together, what is missing, where files go by default."""
 
-import shutil
+import json
+import signal
 import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
@@ -28,20 +35,50 @@ def test_a_student_is_written_and_how_it_is_used_is_said(run: Path, tmp_path: Pa
     assert "network = MODELS['resnet5'](10, 1)" in out
 
 
-def test_the_dashboard_opens_on_a_copy_on_this_machine_alone(
+def test_the_dashboard_shows_a_copy_on_this_machine_alone_until_ctrl_c(run: Path, tmp_path: Path) -> None:
+    with socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    shown = subprocess.Popen(
+        [sys.executable, "-m", "cktf.cli", "dashboard", run, "--port", str(port)],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(
+            signal.signal, signal.SIGINT, signal.default_int_handler
+        ),  # a script's background ignores it
+    )
+    try:
+        studies = _studies(port, time.monotonic() + 120)
+        assert [study["study_name"] for study in studies] == ["tiny"]
+        shown.send_signal(signal.SIGINT)
+        _, said = shown.communicate(timeout=60)
+    finally:
+        shown.kill()
+        shown.communicate()
+    assert shown.returncode == 0
+    assert "Traceback" not in said
+    assert f"http://127.0.0.1:{port}/" in said
+    code, out, _ = cktf("export", run, "--to", "optuna", "--follow", cwd=tmp_path)
+    assert (code, out) == (0, f"{run / 'exports' / 'optuna.db'}: 0 trials added or brought up to date\n")
+
+
+def _studies(port: int, deadline: float) -> Any:
+    """Return the studies that a dashboard lists, once it answers."""
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=30) as answer:
+                return json.load(answer)["study_summaries"]
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def test_without_the_dashboard_it_is_said_what_to_install(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
     assert "pip install 'cktf[trackers]'" in message_for("dashboard", run, cwd=tmp_path)
-    called: list[list[str]] = []
-    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: called.append(command))
-    assert cktf("dashboard", run, "--port", 8123, cwd=tmp_path)[0] == 0
-    place = run / "exports" / "optuna.db"
-    assert place.is_file()
-    assert called == [["/bin/optuna-dashboard", f"sqlite:///{place}", "--host", "127.0.0.1", "--port", "8123"]]
-    code, out, _ = cktf("export", run, "--to", "optuna", "--follow", cwd=tmp_path)
-    assert (code, out) == (0, f"{place}: 0 trials added or brought up to date\n")
 
 
 def test_what_does_not_go_together_is_refused(run: Path, tmp_path: Path) -> None:
