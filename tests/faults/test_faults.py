@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,12 @@ MANY_EPOCHS = 150
 """So many that a fast machine trains on for longer than it takes to notice that Ray is lost."""
 
 
+def _heed() -> None:
+    """Have the process that is to be heed what a script's background (SIGINT) and nohup (SIGHUP) ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def launched(spec: Any, folder: Path, *command: str) -> Iterator[Any]:
     """Start a driver by the command line; yield its process, and end it."""
@@ -49,7 +54,7 @@ def launched(spec: Any, folder: Path, *command: str) -> Iterator[Any]:
             [sys.executable, "-m", "cktf.cli", *(command or ("launch", str(study), "--run-dir", str(run)))],
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+            preexec_fn=_heed,
         )
     try:
         yield driver
