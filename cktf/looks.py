@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes each process a second
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -40,7 +40,7 @@ class Spending(StrEnum):
 def spent(share: float, level: Floats, spending: str) -> Floats:
     """Return how much of levels is spent by the looks up to a share of the seeds (Lan and DeMets 1983)."""
     if spending == Spending.OBRIEN_FLEMING:
-        return np.asarray(4 * stats.norm.sf(stats.norm.isf(level / 4) / np.sqrt(share)))
+        return np.asarray(4 * ndtr(ndtri(level / 4) / np.sqrt(share)))
     return level * (share**2 if spending == Spending.POWER2 else np.log(1 + (np.e - 1) * share))
 
 
@@ -62,7 +62,7 @@ def limits(looks: tuple[int, ...], spending: str, *, is_one_sided: bool = False)
         if n - before > 1:
             squares += draws.chisquare(n - before - 1, PATHS)
         t = total / np.sqrt(n * (squares - total**2 / n) / (n - 1))
-        p = stats.t.sf(t, n - 1) if is_one_sided else 2 * stats.t.sf(np.abs(t), n - 1)
+        p = stdtr(n - 1, -t) if is_one_sided else 2 * stdtr(n - 1, -np.abs(t))
         spent_now = spent(n / looks[-1], LEVELS, spending)
         own, order = np.empty_like(LEVELS), np.argsort(p)
         ascending, rejected_at = p[order], rejected[order]
@@ -150,7 +150,7 @@ class Race:
         at = np.append(self._limits(level, is_one_sided=bool(self.sign)), np.nan)
         own = at[np.where(num_looks > 0, num_looks - 1, len(self.looks))]
         freedom = np.where(n > 1, n - 1, np.nan)
-        critical = stats.t.isf(own if self.sign else own / 2, freedom)
+        critical = -stdtrit(freedom, own if self.sign else own / 2)
         return np.asarray(critical * sd / np.sqrt(freedom + 1))
 
     def chance(self, found: Judged, look: int, level: float) -> Floats:
@@ -164,10 +164,10 @@ class Race:
 
         def critical(is_one_sided: bool) -> float:
             limit = self._limits(level, is_one_sided=is_one_sided)[-1]
-            return float(stats.t.isf(limit if is_one_sided else limit / 2, last))
+            return float(-stdtrit(last, limit if is_one_sided else limit / 2))
 
         def beyond(least: Any) -> Floats:
-            return np.asarray(stats.t.sf(least / spread, freedom))
+            return np.asarray(stdtr(freedom, -least / spread))
 
         error = found.sd / np.sqrt(self.looks[-1])
         expected = (found.effect - self.sign * self.margin) / error
@@ -189,7 +189,7 @@ class Race:
         """Return the smallest levels at which one look rejects that effects are at a bound, or not beyond it."""
         freedom = np.where(n > 1, n - 1, np.nan)
         t = (effect - bound) / (sd / np.sqrt(freedom + 1))
-        p = stats.t.sf(sign * t, freedom) if sign else 2 * stats.t.sf(np.abs(t), freedom)
+        p = stdtr(freedom, -sign * t) if sign else 2 * stdtr(freedom, -np.abs(t))
         own = limits(self.looks, self.spending, is_one_sided=bool(sign))[look]
         tiny = np.finfo(float).tiny
         return np.asarray(np.exp(np.interp(np.log(np.maximum(p, tiny)), np.log(own), np.log(LEVELS))))

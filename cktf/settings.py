@@ -29,9 +29,7 @@ class Settings(BaseModel):
     Values are checked when the study is loaded. Frozen models are hashable, so that they can be keys of caches.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     @field_validator("*", mode="before")
     @classmethod

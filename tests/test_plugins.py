@@ -7,6 +7,7 @@ import pytest
 
 from cktf.errors import InputError
 from cktf.plugins import KINDS, Plugin, file_plugin, find_plugin, import_plugin, parts_of, together
+from cktf.study.reference import SchemaOfFiles
 
 SOURCE = b"""
 from cktf.settings import Settings
@@ -36,7 +37,8 @@ def test_a_file_is_known_by_its_content_and_imported_once() -> None:
 def test_its_text_is_shown_by_tracebacks_and_read_by_what_inspects_it() -> None:
     import_plugin(file_plugin("mine.py", SOURCE + b"# another file of this name"))
     module = import_plugin(file_plugin("mine.py", SOURCE))
-    assert module.Sizes.model_fields["side"].description == "In pixels."
+    schema = module.Sizes.model_json_schema(schema_generator=SchemaOfFiles)
+    assert schema["properties"]["side"]["description"] == "In pixels."
     assert "no network yet" in inspect.getsource(module.net)
     with pytest.raises(ValueError, match="no network yet") as caught:
         module.net(2, 1)

@@ -1,7 +1,12 @@
 """The keys of a study file, each with its values, default and meaning, from the settings' own declarations."""
 
+import ast
+import inspect
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -9,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from cktf.errors import InputError, shown
 from cktf.objectives import OBJECTIVES
+from cktf.settings import Settings
 from cktf.study.paths import suggestion
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
@@ -52,8 +58,8 @@ class Key:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of study files, by which editors check and complete them."""
-    schema = StudySpec.model_json_schema(schema_generator=_OfFiles)
-    trial = TrialConfig.model_json_schema(schema_generator=_OfFiles)
+    schema = StudySpec.model_json_schema(schema_generator=SchemaOfFiles)
+    trial = TrialConfig.model_json_schema(schema_generator=SchemaOfFiles)
     parts = schema["$defs"] | trial.pop("$defs")
     for part in (trial, *(parts[name] for name in parts if name.endswith("Config"))):
         part.pop("required", None)  # contexts may complete a section
@@ -65,10 +71,44 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "$defs": parts, "required": [BASELINE]}
 
 
-class _OfFiles(GenerateJsonSchema):
+class SchemaOfFiles(GenerateJsonSchema):
+    """Generator of JSON schema in which every key has its meaning, and what only code can check may be anything."""
+
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:  # noqa: ARG002
         """Return the schema of a type that only code can check: anything."""
         return {}
+
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of a section, its keys with their docstrings.
+
+        Pydantic would read these where a class is made, which takes every process half a second.
+        """
+        found = super().model_schema(schema)
+        for base in reversed(schema["cls"].__mro__):
+            section = _classes(base.__module__).get(base.__qualname__) if issubclass(base, Settings) else None
+            for declared, below in pairwise(section.body if section else ()):
+                match declared, below:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                        if field := schema["cls"].model_fields.get(name):
+                            found["properties"][field.alias or name]["description"] = inspect.cleandoc(text)
+        return found
+
+
+@cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """Return the classes of a module's source by their qualified names; none where it has no source."""
+    try:
+        above: list[tuple[str, ast.AST]] = [("", ast.parse(inspect.getsource(sys.modules[module])))]
+    except (OSError, TypeError):
+        return {}
+    found = {}
+    while above:
+        prefix, node = above.pop()
+        for each in ast.iter_child_nodes(node):
+            if isinstance(each, ast.ClassDef):
+                found[prefix + each.name] = each
+                above.append((f"{prefix}{each.name}.", each))
+    return found
 
 
 def keys() -> Iterator[Key]:

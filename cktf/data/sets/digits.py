@@ -3,6 +3,10 @@
 Optical recognition of handwritten digits (Alpaydin and Kaynak, UCI, 1998), of which this is the test part.
 """
 
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
 import torch
 
 from cktf.data.augmentation.config import Augmentation
@@ -24,11 +28,13 @@ _LARGEST = 16  # a pixel counts the dark points of a 4x4 field
 
 def load_digits(_: DataPlace) -> Dataset:
     """Return the digits, of which the same 30 per cent of every class are always the test part."""
-    from sklearn import datasets  # here, since it takes seconds
-
-    bunch = datasets.load_digits()
-    images = (torch.from_numpy(bunch.images)[:, None] * 255 / _LARGEST).round().to(torch.uint8)
-    labels = torch.from_numpy(bunch.target).long()
+    package = find_spec("sklearn")
+    assert package is not None, "scikit-learn is one of the requirements"
+    assert package.origin is not None
+    # Read without importing scikit-learn, which takes each process seconds.
+    table = torch.from_numpy(np.loadtxt(Path(package.origin).parent / "datasets/data/digits.csv.gz", delimiter=","))
+    images = (table[:, :-1].reshape(-1, 1, 8, 8) * 255 / _LARGEST).round().to(torch.uint8)
+    labels = table[:, -1].long()
     # Counted within a class in the order of the file, so that the division needs no draw and every writer is in both.
     one_hot = torch.nn.functional.one_hot(labels)
     is_test = ((one_hot.cumsum(dim=0) * one_hot).sum(dim=1) - 1) % 10 < 3
