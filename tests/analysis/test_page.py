@@ -200,6 +200,9 @@ def test_a_printed_page_has_every_trial_nothing_to_click_and_no_figure_that_is_c
     clickable = "[...document.querySelectorAll('a, input, select, .controls button, summary')]"
     assert tab.run(f"{clickable}.filter(one => one.getClientRects().length).length") == 0
     assert tab.run("getComputedStyle(document.querySelector('th button'), '::after').display") == "none"
+    # Chromium leaves buttons, and what sticks, out of the head that it repeats on every sheet of a table.
+    assert tab.run("getComputedStyle(document.querySelector('th button')).display") == "contents"
+    assert tab.run("getComputedStyle(document.querySelector('th')).position") == "static"
     charts = "[...document.querySelectorAll('.chart')].map(chart => [chart, chart.querySelector('svg.marks')])"
     assert tab.run(f"{charts}.filter(([chart, svg]) => svg.clientWidth > chart.clientWidth).length") == 0
     tab.ask("Emulation.setEmulatedMedia")

@@ -20,7 +20,7 @@ import torch
 from cktf.rows import EpochRow
 from cktf.storage import Storage
 from cktf.study.load import dump_study
-from tests.drivers import assert_complete_once, wait_until
+from tests.drivers import assert_complete_once, kill_driver, wait_until
 from tests.kinds import FindProcesses, MakeSpec
 from tests.runs import facts, rows_of
 
@@ -144,3 +144,50 @@ def test_a_signal_ends_a_driver_like_ctrl_c_at_any_moment(
     while any(Path(f"/proc/{process}").exists() for process in own) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [process for process in own if Path(f"/proc/{process}").exists()]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "empty": lambda _: b"",
+    "changed": lambda content: content[:-100] + bytes(100),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_checkpoint_that_is_damaged_after_a_kill_is_set_aside_and_its_trial_trained_again(
+    how: str,
+    make_spec: MakeSpec,
+    train_without_ray: Callable[..., Any],
+    tmp_path: Path,
+    processes_below: FindProcesses,
+) -> None:
+    data = {"name": "digits", "train_fraction": 0.5}
+    spec = make_spec({"epochs": EPOCHS, "data": data}, seeds=1, checkpoint_seconds=0)
+    with launched(spec, tmp_path) as driver:
+        wait_until(lambda: epochs_of(tmp_path) >= 5, "a trial was in training", driver, START_SECONDS)
+        kill_driver(driver, processes_below, slots=[])
+    checkpoints = [*tmp_path.glob("run/trials/*/checkpoint.pt")]
+    assert checkpoints
+    for path in checkpoints:
+        path.write_bytes(DAMAGE[how](path.read_bytes()))
+    assert_resumed_to_the_end(spec, tmp_path, train_without_ray)
+    assert "checkpoint.pt" in (tmp_path / "said.txt").read_text()
+
+
+@pytest.mark.parametrize("seconds", [2.0, 5.0, 8.0, 12.0, 17.0])
+def test_a_driver_that_is_killed_at_any_moment_loses_nothing(
+    seconds: float,
+    make_spec: MakeSpec,
+    train_without_ray: Callable[..., Any],
+    tmp_path: Path,
+    processes_below: FindProcesses,
+) -> None:
+    spec = make_spec({"epochs": EPOCHS}, seeds=1, checkpoint_seconds=0)
+    with launched(spec, tmp_path) as driver:
+        with suppress(subprocess.TimeoutExpired):
+            driver.wait(seconds)
+        kill_driver(driver, processes_below, slots=[])
+    if not epochs_of(tmp_path):  # perhaps there is no run yet
+        with launched(spec, tmp_path) as driver:
+            assert driver.wait(START_SECONDS) == 0, (tmp_path / "said.txt").read_text()
+    assert_resumed_to_the_end(spec, tmp_path, train_without_ray)
