@@ -88,7 +88,7 @@ class StudyTables:
 
     @cached_property
     def against_baseline(self) -> pd.DataFrame:
-        """Every arm against its context's baseline, for what describes them, whatever the study compares; so listed."""
+        """Every arm against its context's baseline, whatever the study compares; those of a grid by its levels."""
         study = self.facts.study
         if not study.contrasts:
             return self.effects_by_level

@@ -186,7 +186,7 @@ class Race:
         return np.array([np.exp(np.interp(np.log(level), np.log(LEVELS), np.log(own))) for own in table])
 
     def _p(self, n: Counts, effect: Floats, sd: Floats, bound: float, sign: int, look: int) -> Floats:
-        """Return the smallest levels at which one look rejects that effects are at a bound, or not beyond it."""
+        """Return for each effect the smallest level at which a look rejects that it is at, or not beyond, the bound."""
         freedom = np.where(n > 1, n - 1, np.nan)
         t = (effect - bound) / (sd / np.sqrt(freedom + 1))
         p = stdtr(freedom, -sign * t) if sign else 2 * stdtr(freedom, -np.abs(t))

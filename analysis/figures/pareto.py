@@ -71,7 +71,7 @@ def record(results: StudyTables) -> Record | None:
 
 
 def _fresh(results: StudyTables) -> Rows:
-    """Return the rows of the means at fresh seeds."""
+    """Return the rows of the confirmed arms: their means at fresh seeds, with both intervals."""
     found = results.pareto[results.pareto["n"] > 0]
     by_metric = {name: rows.set_index("arm_id") for name, rows in found.groupby("metric")}
     study = results.facts.study

@@ -32,7 +32,7 @@ class WorkerGroup:
     def __init__(self, assignment: Assignment, outcomes: Callable[[Assignment], Iterator[Outcome]]) -> None:
         # Seconds after which Ray Train notices that its workers have started, or ended; it would wait for 2.
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
-        # Seconds that they have to start in. After 60, its default, a busy machine would start them anew, and for ever.
+        # Seconds that they have to start in; on a busy machine the default, 60, can be too few.
         os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
         self._messages = ray.util.queue.Queue(actor_options={"num_cpus": 0})
         self._orders = ray.util.queue.Queue(actor_options={"num_cpus": 0})

@@ -72,7 +72,7 @@ def json_schema() -> dict[str, Any]:
 
 
 class SchemaOfFiles(GenerateJsonSchema):
-    """Generator of JSON schema in which every key has its meaning, and what only code can check may be anything."""
+    """Makes the JSON schema of study files: every key with its docstring as description."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:  # noqa: ARG002
         """Return the schema of a type that only code can check: anything."""

@@ -99,7 +99,7 @@ def _batch_norm_of_all(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Return inputs (batch, channels, ...), in training normalised by all workers' samples; update the statistics."""
+    """Return batch-normalised inputs (batch, channels, ...); in training by the samples of all workers."""
     if not training:
         return nn.functional.batch_norm(inputs, running_mean, running_var, weight, bias, False, momentum, eps)
     values, channels = inputs.float(), inputs.shape[1]

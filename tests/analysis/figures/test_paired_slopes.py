@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from analysis import load
-from analysis.figures import paired_slopes
-from analysis.figures.paired_slopes import record
+from analysis.figures import learning_curves, paired_slopes
+from analysis.figures.drawing import drawing
+from analysis.figures.paired_slopes import chart, record
+from analysis.report.drawing import RENDER
 
 SCORES = {"baseline": [90.0, 91.0, 92.0], "theta=0.0": [91.0, 90.5, 94.5]}
 
@@ -80,3 +82,35 @@ def test_an_arm_stands_beside_the_baseline_of_its_own_context(contexts: Path) ->
 
 def test_a_search_without_confirmation_has_no_pairs(search: Path) -> None:
     assert record(load(search)) is None
+
+
+def test_panels_of_a_grid_stand_in_the_order_of_its_levels(grid: Path) -> None:
+    results = load(grid)
+    slopes, curves = record(results), learning_curves.record(results)
+    assert slopes is not None
+    assert curves is not None
+    names = [panel.partition("  (")[0] for panel in slopes.panels]
+    assert [panel.partition("  (")[0] for panel in curves.panels] == names
+    assert names == [
+        *("temperature=0.1, theta=0.0", "temperature=0.5, theta=0.0", "temperature=0.5, theta=0.1"),
+        *("temperature=1.0, theta=0.0", "temperature=1.0, theta=0.1"),
+    ]
+
+
+def test_what_an_arm_is_compared_with_is_the_baseline_only_where_it_is(contexts_writer: Callable[..., Any]) -> None:
+    ledger = contexts_writer(contrasts=[["kd", "fsp"]])
+    ledger.close_segment()
+    slopes = record(load(ledger.run))
+    assert slopes is not None
+    assert {row["side"] for row in slopes.rows} == {"other side", "arm"}
+    drawn = chart(slopes).to_dict()
+    assert [layer["encoding"]["x"]["sort"] for layer in drawn["spec"]["layer"]] == [["other side", "arm"]] * 2
+
+
+def test_the_legend_names_every_kind_of_line(three_seeds: Any) -> None:
+    results = load(three_seeds())
+    slopes = record(results)
+    assert slopes is not None
+    svg = RENDER["svg"](drawing(results, "paired_slopes")).decode()
+    for kind in {row["kind"] for row in slopes.rows}:
+        assert f">{kind}<" in svg

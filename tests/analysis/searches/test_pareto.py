@@ -1,5 +1,6 @@
 """The Pareto front of a search of accuracy and size: in tables, figures and importances."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from analysis import load
 from analysis.exports.optuna import export
 from analysis.figures import hypervolume, importance, pareto
+from analysis.figures.theme import WIDTH
 from analysis.report.tables import side_tables
 from analysis.results import Results
 from analysis.searches.pareto import metric_means, volumes
@@ -101,6 +103,20 @@ def test_the_table_the_figures_and_the_measures_speak_of_both_metrics(compressio
     for figure in (pareto, hypervolume, importance):
         record = figure.record(compression)
         assert figure.chart(record).to_dict()
+
+
+def test_numbers_of_the_front_are_written_where_they_cover_no_other(compression: Results) -> None:
+    drawn = pareto.record(compression)
+    assert drawn is not None
+    (values,) = pareto.chart(drawn).to_dict()["datasets"].values()
+    written = [row for row in values if row["text"] != ""]
+    on_front = [row for row in drawn.rows if row["side"] == pareto.FRONT]
+    assert 3 < len(written) < len(on_front)
+    spans = [np.ptp([row[name] for row in drawn.rows]) for name in ("x", "score")]
+    for row, other in combinations(written, 2):
+        across = abs(row["x"] - other["x"]) / spans[0] * WIDTH
+        up = abs(row["score"] - other["score"]) / spans[1] * pareto.HEIGHT
+        assert across > pareto.ROOM[0] or up > pareto.ROOM[1]
 
 
 def test_a_factor_without_influence_is_below_its_shadow_for_each_metric(compression: Results) -> None:
