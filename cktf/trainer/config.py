@@ -230,12 +230,12 @@ class TrialConfig(Settings):
         """Return whether a training runs its teacher, for an objective or to measure its health."""
         return bool(self.teachers_by_key) and (is_measured or needs_teacher(self.objective))
 
-    @property
+    @cached_property  # as the arm's, read very often while a study is planned
     def trial_id(self) -> str:
         """Identity of this training: a hash of its settings that differ from the frozen defaults, and of the seed."""
         return identity(self, outside=self.outside, seed=self.seed, **self._beside)
 
-    @cached_property  # read very often while a study is planned
+    @cached_property
     def arm_id(self) -> str:
         """Identity of the arm: a `trial_id` without the seed."""
         return identity(self, outside=self.outside, **self._beside)

@@ -18,6 +18,10 @@ from cktf.trainer.checkpoint import load_weights, metadata_of
 from cktf.trainer.config import TrialConfig
 
 
+VERSIONS = {"cktf": version("cktf"), "torch": torch.__version__}
+"""Versions that a student's file names, found once: to look for a package takes milliseconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AboutStudent:
     """What is needed to use a student's weights.
@@ -62,7 +66,7 @@ class AboutStudent:
             "model": self.config.student.model,
             "trial_id": self.config.trial_id,
             **{name: value for name, value in vars(self).items() if name != "config"},
-            "versions": {"cktf": version("cktf"), "torch": torch.__version__},
+            "versions": VERSIONS,
             "config": self.config.model_dump(mode="json"),
         }
         return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
