@@ -17,7 +17,6 @@ from cktf.trainer.assembly import built_student
 from cktf.trainer.checkpoint import load_weights, metadata_of
 from cktf.trainer.config import TrialConfig
 
-
 VERSIONS = {"cktf": version("cktf"), "torch": torch.__version__}
 """Versions that a student's file names, found once: to look for a package takes milliseconds."""
 
