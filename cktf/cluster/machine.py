@@ -46,16 +46,20 @@ def cores() -> int:
 def _quota(root: Path, own: Path) -> float:
     """Return the number of CPUs that a process's control groups allow; infinity if there is no limit.
 
-    ``root`` is the mount point of control groups, version 2; in ``own`` the kernel names the process's group.
+    ``root`` is the folder where control groups are mounted. In ``own`` the kernel names the process's groups: the one
+    of version 2, and of version 1 one for each set of controllers.
     """
     least = math.inf
     with suppress(OSError):
-        (*_, line) = own.read_text().splitlines() or ["::/"]
-        group = Path(line.rpartition("::")[2].lstrip("/"))
-        for folder in (group, *group.parents):
-            with suppress(OSError, ValueError):  # the root has no such file; "max" is no number
-                quota, period = (root / folder / "cpu.max").read_text().split()
-                least = min(least, int(quota) / int(period))
+        for line in own.read_text().splitlines():
+            _, controllers, name = line.split(":", 2)
+            group = Path(name.lstrip("/"))
+            files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+            for folder in (group, *group.parents):
+                with suppress(OSError, ValueError):  # the root has no such file; "max" is no number
+                    texts = [(root / controllers / folder / file).read_text() for file in files]
+                    quota, period = map(int, " ".join(texts).split())
+                    least = min(least, quota / period) if quota > 0 else least  # -1: no limit, in version 1
     return least
 
 

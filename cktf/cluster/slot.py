@@ -33,8 +33,8 @@ from cktf.trainer.train import TrainingFailed, TrainOptions, device_name
 from cktf.trial.run import run_trial
 from cktf.trial.trained_teachers import train_teacher
 
-_FAULTS = ("CUDA error", "device-side assert", "uncorrectable ECC error")
-"""What exceptions say that are of no class of their own."""
+_FAULTS = ("CUDA error", "cuDNN error", "Triton Error [CUDA]", "device-side assert", "uncorrectable ECC error")
+"""What exceptions of no class of their own say of a GPU's faults: those of PyTorch, cuDNN, Triton and the driver."""
 
 _OF_GLOO = re.compile(r"\[[^\]]*\bgloo/[^\]]*:\d+\]")
 """Beginning of what PyTorch's gloo says: the place in its own sources."""

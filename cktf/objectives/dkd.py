@@ -9,7 +9,7 @@ from cktf.batch import Activations, Batch
 from cktf.objectives.kd import standardised
 from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings
 from cktf.objectives.parts.stages import logits_of
-from cktf.objectives.schedules import LogitTemperature, Ramp, value_of
+from cktf.objectives.schedules import LogitTemperature, Ramp, value_of, warm_up
 
 
 def decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,6 +79,7 @@ class DKD(Objective):
         super().__init__()
         self.config = config
         self.temperature = value_of(config.temperature)
+        self.warm_up = warm_up(config.warmup_epochs)
         self.term_weights = config.computed
         self.readings = (logits_of(given.teacher),)
 
@@ -88,5 +89,4 @@ class DKD(Objective):
             of_student, of_teacher = standardised(of_student), standardised(of_teacher)
         target, others = decoupled_divergences(of_student, of_teacher, batch.labels, self.temperature())
         terms = {"target": target, "others": others}
-        warmup = min(1.0, batch.epoch / max(1, self.config.warmup_epochs))
-        return {name: warmup * terms[name] for name in self.term_weights}
+        return {name: self.warm_up() * terms[name] for name in self.term_weights}

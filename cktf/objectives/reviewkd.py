@@ -9,6 +9,7 @@ from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.stages import last_maps, paired_stages, require_preactivations
+from cktf.objectives.schedules import warm_up
 
 MOST_CHANNELS = 512
 """Largest number of channels within a fusion, as published."""
@@ -84,7 +85,7 @@ class ReviewKD(FeatureObjective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
-        self.warmup_epochs = config.warmup_epochs
+        self.warm_up = warm_up(config.warmup_epochs)
         require_preactivations("reviewkd", given, "teacher")
         levels = paired_stages(given, "objective.reviewkd.weight", equal=True)
         student_features, teacher_features = given.student.penultimate.numel(), given.teacher.penultimate.numel()
@@ -99,13 +100,12 @@ class ReviewKD(FeatureObjective):
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         maps = last_maps(student) | {"penultimate": student.penultimate[:, :, None, None]}
         teacher_maps = [*teacher.preactivations, teacher.penultimate[:, :, None, None]]
-        warmup = min(1.0, batch.epoch / max(1, self.warmup_epochs))
         terms: dict[str, Tensor] = {}
         deeper = None
         levels = zip(self.fusions.items(), teacher_maps, strict=True)
         for (name, fusion), of_teacher in reversed([*levels]):
             compared, deeper = fusion(maps[name].float(), deeper)
-            terms[name] = warmup * hierarchical_context_loss(compared, of_teacher.float())
+            terms[name] = self.warm_up() * hierarchical_context_loss(compared, of_teacher.float())
         return {name: terms[name] for name in self.term_weights}
 
 

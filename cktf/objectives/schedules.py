@@ -4,7 +4,7 @@ A step reads them as tensors of no dimension, which are filled between epochs, s
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 import torch
@@ -130,22 +130,30 @@ class Value(nn.Module):
 
 
 class ScheduledValue(Value):
-    """The value of a `Ramp` in the present epoch, first of epoch 1: a buffer outside of the state dict."""
+    """A number that changes with the epochs, such as a `Ramp`: a buffer outside of the state dict.
+
+    ``at`` returns its value in an epoch (from 1) of a phase of so many. A step reads the buffer, and no epoch's number.
+    """
 
     value: Tensor
 
-    def __init__(self, ramp: Ramp[float]) -> None:
-        super().__init__(ramp.start)
-        self.ramp = ramp
-        self.register_buffer("value", torch.tensor(ramp.at(1, 1)), persistent=False)
+    def __init__(self, at: Callable[[int, int], float]) -> None:
+        super().__init__(at(1, 1))
+        self.at = at
+        self.register_buffer("value", torch.tensor(self.number), persistent=False)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Fill in the value of an epoch (from 1) of a phase of so many."""
-        self.value.fill_(self.ramp.at(epoch, epochs))
+        self.value.fill_(self.at(epoch, epochs))
 
     def forward(self) -> Tensor:
         """Return the value, a scalar."""
         return self.value
+
+
+def warm_up(warmup_epochs: int) -> ScheduledValue:
+    """Return the share of their weight that terms have: it grows linearly over the first epochs to 1; of 0 it is 1."""
+    return ScheduledValue(lambda epoch, _: min(1.0, epoch / max(1, warmup_epochs)))
 
 
 class LearnedValue(Value):
@@ -171,5 +179,5 @@ class LearnedValue(Value):
 def value_of(number: Changing) -> Value:
     """Return the module that gives the present value of a number's setting."""
     if isinstance(number, Ramp):
-        return ScheduledValue(number)
+        return ScheduledValue(number.at)
     return LearnedValue(number) if isinstance(number, LearnedNumber) else Value(number)

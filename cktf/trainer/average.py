@@ -27,5 +27,6 @@ class Average:
         kept = min(steps_before / (steps_before + 1), self.decay)
         own, of_network = zip(*self._averaged, strict=True)
         torch._foreach_lerp_(own, of_network, 1 - kept)
-        for counter, of in self._copied:
-            counter.copy_(of)
+        if self._copied:
+            own, of_network = zip(*self._copied, strict=True)
+            torch._foreach_copy_(own, of_network)

@@ -1,6 +1,7 @@
 """Top-1 accuracy, cross-entropy and outputs of a network on one split."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -50,7 +51,7 @@ def images_at_once(shapes: Shapes, trained: int) -> int:
 
 @torch.no_grad()
 def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, with_logits: bool = False) -> Evaluation:
-    """Return a network's evaluation in eval mode; the network's mode is restored.
+    """Return a network's evaluation in eval mode and in float32; the network's mode is restored.
 
     ``batches`` are normalised images (batch, channels, height, width) and labels (batch,).
     """
@@ -60,7 +61,8 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, wi
     totals: list[Tensor] = []
     pieces: list[tuple[Tensor, ...]] = []
     for images, labels in batches:
-        logits = network(images).logits.float()
+        with _no_tf32():
+            logits = network(images).logits.float()
         loss = functional.cross_entropy(logits, labels, reduction="sum")
         correct = logits.argmax(dim=1) == labels
         totals.append(torch.stack([loss.double(), correct.sum().double()]))
@@ -70,3 +72,14 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, wi
     correct, labels, *others = map(torch.cat, zip(*pieces, strict=True))
     count, logits = len(labels), others[0] if others else None
     return Evaluation(loss_sum / count, 100 * correct_sum / count, correct, logits, labels)
+
+
+@contextmanager
+def _no_tf32() -> Iterator[None]:
+    """Let cuDNN's convolutions be taken in float32, where training takes the 10 bits of TF32: answers would flip."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

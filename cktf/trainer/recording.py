@@ -92,8 +92,13 @@ class Moment:
         """Return how far each part of the present state is from another one, as a share of its change since."""
 
         def squared(part: str, copies: list[Tensor]) -> float:
-            pairs = zip(self.state[part], copies, strict=True)
-            return sum(float((value.double() - copy.double()).square().sum()) for value, copy in pairs)
+            total = 0.0
+            for value, copy in zip(self.state[part], copies, strict=True):
+                kind = torch.promote_types(
+                    value.dtype, torch.float32
+                )  # a bank in float64 might not fit into the memory
+                total += float(torch.linalg.vector_norm(value.to(kind) - copy.to(kind), dtype=torch.float64)) ** 2
+            return total
 
         return {
             part: math.sqrt(squared(part, other.copies[part]) / max(squared(part, copies), SMALLEST_CHANGE))

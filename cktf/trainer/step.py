@@ -108,10 +108,7 @@ class Step:
                 group["lr"] = torch.tensor(of_group, dtype=precision, device=self.device)
                 if "capturable" in group:
                     group["capturable"] = self.device.type == "cuda"
-        if self._replay:
-            self.means.clear()
-        else:
-            self.means = RunningMeans()
+        self.means.clear()  # in their memory, which a recording adds to
         self.replayed = 0
         self._read = read_teacher
 
@@ -176,8 +173,9 @@ class Step:
             replay()
             self.replayed += 1
             return True
-        moment = Moment(self._state(), self._modules, self.device)
+        moment = None
         try:
+            moment = Moment(self._state(), self._modules, self.device)
             if replay:
                 self._compare(batch, moment, replay)
             else:
@@ -187,7 +185,8 @@ class Step:
             _say(str(error) if isinstance(error, NotRecorded) else f"{type(error).__name__}: {error}")
             self._recorder = self._replay = None
             self._buffers = {}
-            moment.restore()
+            if moment:  # else the memory did not hold the copy
+                moment.restore()
             return False
         return True
 

@@ -75,13 +75,15 @@ def test_ray_is_started_with_what_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
         ({"cpu.max": "150000 100000"}, 1.5),
         ({"a/cpu.max": "400000 100000", "a/job/cpu.max": "max 100000"}, 4.0),
         ({"a/cpu.max": "400000 100000", "a/job/cpu.max": "100000 100000", "other/cpu.max": "1 100000"}, 1.0),
+        ({"cpu,cpuacct/slurm/cpu.cfs_quota_us": "250000\n", "cpu,cpuacct/slurm/cpu.cfs_period_us": "100000\n"}, 2.5),
+        ({"cpu,cpuacct/slurm/cpu.cfs_quota_us": "-1\n", "cpu,cpuacct/slurm/cpu.cfs_period_us": "100000\n"}, math.inf),
     ],
 )
 def test_a_quota_is_the_least_of_the_process_s_control_groups(tmp_path: Path, files: dict[str, Any], cpus: Any) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    (tmp_path / "own").write_text("0::/a/job\n")
+    (tmp_path / "own").write_text("3:memory:/slurm\n2:cpu,cpuacct:/slurm/step\n0::/a/job\n")
     assert _quota(tmp_path, tmp_path / "own") == cpus
     assert _quota(tmp_path, tmp_path / "absent") == math.inf
 

@@ -160,10 +160,11 @@ def fault(name: str) -> Exception:
         error = TrainingFailed("the teacher failed")
         error.__cause__ = RuntimeError("CUDA error: uncorrectable ECC error encountered")
         return error
-    return RuntimeError("device-side assert triggered")
+    texts = {"cuDNN": "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", "Triton": "Triton Error [CUDA]: an illegal address"}
+    return RuntimeError(texts.get(name, "device-side assert triggered"))
 
 
-@pytest.mark.parametrize("name", ["class", "cause", "text", "memory"])
+@pytest.mark.parametrize("name", ["class", "cause", "text", "cuDNN", "Triton", "memory"])
 def test_a_fault_of_the_gpu_is_raised_so_that_the_process_ends_and_is_no_failed_trial(
     name: str, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

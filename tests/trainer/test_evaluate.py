@@ -38,6 +38,20 @@ def test_the_network_is_evaluated_in_eval_mode_and_left_in_training_mode() -> No
     assert network.training
 
 
+def test_convolutions_are_taken_in_float32_and_in_training_as_before() -> None:
+    seen = []
+
+    class Network(_Readout):
+        def forward(self, images: Tensor) -> Activations:
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return super().forward(images)
+
+    assert torch.backends.cudnn.allow_tf32
+    evaluate(Network(), [(torch.zeros(1, 2, 1, 1), torch.tensor([1]))] * 2)
+    assert seen == [False, False]
+    assert torch.backends.cudnn.allow_tf32
+
+
 class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of live tensors, as they are made and freed; ``peak`` is the most there were."""
 

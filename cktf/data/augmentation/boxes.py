@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation.draws import uniform_integers, uniform_reals
+from cktf.data.augmentation.draws import constant, uniform_integers, uniform_reals
 from cktf.seeding import derive
 
 _ATTEMPTS = 10
@@ -33,14 +33,14 @@ def draw_boxes(
         return derive(seed, "augmentation", *purpose, epoch)
 
     def attempts(purpose: str, lowest: float, highest: float) -> Tensor:
-        keys = torch.tensor([key(purpose, attempt) for attempt in range(_ATTEMPTS)], device=index.device)
+        keys = constant(tuple(key(purpose, attempt) for attempt in range(_ATTEMPTS)), torch.int64, index.device)
         reals = uniform_reals(keys[:, None], index)  # (attempts, batch)
         return lowest + (highest - lowest) * reals
 
     areas = height * width * attempts("area", *area)
     ratios = attempts("ratio", math.log(ratio[0]), math.log(ratio[1])).exp()
     sides = torch.stack([(areas / ratios).sqrt(), (areas * ratios).sqrt()]).round().long().clamp(min=1)
-    whole = torch.tensor([height, width], device=index.device)[:, None, None]
+    whole = constant((height, width), torch.int64, index.device)[:, None, None]
     sides = torch.cat([sides, whole.expand(2, 1, len(index))], dim=1)  # (2, attempts + 1, batch)
     first = (sides <= whole).all(dim=0).int().argmax(dim=0)  # the first of equal maxima
     heights, widths = sides.gather(1, first.expand(2, 1, -1))[:, 0]

@@ -1,6 +1,15 @@
 """Random numbers that are hashes of a key and a sample's index, the same in any batch and on every device."""
 
+from functools import lru_cache
+
+import torch
 from torch import Tensor
+
+
+@lru_cache(maxsize=64)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return constants as a tensor (values,) on a device, copied there once: at each copy the host waits for a GPU."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def uniform_integers(key: int | Tensor, index: Tensor, num_values: int | Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cktf.data.augmentation.change import ImageChange
-from cktf.data.augmentation.draws import uniform_integers
+from cktf.data.augmentation.draws import constant, uniform_integers
 from cktf.data.augmentation.operations import OPERATIONS, operate
 from cktf.seeding import derive
 
@@ -60,8 +60,8 @@ def _with_one(images: Tensor, index: Tensor, level: Tensor, widest: tuple[float,
     translations, the rotation and the blends, and the bits that are taken. ``key`` is that of what is drawn.
     """
     *moves, blend, bits = widest
-    ends = torch.tensor([0, *moves, *[blend] * 4, -bits, -1, 0, 0], device=images.device)
-    starts = torch.tensor([0.0] * 10 + [8, 1, 0, 0], device=images.device)
+    ends = constant((0, *moves, *[blend] * 4, -bits, -1, 0, 0), torch.float32, images.device)
+    starts = constant((*[0] * 10, 8, 1, 0, 0), torch.float32, images.device)
     chosen = uniform_integers(derive(key, "operation"), index, len(OPERATIONS))
     strengths = starts[chosen] + ends[chosen] * level
     strengths = torch.where(chosen == OPERATIONS.index("posterize"), strengths.round(), strengths)

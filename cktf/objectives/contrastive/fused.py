@@ -28,6 +28,10 @@ LARGEST_ERROR = 1e-4
 PROGRAMS = 1024
 """Programs that a launch aims at: several for each multiprocessor of the largest GPUs."""
 
+LAUNCH = {"num_warps": 8, "num_stages": 1}
+"""How the kernel is compiled: products in float32 hold their blocks in registers, which with fewer warps or more stages
+would spill into slow memory."""
+
 
 def nce_sums(in_bits: Tensor, rows: Sequence[Tensor], weights: Tensor, odds: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Return sums over a side's rows of w log(1 + x) and of w x / (1 + x) m, x being odds 2^(v . m).
@@ -61,21 +65,21 @@ def fault(device: torch.device) -> str:
     generator = torch.Generator(device).manual_seed(0)
     anchors, rows = (functional.normalize(torch.randn(n, 100, generator=generator, device=device)) for n in (20, 300))
     weights = (torch.rand(20, 300, generator=generator, device=device) < 0.4).to(torch.uint8)
-    in_bits, odds = anchors * 20, 0.01
-    scores, w, m = (in_bits.double() @ rows.double().T), weights.double(), rows.double()
-    x = odds * scores.exp2()
-    peak = scores.masked_fill(w == 0, -torch.inf).amax(1, keepdim=True)
-    shares = w * (scores - peak).exp2()
-    expected = [(w * x.log1p()).sum(1), w * (x / (1 + x)) @ m, peak, shares.sum(1, keepdim=True), shares @ m]
-    given = in_bits.unsqueeze(0), [rows], weights
-    try:
-        found = [side for (side,) in (*nce_sums(*given, [odds]), *info_nce_sums(*given))]
-    except Exception as error:  # a compiler fails in many ways, and the products are always there
-        return f"{type(error).__name__}: {error}"
-    furthest = max(
-        float(((a.double() - b).abs().max() / b.abs().max()).nan_to_num(torch.inf))
-        for a, b in zip(found, expected, strict=True)
-    )
+    in_bits, odds, furthest = anchors * 20, 0.01, 0.0
+    for bank in (rows, rows.bfloat16()):  # each is compiled by itself
+        scores, w, m = (in_bits.double() @ bank.double().T), weights.double(), bank.double()
+        x = odds * scores.exp2()
+        peak = scores.masked_fill(w == 0, -torch.inf).amax(1, keepdim=True)
+        shares = w * (scores - peak).exp2()
+        expected = [(w * x.log1p()).sum(1), w * (x / (1 + x)) @ m, peak, shares.sum(1, keepdim=True), shares @ m]
+        given = in_bits.unsqueeze(0), [bank], weights
+        try:
+            found = [side for (side,) in (*nce_sums(*given, [odds]), *info_nce_sums(*given))]
+        except Exception as error:  # a compiler fails in many ways, and the products are always there
+            return f"{type(error).__name__}: {error}"
+        for a, b in zip(found, expected, strict=True):
+            error_of_sum = (a.double() - b).abs().max() / b.abs().max()
+            furthest = max(furthest, float(error_of_sum.nan_to_num(torch.inf)))
     return "" if furthest < LARGEST_ERROR else f"it differs from float64 by {furthest:.1g} of the largest number"
 
 
@@ -93,17 +97,18 @@ def _launch(
     sums, peaks = in_bits.new_empty(2, sides, stretches, batch)
     vectors = in_bits.new_empty(sides, stretches, batch, dim)
     in_bits = in_bits.contiguous()
-    for side, own in enumerate(rows):
-        _contrast[(stretches, groups)](
-            *(in_bits[side], own.contiguous(), weights, sums[side], peaks[side], vectors[side]),
-            *(odds[side], batch, num_rows, weights.stride(0), weights.stride(1), dim),
-            per_stretch=per_stretch,
-            width=width,
-            num_anchors=ANCHORS,
-            block_rows=block_rows,
-            is_nce=is_nce,
-            num_stages=2,
-        )
+    with torch.cuda.device_of(in_bits):  # type: ignore[no-untyped-call]  # Triton takes the present device
+        for side, own in enumerate(rows):
+            _contrast[(stretches, groups)](
+                *(in_bits[side], own.contiguous(), weights, sums[side], peaks[side], vectors[side]),
+                *(odds[side], batch, num_rows, weights.stride(0), weights.stride(1), dim),
+                per_stretch=per_stretch,
+                width=width,
+                num_anchors=ANCHORS,
+                block_rows=block_rows,
+                is_nce=is_nce,
+                **LAUNCH,
+            )
     return sums, peaks, vectors
 
 

@@ -126,7 +126,8 @@ class ContrastivePair(nn.Module):
 
     def is_fused(self, device: torch.device) -> bool:
         """Return whether the fused kernel takes the contrast on a device."""
-        return self.config.negatives > 0 and self.config.source != "batch" and is_fused(device, self.dim)
+        is_product = self.config.source == "batch" and self.config.estimator == "nce"  # of so few rows
+        return self.config.negatives > 0 and not is_product and is_fused(device, self.dim)
 
     @torch.no_grad()
     def health(

@@ -1,9 +1,17 @@
 """Uniform numbers by key and index."""
 
+from typing import Any
+
+import pytest
 import torch
 from scipy import stats
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from cktf.data.augmentation.draws import splitmix64, uniform_integers, uniform_reals
+from cktf.data.augmentation.change import ImageChange
+from cktf.data.augmentation.draws import constant, splitmix64, uniform_integers, uniform_reals
+from cktf.data.augmentation.erasing import RandomErasing
+from cktf.data.augmentation.policies import RandAugment, TrivialAugment
 
 
 def test_splitmix64_gives_the_published_numbers() -> None:
@@ -32,3 +40,33 @@ def test_uniform_reals_are_the_upper_53_bits_as_a_fraction() -> None:
     assert values.dtype == torch.float64
     assert 0 <= values.min() < values.max() < 1
     assert stats.kstest(values.numpy(), "uniform").pvalue > 0.001
+
+
+class Copies(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what copies from one device to another, or reads of one."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        devices = {value.device for value in (*args, result) if isinstance(value, torch.Tensor)}
+        self.count += len(devices) > 1 or function._schema.name in ("aten::_local_scalar_dense", "aten::nonzero")
+        return result
+
+
+@pytest.mark.parametrize("change", [RandAugment(), TrivialAugment(), RandomErasing()])
+def test_no_step_but_an_epoch_s_first_waits_for_a_gpu(change: ImageChange) -> None:
+    constant.cache_clear()  # of tensors that are none
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        images = torch.empty(8, 3, 32, 32, dtype=torch.uint8, device="cuda")
+        index = torch.empty(8, dtype=torch.int64, device="cuda")
+        counts = []
+        for _ in range(2):
+            with Copies() as copies:
+                change(images, index, seed=1, epoch=1)
+            counts.append(copies.count)
+    constant.cache_clear()
+    assert counts[0] > 0, "the copies of the first step are seen"
+    assert counts[1] == 0

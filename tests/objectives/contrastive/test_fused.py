@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -105,28 +106,40 @@ def test_a_kernel_is_tested_before_it_is_used(fused_kernel: ModuleType, monkeypa
 
 
 COMPILE = """
+import re
+import subprocess
+import sys
+from pathlib import Path
 import triton
+from triton.backends import nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from cktf.objectives.contrastive.fused import _contrast
+from cktf.objectives.contrastive.fused import ANCHORS, ELEMENTS, LAUNCH, _contrast
 
-for capability, rows, is_nce in ((80, "*fp32", True), (90, "*bf16", False)):
-    constants = {"per_stretch": 3, "width": 128, "num_anchors": 16, "block_rows": 64, "is_nce": is_nce}
+for capability, rows, is_nce, width in ((80, "*fp32", True, 128), (90, "*bf16", False, 128), (90, "*fp32", True, 256)):
+    constants = {"per_stretch": 3, "num_anchors": ANCHORS, "is_nce": is_nce}
+    constants |= {"width": width, "block_rows": min(64, ELEMENTS // width)}
     kinds = {"rows": rows, "weights": "*u8", "odds": "fp32"}
     kinds |= dict.fromkeys(("anchors", "sums", "peaks", "vectors"), "*fp32")
     signature = {name: "constexpr" if name in constants else kinds.get(name, "i32") for name in _contrast.arg_names}
     source = ASTSource(fn=_contrast, signature=signature, constexprs=constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_stages": 2})
-    assert compiled.asm["cubin"]
-    print(compiled.metadata.shared)
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=LAUNCH)
+    Path("cubin").write_bytes(compiled.asm["cubin"])
+    tool = Path(next(iter(nvidia.__path__))) / "bin" / "cuobjdump"
+    used = subprocess.run([tool, "-res-usage", "cubin"], capture_output=True, text=True, check=True).stdout
+    print(compiled.metadata.shared, *re.findall(r"STACK:(\\d+)", used))
 """
 
 
 @pytest.mark.slow
-def test_it_compiles_for_gpus_and_fits_into_their_shared_memory() -> None:
+def test_it_compiles_for_gpus_and_fits_into_their_shared_memory_and_registers(tmp_path: Path) -> None:
     pytest.importorskip("triton")
     surroundings = os.environ | {"TRITON_DEFAULT_FP_FUSION": "1"}  # the interpreter is for the other tests alone
     surroundings.pop("TRITON_INTERPRET", None)
-    done = subprocess.run([sys.executable, "-c", COMPILE], env=surroundings, capture_output=True, text=True, check=True)
-    smallest = 99 * 1024  # of sm_86 and sm_89
-    assert [int(line) < smallest for line in done.stdout.split()] == [True, True]
+    surroundings["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-c", COMPILE]
+    done = subprocess.run(command, env=surroundings, cwd=tmp_path, capture_output=True, text=True, check=True)
+    smallest, a_few_numbers = 99 * 1024, 64  # of sm_86 and sm_89; what does not fit into registers lies on the stack
+    used = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert len(used) == 3
+    assert all(shared < smallest and stack <= a_few_numbers for shared, stack in used), used
