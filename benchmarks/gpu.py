@@ -8,11 +8,13 @@
 5. Crop, flip and normalisation on the GPU, against torchvision's in a DataLoader with 2 workers.
 6. Packing: 1, 2, 4 and 8 trainings of students in processes that share the GPU; which number trains the most images a
    second, and so what ``resources: {gpus: ...}`` a study should ask for.
-7. The step of 4 with networks that are compiled, plainly and into CUDA graphs, which are launched as one. Last, for
+7. A whole training as a study runs it, operator by operator and with recorded steps and the fused kernel, which it
+   takes where they can be trusted: images a second of its last epoch.
+8. The step of 4 with networks that are compiled, plainly and into CUDA graphs, which are launched as one. Last, for
    compiling takes minutes, and fails where there is no compiler.
 
 1 and 2 are those of `contrast.py`, the step is that of `step.py`, 5 that of `input.py`, timed by CUDA events. It needs
-PyTorch, NumPy, pydantic and this checkout; 5 needs torchvision as well.
+PyTorch, NumPy, pydantic and this checkout; 5 needs torchvision as well, and 7 all that a trial needs.
 
 Run ``PYTHONPATH=. python benchmarks/gpu.py``. Without a GPU it says so and measures nothing. With ``--smoke`` all of it
 runs on a CPU with tiny shapes, to show that it works; those figures mean nothing.
@@ -206,6 +208,36 @@ def compiled_steps(ways: Sequence[Way], sizes: Sizes, device: torch.device, step
         )
 
 
+def trainings(sizes: Sizes, device: torch.device, epochs: int) -> None:
+    """Measure a training as a study runs it, eagerly and as it chooses itself, twice and in turns, and print it."""
+    from input import generated
+
+    from cktf.models import ModelConfig, build_model
+    from cktf.trainer.config import TrialConfig
+    from cktf.trainer.train import TrainOptions, train
+
+    dataset = generated(sizes.num_samples).to(device)
+    network = build_model(ModelConfig(model=sizes.teacher), dataset.num_classes, dataset.image_shape)
+    teacher = network.to(device).eval().requires_grad_(False)
+    config = TrialConfig.model_validate(
+        {
+            "data": {"name": "cifar100"},
+            "student": {"model": sizes.student},
+            "teacher": {"model": sizes.teacher, "epochs": 1},
+            "objective": {"cross_entropy": {}, "kd": {}, "cktf": {"negatives": sizes.negatives}},
+            "batch_size": sizes.batch,
+            "epochs": epochs,
+        }
+    )
+    print(f"whole training, {sizes.teacher} to {sizes.student}, five pairs, KD and cross-entropy")
+    rates: dict[str, list[float]] = defaultdict(list)
+    for step in ("eager", "auto") * 2:
+        *_, last = train(config, dataset, teacher, TrainOptions(step=step))
+        rates[step].append(last.samples_per_second)
+        print(f"  step {step:6} {last.samples_per_second:10,.0f} images/s; it ran as {last.step}, {last.precision}")
+    print(f"  auto / eager {statistics.mean(rates['auto']) / statistics.mean(rates['eager']):.2f}")
+
+
 def train_for(duration: float, sizes: Sizes, device_name: str, barrier: Barrier) -> float:
     """Train a student beside others that begin at the same time, and return its images per second.
 
@@ -273,11 +305,11 @@ def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # what was measured is told, also where a time limit ends all
     device, sizes = torch.device("cuda"), Sizes()
     ways, compiled, packed = list(WAYS), list(COMPILED), list(PACKED)
-    duration, steps, samples = PACKING_SECONDS, STEPS, 12_800
+    duration, steps, samples, epochs = PACKING_SECONDS, STEPS, 12_800, 3
     if arguments.smoke:
         device, sizes = torch.device("cpu"), TINY
         ways, compiled, packed = ways[:3], compiled[:1], [2]
-        duration, steps, samples = 0.1, 1, 256
+        duration, steps, samples, epochs = 0.1, 1, 256, 1
     where = "smoke run on a CPU"
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
@@ -295,6 +327,8 @@ def main() -> None:
         print_rates(samples, sizes.batch, 5, device)
     else:
         print("input: torchvision is not there to compare with")
+    if find_spec("torchvision") and find_spec("pyarrow"):
+        trainings(sizes, device, epochs)
     packing(packed, sizes, device, duration)
     compiled_steps(compiled, sizes, device, steps)
 

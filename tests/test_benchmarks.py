@@ -86,6 +86,11 @@ def test_one_side_its_sources_and_its_tiles(gpu: ModuleType, capsys: pytest.Capt
     assert printed.count(" ms\n") >= len(gpu.TILES)
 
 
+def test_whole_trainings_run(gpu: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.trainings(gpu.TINY, CPU, epochs=1)
+    assert capsys.readouterr().out.count("it ran as eager, float32") == 4
+
+
 def test_whole_steps_train(gpu: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     gpu.whole_steps(gpu.WAYS[:3], gpu.TINY, CPU, steps=1)
     assert capsys.readouterr().out.count("gather / this") == 3
