@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from analysis.report.write import ReportPaths
 
 LOOK_SECONDS, HOLD_SECONDS = 3.0, 30.0
-"""Between two looks at the ledger; how long a browser that has the newest page waits for a newer one."""
+"""Time between two looks at the ledger; time for which a browser that has the newest page waits for a newer one."""
 
 
 class _Pages(ThreadingHTTPServer):

@@ -33,7 +33,7 @@ MOST_LISTED = 10
 """Trials in training that have lines of their own in a run's status."""
 
 WAS_RUNNING = "was running"
-"""How a trial is called that has epochs and no end, if nothing was heard of it since the latest launch."""
+"""Status of a trial that has epochs and no end, if nothing was heard of it since the latest launch."""
 
 LOOK_SECONDS = 0.25
 """Least time between two updates of the live line; a large study has hundreds of epochs a second."""
@@ -171,10 +171,10 @@ def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
 
 
 def _driver_line(study: StudyRow, state: RunState, now: float) -> str:
-    """Return what a driver at work has come to: whether anything has come yet, and the time that is left.
+    """Return the state of a driver at work: whether an epoch has come since its start, and the time that is left.
 
-    That is computed from this session's ends, as the live line's is; how many trials a search or a race will have, the
-    ledger does not say.
+    The time follows from the trials that have ended in this session, as in the live line. There is none for a search or
+    a race, because the ledger does not say how many trials it will have.
     """
     words, ends = ["at work"], [trial.end for trial in state.trials.values() if trial.end]
     ends = [end for end in ends if end.time >= state.launched]

@@ -15,7 +15,7 @@ class StudyError(UserError):
     """A study cannot be used as it is written; the text names file, line, key, value and what is allowed."""
 
     problems: Sequence[tuple[Location, str]] = ()
-    """Location and message of each, where they are known one by one."""
+    """Location and message of each problem; empty if only the text is known."""
 
     @classmethod
     def of(cls, problems: Sequence[tuple[Location, str]]) -> Self:
@@ -26,7 +26,7 @@ class StudyError(UserError):
 
 
 UNION_TAG = "member"
-"""Ends the tags of members of unions, of which one takes any key."""
+"""Last word of the tags of a union's members, so that none is taken for a key where a member takes any key."""
 
 WORDS = {
     "greater_than": "must be greater than {gt:.10g}",

@@ -139,7 +139,7 @@ def _below(section: dict[str, Any], parts: dict[str, Any], above: str) -> Iterat
 
 def _meaning(name: str, schemas: list[dict[str, Any]]) -> str:
     described = (schema["description"] for schema in schemas if "description" in schema)
-    of_class = OBJECTIVES[name].__doc__ or "" if name in OBJECTIVES else ""  # whose section has its name
+    of_class = OBJECTIVES[name].__doc__ or "" if name in OBJECTIVES else ""  # an objective's section has its name
     return next(described, of_class.partition("\n\n")[0])
 
 
