@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self
 from cktf.row_values import Row as Row
 
 MEASURE = "measure."
-"""Begins the columns of tables that hold the numbers of `EpochResult.measures`."""
+"""Prefix of the columns of tables that hold the numbers of `EpochResult.measures`."""
 
 SCHEMA_VERSION = 1
 """Version of the rows and of the Parquet tables; raised when a column changes its meaning."""

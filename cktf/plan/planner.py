@@ -94,13 +94,13 @@ class Planner:
         self._queue = deque(
             key for trials in (self.state.teacher_trials, self.state.trials) for key in trials if self._is_open(key)
         )
-        self._fail_untaught()
+        self._fail_students()
 
     def plan(self) -> None:
         """If no planned trial waits, plan what can be: a search's next arm, its confirm stage, a race's next seeds."""
         while not self._queue and (more := self._plan_more()):
             self._queue.extend(more)
-            self._fail_untaught()
+            self._fail_students()
 
     @property
     def is_done(self) -> bool:
@@ -167,21 +167,21 @@ class Planner:
                 )
             )
             if trial.planned.stage == Stage.TEACHER:
-                self._fail_untaught()
+                self._fail_students()
 
     def on_error(self, trial_id: str, reason: str, device: str = "", node: str = "") -> None:
         """Record the end of a trial that failed by an error, which other trials may meet too."""
         before = self._same_errors
         self.on_end(trial_id, Status.FAILED, reason, device, node)
-        self._count(reason, reason.replace(trial_id, ""), before)
+        self._count_error(reason, reason.replace(trial_id, ""), before)
 
     def on_storage_trouble(self, trial_id: str, reason: str) -> None:
         """Put a trial whose files could not be read or written at the end of the queue; nothing is recorded."""
         self._running.discard(trial_id)
         self._queue.append(trial_id)
-        self._count(reason, "", self._same_errors)
+        self._count_error(reason, "", self._same_errors)
 
-    def _count(self, reason: str, kind: str, before: int) -> None:
+    def _count_error(self, reason: str, kind: str, before: int) -> None:
         """Stop the study if ``max_failures_in_a_row`` trials, one after the other, ended with an error of one kind."""
         self._same_errors = before + 1 if kind == self._last_error else 1
         self._last_error = kind
@@ -312,7 +312,7 @@ class Planner:
     def _is_open(self, trial_id: str) -> bool:
         return self.state.trial(trial_id).end is None
 
-    def _fail_untaught(self) -> None:
+    def _fail_students(self) -> None:
         """End the waiting students of teachers that have failed."""
         failed = {key: each for key, each in self.state.teacher_trials.items() if each.status is Status.FAILED}
         if not failed:

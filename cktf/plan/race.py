@@ -83,14 +83,14 @@ class ArmRace:
             p[family], p_equivalence[family] = adjusted(found.p[family], found.p_equivalence[family])
             if number < len(self._looks):
                 chance[family] = race.chance(found, number - 1, LEVEL / len(family))[family]
-        words = decide(
+        verdicts = decide(
             found.effect, p, p_equivalence, maximise=maximise, alternative=self._spec.alternative, margin=race.margin
         )
         failed = {arm_id for arm_id in self._all if np.isnan(scores[arm_id][: len(self.seeds)]).all()}
         why: dict[int, str] = {}
         for index, pair in enumerate(self._pairs):
-            if words[index] != Verdict.UNDECIDED:
-                why[index] = f"{words[index]}"
+            if verdicts[index] != Verdict.UNDECIDED:
+                why[index] = f"{verdicts[index]}"
             elif failed & {*pair}:
                 why[index] = "no seed gave a result"
             elif num_looks[index] < number:
@@ -108,7 +108,7 @@ class ArmRace:
                     "effect": float(found.effect[index]),
                     "p": float(found.p[index]),
                     "p_adjusted": float(p[index]),
-                    "verdict": str(words[index]),
+                    "verdict": str(verdicts[index]),
                 }
                 for index, (arm_id, against_id) in enumerate(self._pairs)
             ],

@@ -122,7 +122,7 @@ class RunState:
             case LookRow():
                 self.looks.append(row)
             case PlannedRow() | EpochRow() | EndRow():
-                self._change(row)
+                self._apply_to_trial(row)
 
     def trial(self, trial_id: str) -> TrialState:
         """Return a trial of a student or of a teacher."""
@@ -188,7 +188,7 @@ class RunState:
                 return {context: first[context] for context in self._contexts if context in first}
         return {}
 
-    def _change(self, row: PlannedRow | EpochRow | EndRow) -> None:
+    def _apply_to_trial(self, row: PlannedRow | EpochRow | EndRow) -> None:
         of_teacher = row.trial_id in self.teacher_trials or (isinstance(row, PlannedRow) and row.stage == Stage.TEACHER)
         trials = self.teacher_trials if of_teacher else self.trials
         trial = trials.get(row.trial_id)

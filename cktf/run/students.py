@@ -1,4 +1,4 @@
-"""The stored students of a run, taken out: as modules of PyTorch, and as files of other formats."""
+"""The stored students of a run, loaded as modules of PyTorch or exported to files of other formats."""
 
 import os
 from pathlib import Path
