@@ -29,8 +29,8 @@ class Batch:
         own_share: (batch,), float32: share of each image that is of the sample of ``labels``; None likewise.
         teacher_images: (batch, channels, height, width), float: another view of the same samples, which the teacher
             sees; None if it sees ``images``.
-        drawn: What parts of objectives have drawn for this batch before its step (see `Objective.draws`); a part
-            that is not among them draws in the step.
+        drawn: Random draws that parts of objectives made for this batch before its step (see `Objective.draws`); a
+            part without an entry draws during the step.
     """
 
     images: Tensor
@@ -48,7 +48,7 @@ class Batch:
     def by_shares(self, of_labels: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the mean over the batch, a scalar, of a function from labels (batch,) to values (batch,), float.
 
-        Where images are mixed, the values of either sample's labels count by their shares of the image.
+        For mixed images, the values of both samples' labels are weighted by the samples' shares of the image.
         """
         values = of_labels(self.labels)
         if self.other_labels is not None and self.own_share is not None:
@@ -57,15 +57,15 @@ class Batch:
 
 
 class NoRepresentation(InputError, AttributeError):  # noqa: N818  # it names what is not there
-    """A method reads a representation of a network, such as its stem, and the layer of it is not known."""
+    """A method reads a representation of a network, such as its stem, whose layer is not known."""
 
 
 @dataclass(frozen=True)
 class Shapes:
     """Shapes of a network's activations without the batch dimension.
 
-    Of a network whose ``penultimate``, ``stem`` or ``stages`` are not known, that attribute is not there, and to read
-    it is a `NoRepresentation`: so the methods that read logits alone take any network.
+    If a network's ``penultimate``, ``stem`` or ``stages`` are not known, reading that attribute raises a
+    `NoRepresentation`. Methods that read logits alone therefore take any network.
 
     Attributes:
         logits: (classes,).
@@ -104,16 +104,16 @@ class Shapes:
 class Activations:
     """A network's representations of one batch, from the input to the output.
 
-    The penultimate vector and the stem of a network of which they are not known are None, against their type, and
-    ``stages`` is empty: methods are built for `Shapes`, which refuse to be read there.
+    A penultimate vector or stem that is not known is None, against its type, and unknown ``stages`` are empty: methods
+    that need them fail earlier, when they are built for the network's `Shapes`.
 
     Attributes:
         logits: (batch, classes).
         penultimate: (batch, features), the pooled vector that is the classifier's input.
         stem: (batch, channels, height, width), before the first stage.
         stages: For each stage, the output of each of its blocks: (batch, channels, height, width).
-        preactivations: For each stage, what the ReLU after its last block reads; shaped as that block's output.
-            Empty for a network of which that is not known.
+        preactivations: For each stage, the input of the ReLU after its last block; shaped as that block's output.
+            Empty if it is not known.
         readings: Name of a `Reading` to its values, if only these were stored (see `of_readings`).
         pooled: (batch, features, height, width), the map whose mean over the positions is the penultimate vector, if
             layers behind the last stage make it; None if it is the ReLU of the last preactivation.
@@ -131,8 +131,8 @@ class Activations:
     def of_readings(cls, readings: Mapping[str, Tensor]) -> Self:
         """Return activations that hold readings alone.
 
-        ``logits`` and ``penultimate`` are there if they are among the readings. To read any other attribute is an
-        AttributeError, at the place that reads it.
+        ``logits`` and ``penultimate`` are set if they are among the readings; reading any other attribute raises an
+        AttributeError.
         """
         stored = cls.__new__(cls)
         fields = {name: readings[name] for name in ("logits", "penultimate") if name in readings}
@@ -179,7 +179,7 @@ class Reading:
         name: Describes the computation completely: equal names mean equal values. ``logits`` and ``penultimate`` are
             the fields of that name.
         shape: Shape of one sample's values.
-        of_batch: Whether they depend on the other samples of the batch.
+        of_batch: Whether the values depend on the other samples of the batch.
         compute: Maps activations and their batch to (batch, *shape), float.
     """
 

@@ -144,9 +144,9 @@ def extend(
 ) -> Summary:
     """Add to a run, and run what was added; existing results stay.
 
-    What is added is that of a larger ``study``, which contains that of the run (of a smoke run, its small version is
-    taken); or so many more ``trials`` of a search, or ``seeds`` for every arm of a design, or of a search's confirm
-    stage. All else is as for `launch`.
+    Give either a larger ``study`` that contains the run's (for a smoke run, its smoke version is taken), or how many
+    ``trials`` to add to a search, or ``seeds`` to every arm of a design or of a search's confirm stage. All else is as
+    for `launch`.
 
     Raises:
         UserError: As `resume`; `NotExtensible` if the study has no such thing to extend, or does not contain the run's.
@@ -215,9 +215,9 @@ def _carry_out(
     console = console or Console(emoji=False)
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     teachers: list[TeacherRow] = []
-    if machine.address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
+    if machine.address is None:  # a cluster's nodes may have files that this machine lacks, so one of them checks there
         teachers = require_runnable(spec)
-    run = Storage(run.root, spec.storage_patience)  # it has been read from: from here on it is waited for
+    run = Storage(run.root, spec.storage_patience)  # it could be read: from here on, failing requests are repeated
     with using(run):
         ledger = Ledger(run)
     with ledger:
@@ -239,12 +239,12 @@ def _carry_out(
                     tune_to_end(planner, run, machine=machine, say=say)
             files.finish()
         except (ClusterNotFound, ClusterTooSmall, NotRunnable):
-            if stored is None and planner.state.is_untouched:  # the study may be changed, launched again
+            if stored is None and planner.state.is_untouched:  # so that a changed study can be launched here
                 forget(run, ledger)
             raise
         except KeyboardInterrupt:
             is_interrupted = True
-            run.child(TRIALS).clear_empty()  # those of trials that were ended before their first checkpoint
+            run.child(TRIALS).clear_empty()  # the folders of trials that ended before their first checkpoint
         with using(run):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
@@ -259,7 +259,7 @@ def _planner(
     retry_failed: bool,
     say: Callable[[str], object] = lambda _: None,
 ) -> Planner:
-    """Write study, provenance and study row; return a planner that has applied the rows before that."""
+    """Write study, provenance and study row; return a planner that has replayed the ledger's earlier rows."""
     rows = list(read_ledger(run))
     require_unedited(run, rows)
     require_same_code(spec.plugins, rows, run)

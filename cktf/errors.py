@@ -18,9 +18,9 @@ LONGEST_PLACE = 600
 
 
 class UserError(Exception):
-    """What a user can mend; the text says what is wrong, where, and what to do.
+    """An error that the user can fix; the text says what is wrong, where, and what to do.
 
-    It shows no character that a terminal obeys, whatever a file's names and values hold, and no line without an end.
+    Control characters in names and values from files are shown as escapes, and long lines are cut.
     """
 
     def __str__(self) -> str:
@@ -109,7 +109,7 @@ class StudyStopped(UserError):  # noqa: N818
 
 
 class StorageTrouble(OSError):  # noqa: N818
-    """A file could not be read or written: trouble of a disk or bucket, and no result of the trial that met it."""
+    """A disk or bucket could not be read or written; this is no failure of the trial that met it."""
 
 
 def few(names: Sequence[str], most: int = 20) -> str:

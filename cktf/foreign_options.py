@@ -1,4 +1,4 @@
-"""What must be said of results that other programs wrote: options of both command lines, in one place."""
+"""Options that describe results of other programs, for both command lines."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -10,16 +10,16 @@ ALL = " ".join(KINDS)
 
 
 def _said(kinds: str, metavar: str | None, told: str, default: bool | None = None) -> Any:
-    """Return an option's field: the kinds of results that it is of, how the help calls its value, and what it tells."""
+    """Return the field of an option: kinds of results that it applies to, its value's name in the help, the help."""
     help_text = f"{told[0].upper()}{told[1:]}{'' if kinds == ALL else f' ({kinds})'}."
     return field(default=default, metadata={"kinds": kinds.split(), "metavar": metavar, "help": help_text})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What must be said of foreign results, since they do not say it themselves.
+    """How to read foreign results: which column is what, and what is compared.
 
-    Of an Optuna study and of Ray Tune they are a search, unless ``seed`` or ``arm`` is named.
+    Results of Optuna and Ray Tune are read as a search, unless ``seed`` or ``arm`` is named.
     """
 
     study: str | None = _said("optuna mlflow", "NAME", "which study or experiment of the storage")
@@ -53,14 +53,14 @@ class Options:
 
     @property
     def given(self) -> list[str]:
-        """Names of those that were said."""
-        return [of.name for of in fields(self) if getattr(self, of.name) is not of.default]
+        """Names of the options that differ from their defaults."""
+        return [option.name for option in fields(self) if getattr(self, option.name) is not option.default]
 
 
 NOTHING_SAID = Options()
 
 AGAINST = "An afterthought: compare every arm with this one; the report, marked, goes to RUN/afterthought."
-"""Help of the option of both command lines that asks for it."""
+"""Help of ``--against``, for both command lines."""
 
-TAKES = {kind: tuple(of.name for of in fields(Options) if kind in of.metadata["kinds"]) for kind in KINDS}
+TAKES = {kind: tuple(option.name for option in fields(Options) if kind in option.metadata["kinds"]) for kind in KINDS}
 """Kind of foreign results to the options that it takes; the others follow from the results."""

@@ -10,7 +10,7 @@ from cktf.errors import InputError, shown
 from cktf.rows import ROWS, EndRow, EpochRow, PlannedRow, Row, StudyRow
 
 SEGMENT = re.compile(r"[0-9]{6}(-[0-9a-f]{8})?\.jsonl")
-"""Names of a ledger's segments, in a bucket with that of the session; other files beside them are nobody's rows."""
+"""Names of a ledger's segment files, in a bucket with the session's name; other files beside them are ignored."""
 
 
 def parse_row(line: str | bytes) -> Row:
@@ -31,12 +31,12 @@ def parse_row(line: str | bytes) -> Row:
 
 
 class RowReader:
-    """Reads the lines of a ledger in order, and refuses a row that contradicts the rows before it, or needs others."""
+    """Reads a ledger's lines in order; refuses a row that contradicts earlier rows, or needs one that is missing."""
 
     def __init__(self) -> None:
         self._is_begun = False
         self._planned: dict[str, tuple[str, int]] = {}  # trial id -> arm id and seed
-        self._replicates: dict[tuple[str, int], str] = {}  # the other way round
+        self._replicates: dict[tuple[str, int], str] = {}  # arm id and seed -> trial id
 
     def read(self, line: str | bytes, place: str) -> Row:
         """Return the row of the next line, without its newline; ``place`` is file and line, for messages.

@@ -29,13 +29,11 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     lock = file_lock(path)
     try:
-        lock.acquire()
+        held = lock.acquire()
     except OSError as error:
         raise InputError(
             f"{path} cannot be locked: {error.strerror or error}; the file system of this folder has no locks, "
             "which keep processes out of each other's way; name a folder on another one"
         ) from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()

@@ -1,10 +1,10 @@
-r"""Looks of a race: p values that hold however many of the planned looks were taken, and the chance of those to come.
+r"""Group-sequential tests of a race: p values that hold over all its looks, and the chance to be decided at the last.
 
 Judged at look k are the first :math:`n_k` seeds, by the paired t test. The looks spend the level: up to look k, a share
-of :math:`f(n_k / n_K)` of it. How small p must be at a look, follows from the joint distribution of the statistics at
-all looks where there is no effect, which is simulated (Jennison and Turnbull 2000, chapters 7 and 11). The sequential p
-value is the smallest level at which any look so far rejects, to which Holm's method applies as it stands (Maurer and
-Bretz 2013).
+of :math:`f(n_k / n_K)` of it. How small p must be at a look follows from the joint distribution of the statistics at
+all looks if there is no effect, which is simulated (Jennison and Turnbull 2000, chapters 7 and 11). The sequential p
+value is the smallest level at which any look so far rejects; Holm's method applies to it as to any p (Maurer and Bretz
+2013).
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Spending(StrEnum):
 
 
 def spent(share: float, level: Floats, spending: str) -> Floats:
-    """Return how much of levels is spent by the looks up to a share of the seeds (Lan and DeMets 1983)."""
+    """Return how much of each level is spent by the looks up to a share of the seeds (Lan and DeMets 1983)."""
     if spending == Spending.OBRIEN_FLEMING:
         return np.asarray(4 * ndtr(ndtri(level / 4) / np.sqrt(share)))
     return level * (share**2 if spending == Spending.POWER2 else np.log(1 + (np.e - 1) * share))
@@ -46,10 +46,10 @@ def spent(share: float, level: Floats, spending: str) -> Floats:
 
 @cache
 def limits(looks: tuple[int, ...], spending: str, *, is_one_sided: bool = False) -> Floats:
-    r"""Return below which p of its own each look rejects, (looks, levels), for each of `LEVELS`.
+    r"""Return the limits below which a look's own p rejects, (looks, levels), one for each of `LEVELS`.
 
-    The limit q of a look is where what is newly rejected, :math:`q - P(\text{rejected before}, p \le q)`, is what the
-    look may spend. The second part alone is simulated: where no path was rejected before, q is exact.
+    At its limit q, the chance that a look newly rejects, :math:`q - P(\text{rejected before}, p \le q)`, equals what it
+    may spend. Only the second term is simulated, so q is exact if no path was rejected before.
     """
     draws = np.random.default_rng(0)
     total, squares = np.zeros(PATHS), np.zeros(PATHS)
@@ -99,13 +99,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class Race:
-    """What a race asks at its looks.
+    """The question that a race tests at its looks.
 
     Attributes:
         looks: Seeds at each look, increasing.
         spending: `Spending`.
-        sign: Of the effects that are looked for; 0 for both.
-        margin: Beyond which an effect must be, with a sign.
+        sign: Sign of the effects that are looked for; 0 for both.
+        margin: How far an effect must be beyond 0 in the direction of ``sign``; below 0, how far short it may fall.
         delta: The smallest effect that matters; None: nothing is called equivalent.
     """
 
@@ -146,7 +146,7 @@ class Race:
         All intervals of one effect, one at each look, hold together with this confidence. The deviations ``sd`` are of
         ``n`` pairs.
         """
-        level = level / 2 if self.sign else level  # of which one end goes with the test
+        level = level / 2 if self.sign else level  # each end of the interval takes half
         at = np.append(self._limits(level, is_one_sided=bool(self.sign)), np.nan)
         own = at[np.where(num_looks > 0, num_looks - 1, len(self.looks))]
         freedom = np.where(n > 1, n - 1, np.nan)
@@ -154,7 +154,7 @@ class Race:
         return np.asarray(critical * sd / np.sqrt(freedom + 1))
 
     def chance(self, found: Judged, look: int, level: float) -> Floats:
-        """Return the chance (...) that the last look decides at a level, judged by what is seen at an earlier one.
+        """Return the chance (...) that the last look decides at a level, predicted from the results at an earlier one.
 
         It is the predictive power of flat priors: the t of the last look is that of this one over the root of the share
         of its seeds, and a Student-distributed error (Spiegelhalter, Freedman and Blackburn 1986).
@@ -181,7 +181,7 @@ class Race:
         return np.minimum(chance, 1)
 
     def _limits(self, level: float, *, is_one_sided: bool) -> Floats:
-        """Return below which p of its own each look (looks,) rejects at a level."""
+        """Return the limits (looks,) below which a look's own p rejects at a level."""
         table = limits(self.looks, self.spending, is_one_sided=is_one_sided)
         return np.array([np.exp(np.interp(np.log(level), np.log(LEVELS), np.log(own))) for own in table])
 
@@ -196,12 +196,12 @@ class Race:
 
 
 def _differences(values: Floats, against: Floats) -> tuple[Counts, Floats, Floats]:
-    """Return the number, mean and standard deviation of differences (..., seeds); these do not count if all equal."""
+    """Return number, mean and standard deviation of differences (..., seeds); the deviation is NaN if all are equal."""
     is_pair = np.isfinite(values) & np.isfinite(against)
     n = is_pair.sum(axis=-1)
     arm, other = (np.where(is_pair, side, 0.0) for side in (values, against))
     largest = np.maximum(np.abs(arm), np.abs(other)).max(axis=-1, initial=0)
-    scale = np.where(largest > 0, largest, 1.0)[..., np.newaxis]  # no square overflows
+    scale = np.where(largest > 0, largest, 1.0)[..., np.newaxis]  # so that no square overflows
     difference = arm / scale - other / scale
     mean = difference.sum(axis=-1) / np.where(n > 0, n, np.nan)
     deviation = np.where(is_pair, difference - mean[..., np.newaxis], 0.0)

@@ -55,7 +55,7 @@ def similar_in_words(what: str, names: Iterable[str]) -> list[str]:
 
 
 def short_name(path: str, factors: Iterable[str], *, fewest: int = 1) -> str:
-    """Return the shortest ending of a factor's path, of ``fewest`` parts or more, that no other one of a study has."""
+    """Return the shortest ending of a factor's path, of ``fewest`` parts or more, that no other factor has."""
     parts = path.split(".")
     saying = next((last for last, part in enumerate(reversed(parts)) if part not in SAYS_NOTHING_ALONE), 0)
     shortest = max(fewest, saying + 1)
@@ -68,5 +68,5 @@ def short_name(path: str, factors: Iterable[str], *, fewest: int = 1) -> str:
 
 
 def arm_label(arm: str, context: str) -> str:
-    """Return the name of an arm beside those of other contexts."""
+    """Return the name of an arm, after that of its context if it has one."""
     return f"{context}: {arm}" if context else arm

@@ -1,4 +1,4 @@
-"""Whether ``import analysis`` finds the half of this program that makes reports, and not another module of the name."""
+"""Check that ``import analysis`` finds the package that makes reports, and not another module of that name."""
 
 import sys
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""Trade-offs of several metrics: the points that no other dominates, few of them far apart, and the volume they cover.
+"""Trade-offs of several metrics: the Pareto front, a few of its points far apart, and the hypervolume.
 
 Losses are (points, metrics), in any units, the smaller the better.
 """
@@ -10,11 +10,11 @@ Floats = NDArray[np.float64]
 
 
 def front(losses: Floats) -> NDArray[np.bool_]:
-    """Return which points no other dominates, by being as good in all metrics and better in one; (points,).
+    """Return which points (points,) are on the Pareto front: none is as good in all metrics and better in one.
 
     Of equal points all are on the front, or none.
     """
-    order = np.lexsort(losses.T[::-1])  # a point is dominated by an earlier one alone
+    order = np.lexsort(losses.T[::-1])  # in this order a point can only be dominated by an earlier one
     found: list[int] = []
     for point in order:
         best = losses[found]
@@ -26,10 +26,10 @@ def front(losses: Floats) -> NDArray[np.bool_]:
 
 
 def spread(losses: Floats, most: int) -> list[int]:
-    """Return at most so many points of a front, spread along it: the numbers of those that are left, in order.
+    """Return the indices of at most ``most`` points of a front, spread along it, in order.
 
-    The point with the smallest crowding distance (Deb et al. 2002, section III.B) goes, again and again. The ends of
-    the front, whose distance is infinite, go last: of points as crowded the one that is worst in the first metric.
+    The point with the smallest crowding distance (Deb et al. 2002, section III.B) is dropped, again and again; of
+    equally crowded ones, that which is worst in the first metric. The ends, whose distance is infinite, go last.
     """
     left = [*range(len(losses))]
     while len(left) > most:

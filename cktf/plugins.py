@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -131,7 +132,7 @@ def _module_name(plugin: Plugin) -> str:
 
 
 def raised_in(error: BaseException, plugins: Iterable[Plugin]) -> str:
-    """Return what to say of an exception that went through the code of a plug-in; empty if it did not."""
+    """Return the message for an exception that passed through a plug-in's code; empty if it passed through none."""
     for plugin in plugins:
         if line := _line(error, str(sys.modules[_module_name(plugin)].__file__)):
             return f"{plugin.name}{line}: raises {_said(error)}"
@@ -141,11 +142,7 @@ def raised_in(error: BaseException, plugins: Iterable[Plugin]) -> str:
 def _line(error: BaseException, file: str) -> str:
     """Return ``, line N`` for the last line of a file that an exception went through, if any."""
     lines = [error.lineno] if isinstance(error, SyntaxError) else []
-    frame = error.__traceback__
-    while frame:
-        if frame.tb_frame.f_code.co_filename == file:
-            lines.append(frame.tb_lineno)
-        frame = frame.tb_next
+    lines += [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     return f", line {lines[-1]}" if lines else ""
 
 
@@ -176,7 +173,7 @@ def parts_of(plugin: Plugin) -> dict[str, dict[str, Any]]:
 
 
 def together(plugins: Iterable[Plugin]) -> dict[str, dict[str, tuple[Any, Plugin]]]:
-    """Return what `parts_of` does of several plug-ins, and the plug-in of each part; no two may define one name."""
+    """Return the parts of several plug-ins as `parts_of` does, each with its plug-in; no two may share a name."""
     found: dict[str, dict[str, tuple[Any, Plugin]]] = {kind: {} for kind in KINDS}
     for plugin in plugins:
         for kind, named in parts_of(plugin).items():
@@ -195,9 +192,9 @@ CACHES: list[Any] = []
 
 
 def forgets_with_plugins(cached: Cached) -> Cached:
-    """Decorate a function of `functools.lru_cache` whose results are made by parts that plug-ins may have.
+    """Decorate a function of `functools.lru_cache` whose cache must be cleared when plug-ins are registered.
 
-    Names are its keys, so it would return what was made by a part that has been replaced since.
+    Its keys are names of parts; without this, it would return results of a part that was replaced since.
     """
     CACHES.append(cached)
     return cached
@@ -208,6 +205,6 @@ ORIGINS: dict[tuple[str, str], Plugin] = {}
 
 
 def code_of(parts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return what of an identity is the code of plug-ins: their versions, and nothing if all parts are built in."""
+    """Return the versions of the plug-ins that have these parts, for an identity; empty if all are built in."""
     versions = sorted({ORIGINS[part].version for part in parts if part in ORIGINS})
     return {"plugins": versions} if versions else {}

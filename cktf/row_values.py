@@ -53,7 +53,7 @@ class Row:
         Raises:
             InputError: If a key without default is missing, or a value is not of the type of its field.
         """
-        required = {of.name for of in fields(cls) if _has_no_default(of)}
+        required = {field.name for field in fields(cls) if _has_no_default(field)}
         given = {name: value for name, value in values.items() if value is not None or name in required}
         try:
             return cls(**_reader_of(cls).validate_python(given))  # type: ignore[arg-type]  # a class is hashable
@@ -67,20 +67,20 @@ class Row:
 
 @cache
 def _reader_of(row: Any) -> TypeAdapter[dict[str, Any]]:
-    """Return what checks the values of a kind of row by the types of its fields, and drops unknown keys."""
+    """Return the validator of a kind of row, made from the types of its fields; it drops unknown keys."""
     types, keys = get_type_hints(row), {}
-    for of in fields(row):
-        read = _READ_AS.get(types[of.name], types[of.name])
-        if "allowed" in of.metadata:
-            read = Literal[tuple(map(str, of.metadata["allowed"]))]
-        if of.name == "time":
+    for field in fields(row):
+        read = _READ_AS.get(types[field.name], types[field.name])
+        if "allowed" in field.metadata:
+            read = Literal[tuple(map(str, field.metadata["allowed"]))]
+        if field.name == "time":
             read = Annotated[float, Field(ge=0, le=LAST_MOMENT)]
-        keys[of.name] = read if _has_no_default(of) else NotRequired[read]
+        keys[field.name] = read if _has_no_default(field) else NotRequired[read]
     return TypeAdapter(with_config(ConfigDict(strict=True))(TypedDict(row.__name__, keys)))  # type: ignore[operator]
 
 
-def _has_no_default(of: Any) -> bool:
-    return of.default is MISSING and of.default_factory is MISSING
+def _has_no_default(field: Any) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def finite(value: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self
 from cktf.row_values import Row as Row
 
 MEASURE = "measure."
-"""Begins the columns of tables that hold the numbers of `EpochResult.measures`."""
+"""Prefix of the columns of tables that hold the numbers of `EpochResult.measures`."""
 
 SCHEMA_VERSION = 1
 """Version of the rows and of the Parquet tables; raised when a column changes its meaning."""
@@ -82,8 +82,8 @@ class StudyRow(Row):
         maximise: Whether larger values are better.
         further_metrics: Column of each further metric that a search optimises to whether larger values are better.
         delta: Smallest effect that matters, in the unit of the metrics; None if the study names none.
-        contrasts: Pairs of names of arms that are compared; ``["baseline"]`` alone stands for every arm against the
-            baseline. Empty: it is the only entry.
+        contrasts: Pairs of names of arms that are compared; the entry ``["baseline"]`` stands for every arm against the
+            baseline. Empty: that entry alone.
         family: `Family`.
         alternative: `Alternative`.
         margin: Of a one-sided alternative: by how much an arm must be better (or worse), in the unit of the metrics;
@@ -198,8 +198,8 @@ class PlannedRow(Row):
         epochs: Epochs of all phases; 0 in ledgers of a version that had one phase.
         context: The context that it runs in; empty if the study has none.
         teacher_id: Identity of its teacher, as in a `TeacherRow`, and the name of a trained teacher's file in the run.
-            Of the mean of several the identities of all, joined by commas. Empty without a teacher, and in older
-            ledgers for one that was read from a file.
+            With the mean of several teachers, the identities of all, joined by commas. Empty without a teacher, and in
+            older ledgers for one that was read from a file.
         aliases: ``arm`` (name) and ``params`` of each other arm of the study that trains alike.
     """
 
@@ -293,14 +293,14 @@ class EpochResult:
             not train the student's classifier or has no labels.
         validation_loss: Mean cross-entropy.
         validation_accuracy: Top-1, per cent.
-        other_validation_loss: Of a trial with an average of its student: mean cross-entropy of the one that is not
-            judged, the average or, with ``judge: ema``, the student itself; None as before.
+        other_validation_loss: In a trial that averages its student's weights: mean cross-entropy of the network that is
+            not judged, the average or, with ``judge: ema``, the student itself; None otherwise.
         other_validation_accuracy: Its top-1, per cent.
         test_loss: Mean cross-entropy; None except at the last epoch of a trial that may read the test split.
         test_accuracy: Top-1, per cent; None likewise.
         test_images: Images of the test split; None likewise.
-        test_correct: Which images of the test split are right, in its order: a bit each, the first one the highest of
-            its byte, as base64; empty likewise, and in ledgers of older versions.
+        test_correct: Which images of the test split are classified correctly: one bit each, in the split's order, the
+            highest bit of a byte first, as base64; empty likewise, and in ledgers of older versions.
         epoch_seconds: Wall time of the epoch, evaluation included.
         samples_per_second: Training samples per second, without evaluation but with measured gradients.
         step: How the training's steps ran: ``eager``, or ``graph`` where some were replayed as a CUDA graph (see
@@ -395,11 +395,11 @@ class EndRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class LookRow(Row):
-    """A look of a race, written before it acts: the arms that it takes out are planned no more.
+    """A look of a race, written before it takes effect: the arms in ``out`` are not planned any further.
 
     Attributes:
-        number: Of the look, from 1.
-        seeds: Seeds that every arm of the race has ended.
+        number: Number of the look, from 1.
+        seeds: Number of seeds that every arm in the race has finished.
         comparisons: ``arm_id``, ``against_id``, ``n_pairs``, ``effect``, sequential ``p``, ``p_adjusted`` and
             ``verdict`` of each comparison; numbers are null where nothing could be tested.
         out: Arm to why it gets no more seeds.

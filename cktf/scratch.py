@@ -26,7 +26,7 @@ def scratch_folder(place: str | None = None) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # mode 0700
     try:
         with (folder / OWNER).open("wb") as lock:
-            with suppress(OSError):  # no locks here: it is never taken for a dead one's, whose lock is taken first
+            with suppress(OSError):  # no locks here, so no other process can remove it as a dead one's either
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield str(folder)
     finally:

@@ -40,9 +40,9 @@ _log = logging.getLogger(__name__)
 
 
 def patiently(what: Callable[[], T], place: str, patience: float) -> T:
-    """Return what a function that reads or writes a place returns; while it raises an OSError, try again.
+    """Return the result of a function that reads or writes a place; while it raises an OSError, call it again.
 
-    It is tried again for ``patience`` seconds, with growing pauses; what still fails then is a `StorageTrouble`.
+    That goes on for ``patience`` seconds, with growing pauses; if it still fails then, it is a `StorageTrouble`.
     """
     began, pause = time.monotonic(), FIRST_PAUSE
     while True:
@@ -71,7 +71,7 @@ def absolute(place: str | os.PathLike[str]) -> str:
         InputError: If it is empty, a URI with a password or token, or no name of a folder.
     """
     text = os.fspath(place)
-    if not text.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
+    if not text.strip():  # probably an unset shell variable, and not meant as the current folder
         raise InputError("the name of a folder is empty; use '.' for the one you are in")
     if "://" in text:
         require_no_secret(text)
@@ -90,7 +90,7 @@ def opened(place: str) -> tuple[fs.FileSystem, str]:
         InputError: If it is a URI that cannot be read, names no bucket, or has an unknown scheme.
     """
     use = "use a folder, or a URI such as s3://bucket/run"
-    if place.startswith("s3://") and len(place) > len("s3://"):  # a small object is one request then, and not three
+    if place.startswith("s3://") and len(place) > len("s3://"):  # to read a small object is then one request, not three
         with suppress(ValueError, OSError):  # an option that older versions of pyarrow do not know
             filesystem, path = fs.FileSystem.from_uri(f"{place}{'&' if '?' in place else '?'}allow_delayed_open=true")
             return filesystem, path
@@ -122,7 +122,7 @@ def without_slash(place: str | os.PathLike[str]) -> str:
 
 
 def below(place: str | os.PathLike[str], name: str) -> str:
-    """Return how a file or folder below ``place`` is named; a URI keeps its options (``?region=...``)."""
+    """Return the path or URI of a file or folder below ``place``; a URI keeps its options (``?region=...``)."""
     folder, mark, options = os.fspath(place), "", ""
     if "://" in folder:  # in a local path a question mark is part of a name
         folder, mark, options = folder.partition("?")
@@ -130,7 +130,7 @@ def below(place: str | os.PathLike[str], name: str) -> str:
 
 
 def is_local(folder: fs.SubTreeFileSystem) -> bool:
-    """Return whether a folder is one of this machine's file system."""
+    """Return whether a folder is in this machine's file system."""
     return isinstance(folder.base_fs, fs.LocalFileSystem)
 
 
@@ -177,8 +177,8 @@ def _put(filesystem: fs.FileSystem, path: str, content: bytes | memoryview) -> N
         return
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The name is this writer's own, for another may write the same file; and hidden, for a folder of tables may be
-    # read meanwhile.
+    # A name of its own, because another process may write the same file; hidden, because the folder may be read as one
+    # table meanwhile.
     half = target.with_name(f".{target.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
         with half.open("wb") as file:
@@ -200,8 +200,8 @@ def _put(filesystem: fs.FileSystem, path: str, content: bytes | memoryview) -> N
 class Storage:
     """Files below one root: a folder, or a URI that `pyarrow.fs` supports (``s3://bucket/run``), without credentials.
 
-    What fails in a bucket is tried again for ``patience`` seconds (see `patiently`); a folder's is not. Every method
-    raises a `StorageTrouble` if the storage fails; a root that cannot be opened is an InputError.
+    Requests to a bucket that fail are repeated for ``patience`` seconds (see `patiently`), those to a folder are not.
+    Every method raises a `StorageTrouble` if the storage fails; a root that cannot be opened is an InputError.
     """
 
     def __init__(self, root: str | os.PathLike[str], patience: float = 0.0) -> None:
@@ -291,8 +291,7 @@ class Storage:
 
     def folders(self) -> list[str]:
         """Return the names of the folders directly below the root, sorted."""
-        infos = self._try("", lambda path: self.filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)))
-        return sorted(info.base_name for info in infos if info.type == fs.FileType.Directory)
+        return sorted(info.base_name for info in self._infos() if info.type == fs.FileType.Directory)
 
     def names(self, suffix: str = "", *, below: bool = False) -> list[str]:
         """Return the names of the files directly below the root, sorted, that end in ``suffix``.
@@ -303,15 +302,12 @@ class Storage:
 
     def times(self, *, below: bool = False) -> dict[str, float]:
         """Return the name of each file, as `names` does, and when it was written: seconds by the storage's clock."""
-
-        def infos(path: str) -> list[fs.FileInfo]:
-            found: list[fs.FileInfo] = self.filesystem.get_file_info(
-                fs.FileSelector(path, allow_not_found=True, recursive=below)
-            )
-            return found
-
-        files = (info for info in self._try("", infos) if info.type == fs.FileType.File)
+        files = (info for info in self._infos(below=below) if info.type == fs.FileType.File)
         return {info.path[len(self.path) :].lstrip("/"): (info.mtime_ns or 0) / 10**9 for info in files}
+
+    def _infos(self, *, below: bool = False) -> list[fs.FileInfo]:
+        selector = partial(fs.FileSelector, allow_not_found=True, recursive=below)
+        return self._try("", lambda path: self.filesystem.get_file_info(selector(path)))
 
     def _try(self, name: str, act: Callable[[str], T]) -> T:
         """Return the result of a function of a file's path; see `patiently`."""

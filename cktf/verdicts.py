@@ -1,4 +1,4 @@
-"""What is said of an arm against another, such as helps, hurts or undecided, by p values of a family of tests."""
+"""Verdicts on an arm against another, such as helps, hurts or undecided, from the p values of a family of tests."""
 
 from enum import StrEnum
 from typing import Any
@@ -11,11 +11,11 @@ from cktf.rows import Alternative
 Floats = NDArray[np.float64]
 
 LEVEL = 0.05
-"""Family-wise: the chance that a study in which no arm does anything says of any that it helps or hurts."""
+"""Family-wise level: the chance that a study in which no arm has an effect says of any that it helps or hurts."""
 
 
 class Verdict(StrEnum):
-    """What is said of an arm against another. Not worse, and not better: by the margin of a one-sided alternative."""
+    """Verdict on an arm against another; not worse and not better are by the margin of a one-sided alternative."""
 
     HELPS = "helps"
     HURTS = "hurts"
@@ -59,12 +59,12 @@ def adjusted(p: Floats, p_equivalence: Floats) -> tuple[Floats, Floats]:
 
 
 def _stepped_down(p: Floats) -> Floats:
-    """Return p (..., arms, questions) adjusted, where of an arm's hypotheses one at most is true."""
+    """Return p (..., arms, questions) adjusted, given that at most one of an arm's hypotheses is true."""
     if not p.size:
         return p
     flat = p.reshape(*p.shape[:-2], -1)
     order = np.argsort(flat, axis=-1, kind="stable")  # NaN comes last
-    last = np.argsort(order, axis=-1).reshape(p.shape).max(axis=-1)  # steps at which arms are through
+    last = np.argsort(order, axis=-1).reshape(p.shape).max(axis=-1)  # step of each arm's last hypothesis
     is_through = np.zeros(flat.shape, np.int64)
     np.put_along_axis(is_through, last, 1, axis=-1)
     factors = p.shape[-2] - np.cumsum(is_through, axis=-1) + is_through
@@ -85,8 +85,8 @@ def decide(
 ) -> NDArray[Any]:
     """Return the `Verdict` of each contrast (...), as a word; undecided where p is NaN.
 
-    An effect that is shown to be smaller than the smallest that matters is called equivalent even where it is told
-    apart from zero.
+    An effect that is shown to be smaller than the smallest that matters is called equivalent even if it differs
+    significantly from zero.
 
     Args:
         effect: In the unit of the metric.

@@ -41,6 +41,10 @@ def fifty(*_: object) -> float:
     return 50.0
 
 
+def by_arm(row: PlannedRow, _: object) -> Any:
+    return 90.0 if row.arm == "baseline" else 80.0
+
+
 def by_learning_rate(row: PlannedRow, epoch: int) -> Any:
     """Best at 0.05, better with each epoch."""
     return 90 - 10 * abs(math.log10(row.params.get("optimizer.learning_rate", 0.05) / 0.05)) + epoch

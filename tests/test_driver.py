@@ -1,7 +1,6 @@
 """Whole studies on a Ray of this machine: launched, broken, resumed, extended."""
 
 import errno
-import io
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from cktf import driver as run_module
 from cktf.driver import extend, extended, launch, resume
@@ -32,12 +31,6 @@ from tests.kinds import FindProcesses, MakeSpec, RunToEnd
 from tests.runs import begin, printed_on, rows_of
 
 on_ray = pytest.mark.usefixtures("ray_on_this_machine")
-
-
-def printed(renderable: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    console.print(renderable)
-    return printed_on(console)
 
 
 @on_ray

@@ -15,9 +15,7 @@ FRACTION: dict[str, list[float]] = {"optimizer.momentum": [0.9, 0.0], "batch_siz
 
 
 def test_main_effects_are_those_of_the_trained_arms(
-    make_spec: MakeSpec,
-    train_without_ray: Callable[..., list[tuple[PlannedRow, float | None]]],
-    tmp_path: Path,
+    make_spec: MakeSpec, train_without_ray: Callable[..., list[tuple[PlannedRow, float | None]]], tmp_path: Path
 ) -> None:
     spec = make_spec(fractional=FRACTION, resolution=3, seeds=2)
     run = Storage(tmp_path / "run")

@@ -68,10 +68,7 @@ def test_a_p_is_of_the_looks_that_a_comparison_has_had_and_of_its_own_pairs() ->
     nominal = stats.ttest_1samp(d, 0).pvalue
     # At the first look, the limit of a level is exactly what it spends: p of its own times (7 / 4) squared.
     assert found.p[1] == pytest.approx(min(1, nominal * (7 / 4) ** 2), rel=1e-3)
-    sides = [
-        stats.ttest_1samp(d, -2, alternative="greater").pvalue,
-        stats.ttest_1samp(d, 2, alternative="less").pvalue,
-    ]
+    sides = [stats.ttest_1samp(d, -2, alternative="greater").pvalue, stats.ttest_1samp(d, 2, alternative="less").pvalue]
     assert found.p_equivalence[1] == pytest.approx(min(1, max(sides) * (7 / 4) ** 2), rel=1e-3)
     last = (values - against)[2]
     assert (found.effect[2], found.sd[2]) == pytest.approx((last.mean(), last.std(ddof=1)))

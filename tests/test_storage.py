@@ -78,6 +78,7 @@ def test_a_question_mark_in_a_local_folder_is_part_of_its_name(tmp_path: Path) -
         ("s3://", "s3://: names no bucket; use a folder, or a URI such as s3://bucket/run"),
         ("s3:///run", "s3:///run: is not a run directory: Missing bucket name in S3 URI; use"),
         ("foo://x\x1b", r"foo://x\x1b: is not a run directory: "),
+        ("file:///no such", "file:///no such: is not a run directory: "),
         ("loop", "loop: is no name of a folder: Symlink loop"),
     ],
 )

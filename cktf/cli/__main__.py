@@ -18,7 +18,7 @@ def main() -> None:
             sys.stderr.write("interrupted\n")
             sys.exit(INTERRUPTED)
         except SystemExit as end:
-            if end.code == LOST_CLUSTER:  # Ray would wait for it once more at the interpreter's end
+            if end.code == LOST_CLUSTER:  # at the interpreter's end Ray would wait for the cluster once more
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(LOST_CLUSTER)

@@ -29,7 +29,7 @@ class Target(StrEnum):
 
 
 STUDENTS = {Target.TORCH, Target.TORCHSCRIPT, Target.ONNX}
-"""Those that one student is exported to."""
+"""Targets that take one student; the others take all trials of a run."""
 
 
 def export(

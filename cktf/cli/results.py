@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 PANEL = "Results that were not measured here"
-"""Heading of these options in the help."""
+"""Heading of the options for foreign results in the help."""
 
 
 def with_foreign_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -30,24 +30,27 @@ def with_foreign_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        options = Options(**{of.name: given.pop(of.name) for of in fields(Options)})
+        options = Options(**{option.name: given.pop(option.name) for option in fields(Options)})
         command(**given, options=options)
 
     added = [
         inspect.Parameter(
-            of.name,
+            option.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=of.default,
+            default=option.default,
             annotation=Annotated[
-                of.type,
+                option.type,
                 typer.Option(
-                    f"--{of.name}", metavar=of.metadata["metavar"], help=of.metadata["help"], rich_help_panel=PANEL
+                    f"--{option.name}",
+                    metavar=option.metadata["metavar"],
+                    help=option.metadata["help"],
+                    rich_help_panel=PANEL,
                 ),
             ],
         )
-        for of in fields(Options)
+        for option in fields(Options)
     ]
-    parameters = [of for name, of in own.parameters.items() if name != "options"]
+    parameters = [each for name, each in own.parameters.items() if name != "options"]
     run.__signature__ = own.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
     return run
 
@@ -123,13 +126,7 @@ def report(
 
 
 @with_foreign_options
-def compare(
-    runs: Places,
-    against: Against = None,
-    kind: Kind = None,
-    *,
-    options: Options,
-) -> None:
+def compare(runs: Places, against: Against = None, kind: Kind = None, *, options: Options) -> None:
     """Print the verdicts on runs, or on foreign results; nothing is written."""
     require_own_analysis()
     from analysis.loading import results_of

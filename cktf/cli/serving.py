@@ -1,4 +1,4 @@
-"""A run's page for the browser of this machine, written anew as the run grows."""
+"""Serves the page of a run's report to a browser on this machine, and writes it anew as the run grows."""
 
 import threading
 import time
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from analysis.report.write import ReportPaths
 
 LOOK_SECONDS, HOLD_SECONDS = 3.0, 30.0
-"""Between two looks at the ledger; how long a browser that has the newest page waits for a newer one."""
+"""Time between two looks at the ledger; time for which a browser that has the newest page waits for a newer one."""
 
 
 class _Pages(ThreadingHTTPServer):
-    """The newest page. It may load nothing and poll nothing, so a header asks the browser to load it again."""
+    """Serves the newest page. That may load nothing by itself, so a header asks the browser to load it again."""
 
     daemon_threads = True
 

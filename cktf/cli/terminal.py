@@ -30,7 +30,7 @@ def warn(lines: Iterable[object], style: str = "yellow") -> None:
 
 
 def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table."""
+    """Return a table of plain texts for Rich."""
     table = Table(*(Column(name, overflow="fold") for name in head))
     for row in rows:
         table.add_row(*map(Text, row))

@@ -63,9 +63,8 @@ class Assignment:
 class TrialEnd:
     """End of a training, complete or failed, as its worker reports it: the columns of an `EndRow` that it knows.
 
-    Of a complete teacher ``reason`` is where it was found. ``is_error`` says whether it failed by an error, which other
-    trials may meet too, and not by a loss that is not finite; ``is_storage``, whether that is trouble of the storage,
-    of which the trial is tried again.
+    Of a complete teacher ``reason`` is where it was found. ``is_error``: it failed by an error, which other trials may
+    meet too, and not by a loss that is not finite. ``is_storage``: by trouble of the storage, so it is tried again.
     """
 
     status: Status

@@ -37,7 +37,7 @@ def parsed_on_ray(pieces: Sequence[Piece], parse: Parse) -> list[Parsed]:
 
 
 def _parsed(parse: Parse, batch: pa.Table) -> pa.Table:
-    """Return the rows of a piece as one table, for Ray Data knows but one."""
+    """Return the rows of a piece, epochs and others, as one table, because a block of Ray Data is one table."""
     (values,) = batch.to_pylist()
     try:
         return pa.concat_tables(parse(Piece(**values)), promote_options="default")
@@ -46,6 +46,7 @@ def _parsed(parse: Parse, batch: pa.Table) -> pa.Table:
 
 
 def _apart(rows: pa.Table) -> Parsed:
+    """Undo the joining of `_parsed`: separate the epochs from the other rows."""
     is_epoch = pc.is_null(rows["line"])
     own = [name for name in OTHER_SCHEMA.names if name != PLACE]
     others = rows.filter(pc.invert(is_epoch)).select(OTHER_SCHEMA.names).cast(OTHER_SCHEMA)

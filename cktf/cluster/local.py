@@ -59,7 +59,7 @@ def starting() -> Iterator[None]:
 
 
 def left() -> None:
-    """Leave Ray: a second Ctrl-C, from an impatient user, would leave processes behind."""
+    """Leave Ray, with signals delayed: a second Ctrl-C, from an impatient user, would leave processes behind."""
     with held_back():
         ray.shutdown()
 

@@ -24,7 +24,8 @@ class Machine:
     gpus: int | None = None
 
     def __post_init__(self) -> None:
-        for option, number, least, most in (("cpus", self.cpus, 1, cores), ("gpus", self.gpus, 0, _gpus)):
+        most_gpus = torch.cuda.device_count  # of those that CUDA_VISIBLE_DEVICES names
+        for option, number, least, most in (("cpus", self.cpus, 1, cores), ("gpus", self.gpus, 0, most_gpus)):
             if number is None:
                 continue
             if self.address is not None:
@@ -61,8 +62,3 @@ def _quota(root: Path, own: Path) -> float:
                     quota, period = map(int, " ".join(texts).split())
                     least = min(least, quota / period) if quota > 0 else least  # -1: no limit, in version 1
     return least
-
-
-def _gpus() -> int:
-    """Return how many GPUs this process may use; ``CUDA_VISIBLE_DEVICES`` says which."""
-    return torch.cuda.device_count()

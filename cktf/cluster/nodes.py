@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import ray
@@ -58,7 +58,7 @@ class TrialResources:
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
     def placement(self) -> PlacementGroupFactory:
-        """Return the resources of a slot. Several workers are started by Ray Train, with resources of their own."""
+        """Return the resources of a slot: those of its worker, or next to none, as Ray Train takes those of several."""
         if self.workers == 1:
             return PlacementGroupFactory([self.bundle])
         return PlacementGroupFactory([{HEAD: 0.001}])
@@ -72,8 +72,8 @@ class TrialResources:
 def connected(machine: Machine, advice: str = "launch again") -> Iterator[Pulse]:
     """Start a Ray on this machine, or join a running one; yield its pulse, and leave it at the end.
 
-    A Ray that this process has already started is used as it is, unless CPUs or GPUs are asked for. ``advice``
-    ends the message that Ray was lost.
+    A Ray that this process has already started is used as it is, unless CPUs, GPUs or another address are asked for.
+    ``advice`` ends the message that Ray was lost.
     """
     address = machine.address
     place = "the Ray of this machine" if address is None else f"the Ray cluster at {address}"
@@ -82,6 +82,9 @@ def connected(machine: Machine, advice: str = "launch again") -> Iterator[Pulse]
             stack.enter_context(started(machine) if address is None else _joined(address))
         elif (machine.cpus, machine.gpus) != (None, None):
             raise ClusterNotFound("--cpus and --gpus: this process has started Ray before, with what that one has")
+        elif address not in (None, "auto", ray.get_runtime_context().gcs_address):
+            before = ray.get_runtime_context().gcs_address
+            raise ClusterNotFound(f"--address {address}: this process has joined the Ray at {before} before")
         pulse = Pulse(place, is_local=address is None, advice=advice)
         ending.callback(pulse.end)
         try:
@@ -161,37 +164,32 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
             request_resources(bundles=[])  # from here on, the trials themselves are the demand
 
 
+@dataclass
 class Capacity:
     """Number of trials that may run at the same time, also on nodes that an autoscaler may add.
 
     ``slots`` is the study's own limit, ``nodes`` returns those that are up, and no other can come if it ``is_local``.
     """
 
-    def __init__(
-        self,
-        trial: TrialResources,
-        slots: int | None,
-        nodes: Callable[[], Sequence[Node]],
-        *,
-        is_local: bool,
-        say: Callable[[str], None],
-    ) -> None:
-        self._trial = trial
-        self._slots = slots
-        self._nodes = nodes
-        self._say = say
-        self._potential = 0 if is_local else _potential(trial, _node_kinds())
-        self._is_local = is_local
+    trial: TrialResources
+    slots: int | None
+    nodes: Callable[[], Sequence[Node]]
+    _: KW_ONLY
+    is_local: bool
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self._potential = 0 if self.is_local else _potential(self.trial, _node_kinds())
         self._is_waiting = False
 
     def now(self) -> int:
         """Return the number; at least 1, because a cluster that has lost its last node may get another."""
-        fit = trials_that_fit(self._trial, self._nodes())
-        if not (fit or self._is_waiting or self._is_local):  # of this machine alone, the loss is an end
-            self._say(f"no node is up that has {self._trial}: waiting for one; Ctrl-C ends, and nothing is lost")
+        fit = trials_that_fit(self.trial, self.nodes())
+        if not (fit or self._is_waiting or self.is_local):  # no other node replaces this machine: the run ends
+            self.say(f"no node is up that has {self.trial}: waiting for one; Ctrl-C ends, and nothing is lost")
         self._is_waiting = not fit
         most = max(1, fit, self._potential)
-        return min(most, self._slots or most)
+        return min(most, self.slots or most)
 
 
 def _node_kinds() -> list[tuple[Node, int]]:

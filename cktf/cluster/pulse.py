@@ -34,7 +34,7 @@ def alive_nodes() -> list[Node]:
 
 
 class Pulse:
-    """The nodes of the Ray that this process is connected to, and whether it is lost: a message ends with ``advice``.
+    """Watches the nodes of the Ray that this process is connected to; the message that it is lost ends with ``advice``.
 
     If it ``is_local``, on this machine alone, no other node will ever come.
     """
@@ -45,7 +45,7 @@ class Pulse:
         self._heard = time.monotonic()
         self._why = ""
         self.is_interrupted = False
-        """Whether the driver leaves because of a signal, which whoever sent it may have sent to Ray's processes too."""
+        """Whether the driver leaves because of a signal, which Ray's processes may have received too."""
         self._is_over = threading.Event()
         for task in (self._ask, self._watch):
             threading.Thread(target=task, name="pulse", daemon=True).start()
@@ -56,7 +56,7 @@ class Pulse:
             raise ClusterLost(self._message())
 
     def end(self) -> None:
-        """End: the driver has left the cluster."""
+        """Stop watching, because the driver has left the cluster."""
         self._is_over.set()
 
     def _ask(self) -> None:

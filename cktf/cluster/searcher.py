@@ -23,7 +23,7 @@ LOOK_SECONDS = 1.0
 """Time between two looks for trials of which nothing is heard."""
 
 AWAY_SECONDS = 5.0
-"""Time between two looks from which on the driver itself was held up, and what it did not hear is no silence."""
+"""Time between two looks above which the driver itself was held up, so that what it did not hear is no silence."""
 
 
 class PlannerSearcher(Searcher):
@@ -102,10 +102,10 @@ class PlannerScheduler(FIFOScheduler):
         self._looked = time.monotonic()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return which trial is the next one for a slot that is free, if any; Tune asks at every step.
+        """Return the trial that a free slot takes next, if any; Tune asks at every step.
 
-        It is the latest one. Tune takes away the slot that is being started for a trial that it gives to another slot:
-        where trials are short, the first one to wait would never get a slot of its own, and only one would work.
+        It is the latest one. When Tune gives a trial to a free slot, it gives up the slot that is being started for it:
+        with short trials, no slot but the first would ever get started if the earliest trial was taken.
         """
         # Tune swallows errors raised in on_trial_complete, so they are raised here.
         if self._planner.failure:
@@ -128,7 +128,7 @@ class PlannerScheduler(FIFOScheduler):
         A worker may wait for the storage on top of what an epoch takes, and is as silent then.
         """
         now = time.monotonic()
-        away, self._looked = max(0.0, now - self._looked - AWAY_SECONDS), now  # their results wait to be read
+        away, self._looked = max(0.0, now - self._looked - AWAY_SECONDS), now  # results of it are still to be read
         workers = {trial: worker for trial in trials if (worker := trial.temporary_state.ray_actor)}
         self._heard = {trial.trial_id: min(now, self._heard.get(trial.trial_id, now) + away) for trial in workers}
         for trial, worker in workers.items():
@@ -136,7 +136,7 @@ class PlannerScheduler(FIFOScheduler):
             silent, row = now - self._heard[trial.trial_id], self._planner.state.trial(key).planned
             if silent < self._planner.patience(key) + self._storage_patience:
                 continue
-            self._heard[trial.trial_id] = now  # said again after as long
+            self._heard[trial.trial_id] = now  # so that it is said again only after as long
             is_tried = self._planner.spec.stall == "retry"
             then = "its worker is ended, and it goes on from its checkpoint" if is_tried else "it is waited for"
             told = f"nothing was heard of it for {silent:.0f} s"

@@ -34,10 +34,10 @@ from cktf.trial.run import run_trial
 from cktf.trial.trained_teachers import train_teacher
 
 _FAULTS = ("CUDA error", "cuDNN error", "Triton Error [CUDA]", "device-side assert", "uncorrectable ECC error")
-"""What exceptions of no class of their own say of a GPU's faults: those of PyTorch, cuDNN, Triton and the driver."""
+"""Texts of exceptions for faults of a GPU that have no class of their own: of PyTorch, cuDNN, Triton and the driver."""
 
 _OF_GLOO = re.compile(r"\[[^\]]*\bgloo/[^\]]*:\d+\]")
-"""Beginning of what PyTorch's gloo says: the place in its own sources."""
+"""Beginning of the errors of PyTorch's gloo: a place in its source files."""
 
 
 class Slot(tune.Trainable):
@@ -112,11 +112,11 @@ def _training(assignment: Assignment) -> OneWorker | WorkerGroup:
 def outcomes(assignment: Assignment) -> Generator[Outcome]:
     """Yield a trial's epochs and then its end, on one Ray Train worker.
 
-    An exception of the training becomes the end of a failed trial. One that another worker's loss has caused is raised,
-    and so is a fault of the GPU: Tune ends the process, and tries the trial again in another one.
+    An exception of the training becomes the end of a failed trial. It is raised if another worker was lost, or if it is
+    a fault of the GPU: Tune then ends the process, and tries the trial again in another one.
     """
     is_shared = 0 < assignment.gpus < 1
-    if is_shared:  # before CUDA's first allocation; what is free is then in no pieces too small for a neighbour
+    if is_shared:  # before CUDA's first allocation, so that free memory is not in pieces too small for a neighbour
         os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     # The GPU that Ray gave this process, else the CPU, even if the machine has a GPU.
     device = ray.train.torch.get_device() if ray.get_gpu_ids() else torch.device("cpu")

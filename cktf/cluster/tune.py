@@ -81,9 +81,9 @@ def tune_to_end(planner: Planner, run: Storage, *, machine: Machine, say: Callab
 
 
 def _require_runnable_there(spec: StudySpec, trial: TrialResources, say: Callable[[str], None]) -> list[TeacherRow]:
-    """Return `require_runnable` of a node on which a worker of a trial fits.
+    """Run `require_runnable` on a node on which a worker of a trial fits; return its scores of teachers.
 
-    There are no scores if the node was lost; trials then score their teachers themselves.
+    There are none if the node was lost; trials then score their teachers themselves.
     """
     there = ray.remote(num_cpus=trial.cpus, num_gpus=trial.gpus)(_require_runnable)
     try:
@@ -97,18 +97,13 @@ def _require_runnable_there(spec: StudySpec, trial: TrialResources, say: Callabl
 
 
 def _require_runnable(study: str, name: str, plugins: Sequence[Plugin]) -> list[TeacherRow]:
-    """Return `require_runnable` of a study's text, for its settings are of classes that plug-ins may have changed."""
+    """Return `require_runnable` of a study sent as text, because plug-ins make the classes of its settings."""
     known = {plugin.name: plugin for plugin in plugins}
     return require_runnable(read_study(study, name, find=known.__getitem__))
 
 
 def _tune_part(
-    planner: Planner,
-    run: Storage,
-    trial: TrialResources,
-    capacity: Capacity,
-    pulse: Pulse,
-    say: Callable[[str], None],
+    planner: Planner, run: Storage, trial: TrialResources, capacity: Capacity, pulse: Pulse, say: Callable[[str], None]
 ) -> None:
     """Let Tune run `TRIALS_PER_TUNE_RUN` trials, or all that the planner has."""
     # Slots start together, not one after the other.
@@ -117,7 +112,7 @@ def _tune_part(
     plugins = {plugin.name: plugin.version for plugin in planner.spec.plugins}
 
     def assign(row: PlannedRow) -> Assignment:
-        options = planner.spec.train_options(  # a teacher has its own
+        options = planner.spec.train_options(  # those of a student; the training of a teacher has its own
             read_test=row.stage != Stage.SEARCH,  # a search never reads the test split
             teacher_is_scored=planner.state.teachers.keys() >= {*row.teacher_id.split(",")},
         )

@@ -55,7 +55,7 @@ class WorkerGroup:
     def advance(self) -> Outcome:
         """Let the workers continue; return the next outcome of the first worker.
 
-        If a worker has died, it is a RuntimeError, after which Tune will start the trial again.
+        Raises a RuntimeError if a worker has died; Tune then starts the trial again.
         """
         if self._is_waiting:
             self._orders.put(True)

@@ -62,7 +62,7 @@ class Planner:
         self._search = SearchedArms(spec, self.state, observations) if spec.search else None
         self._race: ArmRace | None = None
         self._running: set[str] = set()
-        self._configs: dict[str, TrialConfig] = {}  # by arm: its first trial's
+        self._configs: dict[str, TrialConfig] = {}  # arm id -> configuration of its first trial
         self._last_error = ""
         self._same_errors = 0
         self.listeners: list[Callable[[Row], None]] = []
@@ -94,13 +94,13 @@ class Planner:
         self._queue = deque(
             key for trials in (self.state.teacher_trials, self.state.trials) for key in trials if self._is_open(key)
         )
-        self._fail_untaught()
+        self._fail_students()
 
     def plan(self) -> None:
         """If no planned trial waits, plan what can be: a search's next arm, its confirm stage, a race's next seeds."""
         while not self._queue and (more := self._plan_more()):
             self._queue.extend(more)
-            self._fail_untaught()
+            self._fail_students()
 
     @property
     def is_done(self) -> bool:
@@ -136,9 +136,9 @@ class Planner:
         trial = self.state.trial(trial_id)
         if trial.end is None and result.epoch not in trial.curve:
             if trial.planned.stage == Stage.TEACHER:
-                result = replace(result, terms={})  # the one term is the loss, and would be a column of all students
+                result = replace(result, terms={})  # its only term is the loss, and would be a column of all students
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
-        has_all = trial.epochs in trial.curve  # also while it reports its history
+        has_all = trial.epochs in trial.curve  # true also while a resumed trial reports earlier epochs
         if has_all or not (self._search and self._search.is_pruned(trial_id)):
             return False
         self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {max(trial.curve)}")
@@ -167,21 +167,21 @@ class Planner:
                 )
             )
             if trial.planned.stage == Stage.TEACHER:
-                self._fail_untaught()
+                self._fail_students()
 
     def on_error(self, trial_id: str, reason: str, device: str = "", node: str = "") -> None:
         """Record the end of a trial that failed by an error, which other trials may meet too."""
         before = self._same_errors
         self.on_end(trial_id, Status.FAILED, reason, device, node)
-        self._count(reason, reason.replace(trial_id, ""), before)
+        self._count_error(reason, reason.replace(trial_id, ""), before)
 
     def on_storage_trouble(self, trial_id: str, reason: str) -> None:
         """Put a trial whose files could not be read or written at the end of the queue; nothing is recorded."""
         self._running.discard(trial_id)
         self._queue.append(trial_id)
-        self._count(reason, "", self._same_errors)
+        self._count_error(reason, "", self._same_errors)
 
-    def _count(self, reason: str, kind: str, before: int) -> None:
+    def _count_error(self, reason: str, kind: str, before: int) -> None:
         """Stop the study if ``max_failures_in_a_row`` trials, one after the other, ended with an error of one kind."""
         self._same_errors = before + 1 if kind == self._last_error else 1
         self._last_error = kind
@@ -193,7 +193,7 @@ class Planner:
             )
 
     def patience(self, trial_id: str) -> float:
-        """Return `RunState.patience` with a running trial, of which the study says the least."""
+        """Return `RunState.patience` with a running trial, with the study's ``stall_seconds`` as the least."""
         return self.state.patience(self.state.trial(trial_id), self.spec.stall_seconds)
 
     @property
@@ -235,7 +235,7 @@ class Planner:
         return self._plan(arms, self.spec.confirm_seeds, Stage.CONFIRM)
 
     def _apart(self, stage: Stage) -> set[str]:
-        """Return the ids of the arms that have trials in a stage: these stay apart even from arms that train alike."""
+        """Return the ids of the arms that have trials in a stage; these are not merged with arms that train alike."""
         planned = (trial.planned for trial in self.state.trials.values())
         return {row.arm_id for row in planned if row.stage == stage}
 
@@ -296,7 +296,7 @@ class Planner:
         return new
 
     def _teachers_of(self, planned: PlannedRow) -> dict[str, str]:
-        """Return id to key in the configuration of the teachers that a trial needs, and that have to be trained."""
+        """Return the teachers that a trial needs and that have to be trained: id to key in the configuration."""
         if not planned.teacher_id:
             return {}
         config = self._configs.get(planned.arm_id)
@@ -304,7 +304,7 @@ class Planner:
             config = self._configs[planned.arm_id] = TrialConfig.model_validate(planned.config)
         if not config.runs_teacher(is_measured=self.spec.health is not None):
             return {}
-        config = config.with_seed(planned.config["seed"])  # at which another teacher, perhaps, is read
+        config = config.with_seed(planned.config["seed"])  # with 'teachers_as: drawn' the teacher depends on it
         read = config.read_teachers.items()
         ids = zip(planned.teacher_id.split(","), read, strict=True)
         return {identity: key for identity, (key, teacher) in ids if teacher.checkpoint is None}
@@ -312,7 +312,7 @@ class Planner:
     def _is_open(self, trial_id: str) -> bool:
         return self.state.trial(trial_id).end is None
 
-    def _fail_untaught(self) -> None:
+    def _fail_students(self) -> None:
         """End the waiting students of teachers that have failed."""
         failed = {key: each for key, each in self.state.teacher_trials.items() if each.status is Status.FAILED}
         if not failed:

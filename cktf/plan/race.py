@@ -34,7 +34,7 @@ class ArmRace:
         family_of = [self._all[arm_id].context * (spec.family == Family.CONTEXT) for arm_id, _ in self._pairs]
         self._families = [[at for at, own in enumerate(family_of) if own == each] for each in dict.fromkeys(family_of)]
         self._trials: defaultdict[tuple[str, int], dict[str, None]] = defaultdict(dict)  # by arm and seed
-        self._values: dict[str, float | None] = {}  # what trials report after the last epoch so far
+        self._values: dict[str, float | None] = {}  # trial id -> report metric of its latest epoch
         for row in rows:
             self.apply(row)
 
@@ -72,7 +72,7 @@ class ArmRace:
             return None
         number = len(self._state.looks) + 1
         scores = {arm_id: self._scores(arm_id) for arm_id in self._all}
-        # An arm that went out at a look was at no later one, nor were its comparisons.
+        # An arm that went out at a look took no part in later ones, nor did its comparisons.
         out_at = {arm_id: look.number for look in self._state.looks for arm_id in look.out}
         num_looks = np.array([min(out_at.get(arm_id, number) for arm_id in pair) for pair in self._pairs], np.int64)
         values, against = (np.array([scores[pair[side]] for pair in self._pairs]) for side in (0, 1))
@@ -83,19 +83,14 @@ class ArmRace:
             p[family], p_equivalence[family] = adjusted(found.p[family], found.p_equivalence[family])
             if number < len(self._looks):
                 chance[family] = race.chance(found, number - 1, LEVEL / len(family))[family]
-        words = decide(
-            found.effect,
-            p,
-            p_equivalence,
-            maximise=maximise,
-            alternative=self._spec.alternative,
-            margin=race.margin,
+        verdicts = decide(
+            found.effect, p, p_equivalence, maximise=maximise, alternative=self._spec.alternative, margin=race.margin
         )
         failed = {arm_id for arm_id in self._all if np.isnan(scores[arm_id][: len(self.seeds)]).all()}
         why: dict[int, str] = {}
         for index, pair in enumerate(self._pairs):
-            if words[index] != Verdict.UNDECIDED:
-                why[index] = f"{words[index]}"
+            if verdicts[index] != Verdict.UNDECIDED:
+                why[index] = f"{verdicts[index]}"
             elif failed & {*pair}:
                 why[index] = "no seed gave a result"
             elif num_looks[index] < number:
@@ -113,7 +108,7 @@ class ArmRace:
                     "effect": float(found.effect[index]),
                     "p": float(found.p[index]),
                     "p_adjusted": float(p[index]),
-                    "verdict": str(words[index]),
+                    "verdict": str(verdicts[index]),
                 }
                 for index, (arm_id, against_id) in enumerate(self._pairs)
             ],
@@ -122,7 +117,7 @@ class ArmRace:
         )
 
     def _out(self, why: dict[int, str]) -> dict[str, str]:
-        """Return the arms that go out, and why, of the comparisons that are no longer open, and why."""
+        """Return the arms that go out, with the reason; ``why`` has the reason of each comparison that is closed."""
         is_open = {arm_id for index, pair in enumerate(self._pairs) if index not in why for arm_id in pair}
         contexts = {self._all[arm_id].context for arm_id in is_open}
         baselines = {arm.arm_id for arm in self._all.values() if arm.name == BASELINE and arm.context in contexts}

@@ -43,7 +43,7 @@ class SearchedArms:
         self._arms: dict[str, _SearchedArm] = {}
         self.is_exhausted = False
         self.over: Container[str] = ()
-        """Trials that the rest of the ledger that is being replayed ends: nothing is decided about them."""
+        """While a ledger is replayed, the trials that end later in it: whether to prune these is not asked again."""
 
     @property
     def num_arms(self) -> int:
@@ -83,8 +83,8 @@ class SearchedArms:
     def best(self, top: int) -> list[Arm]:
         """Return the arms with the best mean score on the validation split.
 
-        Of several metrics these are arms on the Pareto front of all, `spread` along it where it has more, the best in
-        the first metric first.
+        With several metrics they are taken from the Pareto front, `spread` along it if it has more, the best in the
+        first metric first.
         """
         ranking = self._state.ranking(Stage.SEARCH, maximise=self._spec.maximise)
         if len(self._spec.metrics) > 1 and ranking:
@@ -103,7 +103,7 @@ class SearchedArms:
     def _planned(self, row: PlannedRow) -> None:
         if row.arm_id not in self._arms:
             config = TrialConfig.model_validate(row.config)
-            if self._spec.teacher_seeds and config.teacher:  # which an arm does not have
+            if self._spec.teacher_seeds and config.teacher:  # an arm is the same with each of them
                 config = with_teacher_seed(config, TeacherConfig.model_fields["seed"].default)
             replicates_of = len(self._spec.seeds) * len(replicates(self._spec, config, row.seed))
             self._arms[row.arm_id] = _SearchedArm(Arm(row.arm, row.params, config), replicates_of)
@@ -124,7 +124,7 @@ class SearchedArms:
         if len(values) == arm.replicates and not arm.is_reported:
             # Epochs of a method's initial phase have no score, and do not count as steps.
             step = arm.trials[0].scored_epochs(epoch)
-            if step not in arm.steps:  # Optuna takes one value a step; epochs out of order may want to give two
+            if step not in arm.steps:  # Optuna takes one value a step; epochs out of order could give two
                 arm.steps.add(step)
                 is_over = all(trial.planned.trial_id in self.over for trial in arm.trials)
                 arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values), is_over=is_over)

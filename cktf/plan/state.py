@@ -68,7 +68,7 @@ class ArmScore:
 
     @property
     def score(self) -> float:
-        """That of the first metric."""
+        """Mean score of the first metric."""
         return self.scores[0]
 
 
@@ -84,7 +84,7 @@ def mean_scores(trials: Collection[TrialState]) -> list[float] | None:
 class RunState:
     """All trials of a run, as the rows of its ledger say; ``metric`` is the column of epochs that decides.
 
-    ``further`` are those of further metrics, of which a trial has none unless they are named.
+    ``further`` are the columns of further metrics; without them, trials have the first alone.
 
     Trials of teachers stand apart: they are in no count and in no ranking.
 
@@ -122,7 +122,7 @@ class RunState:
             case LookRow():
                 self.looks.append(row)
             case PlannedRow() | EpochRow() | EndRow():
-                self._change(row)
+                self._apply_to_trial(row)
 
     def trial(self, trial_id: str) -> TrialState:
         """Return a trial of a student or of a teacher."""
@@ -138,13 +138,13 @@ class RunState:
         return max(10 * slowest, least) if slowest else 10 * least
 
     def silence(self, trial: TrialState, now: float) -> float:
-        """Return the seconds without an epoch of a running trial, which begin anew with a launch or resume."""
+        """Return the seconds since the latest epoch of a running trial, or the latest launch or resume."""
         return now - max(trial.heard, self.launched)
 
     def is_silent(self, trial: TrialState, now: float, least: float) -> bool:
         """Return whether a driver at work has waited for an epoch of a running trial for longer than its `patience`.
 
-        A first one since the launch, for which Ray and workers start, may take ten times ``least``, as the study's.
+        The first epoch since the launch, for which Ray and workers start, may take ten times ``least``.
         """
         first = 10 * least if trial.heard < self.launched else 0.0
         return trial.status is Status.RUNNING and self.silence(trial, now) > max(first, self.patience(trial, least))
@@ -188,7 +188,7 @@ class RunState:
                 return {context: first[context] for context in self._contexts if context in first}
         return {}
 
-    def _change(self, row: PlannedRow | EpochRow | EndRow) -> None:
+    def _apply_to_trial(self, row: PlannedRow | EpochRow | EndRow) -> None:
         of_teacher = row.trial_id in self.teacher_trials or (isinstance(row, PlannedRow) and row.stage == Stage.TEACHER)
         trials = self.teacher_trials if of_teacher else self.trials
         trial = trials.get(row.trial_id)

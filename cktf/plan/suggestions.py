@@ -39,10 +39,10 @@ _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNE
 
 
 class _Exhaustive(samplers.BruteForceSampler):
-    """Brute force for ask and tell: it has no loop to stop when everything has been tried."""
+    """Brute force for Optuna's ask and tell, where there is no loop to stop when everything has been tried."""
 
     def after_trial(self, *_: Any) -> None:
-        """Leave the search to end by itself, where Optuna's would stop its own loop."""
+        """Do nothing, where Optuna's sampler would stop Optuna's own loop."""
 
 
 def _qmc(seed: int, of_search: int) -> samplers.BaseSampler:
@@ -172,8 +172,8 @@ class Suggestions:
     def report(self, arm_id: str, step: int, value: float, *, is_over: bool = False) -> bool:
         """Report an arm's value after ``step`` scored epochs; return whether the arm should be pruned.
 
-        Of an arm that is over, as a ledger says, that is only asked of a pruner that keeps a record of its answers:
-        each answer costs a look at all trials. A search of several metrics takes no reports, and prunes nothing.
+        If the arm ``is_over``, because its end is in the ledger that is replayed, only a pruner that keeps a record of
+        its answers is asked: each answer costs a pass over all trials. A search of several metrics prunes nothing.
         """
         if len(self._study.directions) > 1:
             return False

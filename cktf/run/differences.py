@@ -17,10 +17,10 @@ from cktf.study.spec import StudySpec
 
 
 def differing(one: str, other: str | None, arms: Sequence[str]) -> tuple[tuple[str, str], list[tuple[str, Any, Any]]]:
-    """Return what the two sides are called, and each path at which they differ, with both values.
+    """Return the names of the two sides, and each path at which they differ, with both values.
 
-    Sides are study files or run directories, without ``arms`` compared as wholes, with their defaults filled in;
-    ``arms`` are one of each side, or one for both. Of one study alone an arm is compared with the baseline.
+    Each side is a study file or a run directory. Without ``arms``, whole studies are compared, defaults included; else
+    one arm of each, where one name may stand for both. With one study alone, an arm is compared with its baseline.
     """
     if len(arms) > 2 or not (other or arms):
         raise InputError("name two studies or runs, or --arm once or twice: two arms, or one against the baseline")

@@ -1,4 +1,4 @@
-"""What a run directory says of its study: the study, its provenance, and whether a study may be run in it."""
+"""The study of a run directory: written with its provenance, read back, and checks whether a study may run in it."""
 
 import json
 import os
@@ -40,7 +40,7 @@ PROVENANCE = "provenance.json"
 PACKAGES = ("cktf", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow")
 
 ASKED = {"delta", "contrasts", "family", "alternative", "margin", "expect_sd"}
-"""Keys that say what is asked of the results."""
+"""Keys that change only the statistics of the results."""
 
 HOW_ONLY = ASKED | {
     *("name", "question", "reference", "resources", "health", "keep", "measures", "keep_logits"),
@@ -55,7 +55,7 @@ The ledger has what every launch asks, and the report says if that was changed w
 
 
 def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger, **grown: Any) -> None:
-    """Write the study and its provenance, as files and as a row of the ledger, which has ``grown`` too."""
+    """Write the study and its provenance, as files and as a `StudyRow`, which has ``grown`` as further columns."""
     here = provenance()
     baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
     reference = spec.reference
@@ -109,7 +109,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger, **grown:
             **grown,
         )
     )
-    if is_later:  # the row before the files: of a killed driver there are those of a launch that the ledger knows
+    if is_later:  # the row first: if the driver is killed, the files are of a launch that the ledger has
         ledger.flush()
         write_files()
 
@@ -121,7 +121,7 @@ def _default_levels(spec: StudySpec) -> dict[str, Scalar]:
 
 
 def _what_decides(spec: StudySpec, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
-    """Return the keys of a study that affect its results: of a race, also what it asks, for that says who goes on."""
+    """Return the keys of a study that affect its results; in a race also `ASKED`, which decides who gets more seeds."""
     others = HOW_ONLY - (ASKED - {"expect_sd"}) if spec.race else HOW_ONLY
     return {**spec.model_dump(mode=mode, exclude=others), "resources.workers": spec.resources.workers}
 
@@ -150,7 +150,9 @@ def _reference_values(spec: StudySpec) -> dict[str, dict[str, float | list[float
     """Return context to arm to published value, with sd and n a list; an arm's aliases may have it."""
     published = spec.reference.by_context() if spec.reference else {}
     values = {
-        context: {arm: [of.value, of.sd, of.n] if isinstance(of, Published) else of for arm, of in own.items()}
+        context: {
+            arm: [each.value, each.sd, each.n] if isinstance(each, Published) else each for arm, each in own.items()
+        }
         for context, own in published.items()
     }
     for arm in plan_arms(spec) if values else ():
@@ -200,7 +202,10 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
 
 
 def decided_by(spec: StudySpec, stored: StudySpec, *, with_question: bool = False) -> list[dict[str, Any]]:
-    """Return what decides the results of both, of measures those that both have; on request what is asked of them."""
+    """Return the settings of both studies that decide their results, with the measures that both have.
+
+    Where ``with_question``, also those that change only the statistics.
+    """
     both = spec.measures.keys() & stored.measures.keys()
     question = ASKED - {"expect_sd", "contrasts"} if with_question else set()
     return [
@@ -216,9 +221,9 @@ def decided_by(spec: StudySpec, stored: StudySpec, *, with_question: bool = Fals
 def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
     """Raise a StudyDiffers if a teacher file or image folder has changed, has become readable, or no longer is.
 
-    Trials of one arm would differ in it.
+    Trials of one arm would be trained with different inputs.
     """
-    # Files of a teacher are named by its students.
+    # Not those of teachers, whose files are in the configurations of their students.
     planned = [row for row in rows if isinstance(row, PlannedRow) and row.stage != Stage.TEACHER]
     different = {repr({**row.config, "seed": None}): row for row in planned}
     named = set()

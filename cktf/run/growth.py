@@ -1,4 +1,4 @@
-"""Studies that grow: what a larger study must have of the one that a run holds, and what it adds to it."""
+"""Studies that grow: the check that a larger study contains the one of its run, and what it adds to that."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -14,7 +14,7 @@ from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
 
 GROWING = {"plugins", "contexts", "baseline", "skip", "seeds", "resolution"}
-"""Keys of a design that may say more, beside that of the design itself: its arms and seeds say whether they do."""
+"""Keys that may differ in a larger design, beside the design's own; its arms and seeds are compared in their place."""
 
 MOST_NAMED = 10
 """Arms, seeds and the like that are named; more are counted."""
@@ -86,7 +86,7 @@ def added_in_words(stored: StudySpec, spec: StudySpec) -> str:
 
 
 def names_of_old_arms(spec: StudySpec, rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
-    """Return the arms that a study calls otherwise than their planned rows do, as `cktf.rows.StudyRow` has them.
+    """Return the arms whose names in a study differ from those in their planned rows, for `StudyRow.renamed`.
 
     Further factors make names longer, and a new arm that trains like an old one is another name of it.
     """

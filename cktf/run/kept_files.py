@@ -19,8 +19,8 @@ ERROR = "error.txt"
 class TrialFiles:
     """The files of a run's trials, deleted when no longer needed, so that many trials do not fill the disk.
 
-    The study's ``keep`` says which students stay. A file that cannot be deleted ends nothing: that is logged, and the
-    file is deleted when the study ends, or at the end of the next session.
+    The study's ``keep`` says which students stay. If a file cannot be deleted, that is logged, and it is deleted when
+    the study ends, or at the end of the next session.
     """
 
     def __init__(self, run: Storage, state: RunState, spec: StudySpec) -> None:
@@ -31,15 +31,15 @@ class TrialFiles:
     def on_row(self, row: Row) -> None:
         """Delete the checkpoint of a trial that has ended. A failed trial's stays: it may be tried again."""
         if isinstance(row, EndRow) and row.status != Status.FAILED:
-            trials = Storage(self._run.root).child(TRIALS)  # without patience: the study goes on meanwhile
-            with self._ending_nothing():
+            trials = Storage(self._run.root).child(TRIALS)  # without patience: the study must not wait for this
+            with self._logging_failures():
                 names = trials.child(row.trial_id).names()
                 trials.delete(*(f"{row.trial_id}/{name}" for name in names if self._is_done_with(row.trial_id, name)))
 
     def finish(self) -> None:
         """Delete what ended trials need no more: also what a kill has left, and all but the best arm's weights."""
         trials = self._run.child(TRIALS)
-        with self._ending_nothing():
+        with self._logging_failures():
             trials.delete(*self._left_over(trials.names(below=True)))
             trials.clear_empty()
 
@@ -66,7 +66,7 @@ class TrialFiles:
         return file in (CHECKPOINT, ERROR) or file.endswith(PARTIAL) or (file == STUDENT and not keeps_student)
 
     @contextmanager
-    def _ending_nothing(self) -> Iterator[None]:
+    def _logging_failures(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

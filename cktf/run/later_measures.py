@@ -4,14 +4,12 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 from cktf.errors import InputError, StudyDiffers, UserError
 from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import built, directions, numbers_of, settings_of, with_settings
 from cktf.plan.state import RunState
-from cktf.plugins import Plugin, find_plugin
+from cktf.plugins import Plugin
 from cktf.rows import EpochRow, Row, Status, StudyRow
 from cktf.run.directory import provenance, require_study
 from cktf.run.ledger import Ledger, read_ledger, using
@@ -25,11 +23,11 @@ from cktf.trainer.measuring import LOGITS, stored_predictions
 
 
 def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins: Sequence[str] = ()) -> str:
-    """Add measures of outputs to the complete trials of a run that do not have them, and return what was done.
+    """Add measures of stored outputs to the complete trials of a run that lack them, and return what was done.
 
-    A study row tells of this session (its code, the measures with their settings), then each trial's last epoch is
-    written again, with the new numbers. Measures are ``asked`` for as in a study's list: ``ece``, or ``ece: {bins:
-    10}``. The files of further ``plugins`` that have some of them are copied into the run.
+    A study row has this session's code and the measures with their settings; then each trial's last epoch is written
+    again, with the new numbers. Measures are ``asked`` for as in a study's list: ``ece``, or ``ece: {bins: 10}``. The
+    files of ``plugins`` that have some of them are copied into the run.
 
     Raises:
         UserError: If there is no run, no trial has stored outputs, a measure cannot be taken from them, or the run has
@@ -37,7 +35,7 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
     """
     run = Storage(run_dir)
     require_study(run)
-    extra = registered(plugins, partial(find_plugin, folder=Path()))
+    extra = registered(plugins)
     measures = _of_outputs(asked)
     with using(run):
         ledger = Ledger(run)

@@ -1,4 +1,4 @@
-"""The lease of a run in a bucket, which has no locks: an object of its driver's, written again every few seconds.
+"""The lease of a run in a bucket, which has no locks: an object that the driver writes again every few seconds.
 
 A driver begins only if it sees no other lease after it has written its own: of two that begin at the same time, at
 least one sees the other. A lease that is not written again for `LEASE_SECONDS`, while another driver watches it, is a
@@ -50,7 +50,7 @@ class Lease:
     def __init__(self, run: Storage) -> None:
         self._run = run.root
         place = run.child(FOLDER)  # with the run's patience: to wait for a dead driver takes a minute
-        self._place = Storage(place.root)  # without: the next beat is the next try
+        self._place = Storage(place.root)  # without patience: the next beat is the next try
         self._name = f"{secrets.token_hex(8)}.json"
         self._holder = holder_of_this()
         self._is_over = threading.Event()
@@ -93,7 +93,7 @@ class Lease:
                     self._is_lost = True
                     return
                 self._place.write(self._name, self._holder)
-                # Just before that it may have been deleted by a driver that has taken over, and writes its own again.
+                # Just before that, a driver that took over may have deleted it; such a driver writes its own again.
                 others = self._others(self._place)
                 if any(others[name] > before.get(name, others[name]) for name in others.keys() - self._dead):
                     self._is_lost = True
@@ -110,7 +110,7 @@ class Lease:
         asked = time.monotonic()
         while others := self._others(place):
             now = time.monotonic()
-            seen = {name: at + now - asked for name, at in seen.items()}  # a store that does not answer takes no lease
+            seen = {name: at + now - asked for name, at in seen.items()}  # while the store was silent, no time passes
             for name, written in others.items():
                 if written > first.setdefault(name, written):
                     self._refuse(name)
@@ -132,12 +132,12 @@ class Lease:
 
 
 def holder_of_this() -> bytes:
-    """Return what a driver writes of itself where it holds a run."""
+    """Return the description of this process that a driver writes into its lock or lease."""
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     return f"process {os.getpid()} on {platform.node()}, started {started}".encode()
 
 
 def in_use(run: str, holder: bytes | None) -> RunInUse:
-    """Return the exception that another driver has a run; ``holder`` is what it has written of itself."""
+    """Return the exception for a run that another driver holds; ``holder`` is that driver's `holder_of_this`."""
     who = (holder or b"").decode(errors="replace") or "another process"
     return RunInUse(f"{run} is in use by {visible(who)}; wait until it has ended, or end it")

@@ -43,7 +43,7 @@ LOCK_SECONDS = 1.0
 
 @contextmanager
 def using(run: Storage) -> Iterator[None]:
-    """Raise one message if a run directory cannot be read or written."""
+    """Raise an `Unusable` for an OSError inside: the run directory cannot be read or written."""
     try:
         yield
     except OSError as error:
@@ -68,8 +68,8 @@ def read_latest(run: Storage) -> Iterator[Row]:
     """Yield the rows of a run's ledger, but of each trial's epochs the last one alone, before its end.
 
     Counts and scores follow from these. The values of the other epochs are not looked at, so that a large ledger is
-    read some fifty times as fast; what is wrong with them is left to `read_ledger`, by which resume and report read.
-    Of the rows that it yields it raises what that does.
+    read some fifty times as fast; errors in them are left to `read_ledger`, which resume and report use. For the rows
+    that it yields, it raises the same errors.
     """
     reader = RowReader()
     latest: dict[bytes, tuple[bytes, str]] = {}
@@ -90,7 +90,7 @@ def _lines(run: Storage) -> Iterator[tuple[bytes, str]]:
     segments = run.child(FOLDER)
     with using(segments):
         names = _names(segments)
-    segments.patience = segments.patience or PATIENCE  # it has answered: from here on it is waited for
+    segments.patience = segments.patience or PATIENCE  # it has answered: from here on, failing requests are repeated
     contents = segments.read_all(names)
     for name in names:
         with using(segments):
@@ -165,7 +165,7 @@ class Ledger:
 
     @contextmanager
     def planning(self) -> Iterator[None]:
-        """Buffer rows in here, which can be planned again if lost."""
+        """Buffer the rows that are appended inside: if they are lost, they are planned again."""
         self._is_planning = True
         try:
             yield

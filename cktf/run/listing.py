@@ -13,7 +13,7 @@ EFFECTS = "effects.parquet"
 
 
 def runs_below(place: Storage, levels: int = 2) -> Iterator[Storage]:
-    """Yield the place if it is a run, else the runs so many levels below it; and each folder that cannot be read."""
+    """Yield the place if it is a run, else the runs up to ``levels`` below it, and each folder that cannot be read."""
     try:
         folders = place.folders()
     except OSError:  # reading it as a run will say why

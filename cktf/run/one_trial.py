@@ -1,4 +1,4 @@
-"""One trial of a run: found by its id or its arm and seed, and described as its ledger tells. No PyTorch here."""
+"""One trial of a run: found by its id or its arm and seed, and described from the ledger. No PyTorch here."""
 
 import math
 import time
@@ -41,7 +41,7 @@ def find_trial(state: RunState, trial: str | None, arm: str | None, seed: int | 
 
 
 def facts_of(trial: TrialState, study: StudyRow) -> list[tuple[str, str]]:
-    """Return name to value of what the ledger tells of a trial."""
+    """Return what the ledger has of a trial, as pairs of name and value."""
     row, end = trial.planned, trial.end
     trained_as = row.config.get("seed", row.seed)
     seed = f"{row.seed}" if trained_as == row.seed else f"{row.seed}, in training {trained_as}"
@@ -65,7 +65,7 @@ def facts_of(trial: TrialState, study: StudyRow) -> list[tuple[str, str]]:
 def changes_of(trial: TrialState, state: RunState, study: StudyRow) -> list[tuple[str, Any, Any]]:
     """Return each path at which a trial differs from its context's baseline, seeds left out, with both values.
 
-    Without a trial of the baseline, as in most searches: the factors that it sets, beside None.
+    If the baseline has no trial, as in most searches, these are the factors that the trial sets, beside None.
     """
     row, arm_id = trial.planned, study.baseline_of(trial.planned.context)
     base = next((each.planned.config for each in state.trials.values() if each.planned.arm_id == arm_id), None)

@@ -23,8 +23,8 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
     """Build the parts of a study's arms on this machine, and return the scores of their teachers from files.
 
     For a search the arms are the baseline, and the baseline with one factor at each of its bounds, but no conditional
-    factors. Every teacher from a file is scored once, on the validation split of the study's first seed. With ``arm``
-    it is the only one, at the seed of its configuration.
+    factors. Every teacher from a file is scored once, on the validation split of the study's first seed. If ``arm`` is
+    given, it is the only one, at the seed of its configuration.
 
     Raises:
         NotRunnable: If something is missing or does not go together, or a teacher is no better than chance and the
@@ -109,11 +109,11 @@ def _different(arms: Iterable[Arm]) -> list[Arm]:
     different = list(first.values())
     if len(different) <= MAX_ARMS_BUILT:
         return different
-    shown: set[tuple[str, str, str]] = set()
+    covered: set[tuple[str, str, str]] = set()
     chosen = []
     for arm in different:
         levels = {(arm.context, path, repr(level)) for path, level in arm.params.items()}
-        if arm.name == BASELINE or not levels <= shown:
+        if arm.name == BASELINE or not levels <= covered:
             chosen.append(arm)
-        shown |= levels
+        covered |= levels
     return chosen

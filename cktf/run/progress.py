@@ -33,7 +33,7 @@ MOST_LISTED = 10
 """Trials in training that have lines of their own in a run's status."""
 
 WAS_RUNNING = "was running"
-"""How a trial is called that has epochs and no end, if nothing was heard of it since the latest launch."""
+"""Status of a trial that has epochs and no end, if nothing was heard of it since the latest launch."""
 
 LOOK_SECONDS = 0.25
 """Least time between two updates of the live line; a large study has hundreds of epochs a second."""
@@ -41,11 +41,11 @@ LOOK_SECONDS = 0.25
 
 @contextmanager
 def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None]]:
-    """Show a study's progress, of which it yields the function to call after each row.
+    """Show a study's progress; yield the function that is to be called after each row.
 
     On a terminal it is a live line, elsewhere one line for each ended trial.
     """
-    clock, state = _Clock(planner), planner.state
+    pace, state = _Pace(planner), planner.state
     cut = Column(no_wrap=True, overflow="ellipsis", max_width=LONGEST_NAME)
     name = TextColumn("{task.description}", markup=False, table_column=cut)
     words = TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
@@ -56,10 +56,10 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
 
         def see(row: Row) -> None:
             nonlocal shown
-            clock.see(row)
+            pace.see(row)
             if isinstance(row, EndRow) and not console.is_terminal:
                 ended = _line_of(state.trial(row.trial_id), state.metric, longest=LONGEST_ARM)
-                line = "; ".join(filter(None, (f"[{state.num_ended}/{planner.total()}] {ended}", clock.left())))
+                line = "; ".join(filter(None, (f"[{state.num_ended}/{planner.total()}] {ended}", pace.left())))
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             elif isinstance(row, EndRow) and row.status == Status.FAILED:
                 line = _line_of(state.trial(row.trial_id), state.metric)
@@ -68,7 +68,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
                 bar.console.print(look_in_words(row, state), markup=False, highlight=False, soft_wrap=True)
             if console.is_terminal and (isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS):
                 shown = time.monotonic()
-                said = clock.in_words(with_best=console.width >= WIDE)
+                said = pace.in_words(with_best=console.width >= WIDE)
                 bar.update(task, completed=state.num_ended, total=planner.total(), words=said)
 
         yield see
@@ -171,10 +171,10 @@ def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
 
 
 def _driver_line(study: StudyRow, state: RunState, now: float) -> str:
-    """Return what a driver at work has come to: whether anything has come yet, and the time that is left.
+    """Return the state of a driver at work: whether an epoch has come since its start, and the time that is left.
 
-    That is computed from this session's ends, as the live line's is; how many trials a search or a race will have, the
-    ledger does not say.
+    The time follows from the trials that have ended in this session, as in the live line. There is none for a search or
+    a race, because the ledger does not say how many trials it will have.
     """
     words, ends = ["at work"], [trial.end for trial in state.trials.values() if trial.end]
     ends = [end for end in ends if end.time >= state.launched]
@@ -213,7 +213,7 @@ def _duration(seconds: float) -> str:
     return "under 1 min" if minutes < 1 else f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
-class _Clock:
+class _Pace:
     """Counts and time left, at the pace of this session."""
 
     def __init__(self, planner: "Planner") -> None:

@@ -1,4 +1,4 @@
-"""The stored students of a run, taken out: as modules of PyTorch, and as files of other formats."""
+"""The stored students of a run, loaded as modules of PyTorch or exported to files of other formats."""
 
 import os
 from pathlib import Path
@@ -74,13 +74,13 @@ def export_student(
 ) -> str:
     """Write a student in one of `cktf.trial.formats.FORMATS`, and return what was written and how it is used.
 
-    ``out`` is the file, None: the trial's id, with the format's suffix, in this folder. The rest is as for
-    `load_student`, and so is what it raises, beside that of `write_student`.
+    ``out`` is the file, None: the trial's id, with the format's suffix, in this folder. The other arguments are those
+    of `load_student`; it raises what that and `write_student` raise.
     """
     student = load_student(place, arm=arm, seed=seed, trial=trial)
     path = Path(out or f"{student.about.config.trial_id}{SUFFIXES[to]}")
     with naming(path):
-        path.touch()  # so that what is wrong with its name is said of that
+        path.touch()  # so that an error of the file's name is reported as such
         usage = write_student(student, to, path)
     return f"{path} is written; its logits are the student's on three images, to 1e-5\n{usage}"
 
@@ -96,7 +96,7 @@ def _student(content: bytes, place: str, trial: TrialState | None) -> Student:
 
 
 def _about(trial: TrialState | None) -> AboutStudent:
-    """Return what is known of a student whose file, of an older version, says nothing: from its trial and its data."""
+    """Return what a student's file of an older version does not say of it, from its trial and its data set."""
     config = TrialConfig.model_validate(trial.planned.config) if trial else None
     if config is None or config.task == "transfer":
         then = "run the trial again" if config else "name its run instead"

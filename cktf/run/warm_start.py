@@ -1,4 +1,4 @@
-"""The warm start of a search: arms of another run, of which its sampler learns before the first trial."""
+"""The warm start of a search: arms of another run, from which its sampler learns before the first trial."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -29,11 +29,9 @@ def observe(spec: StudySpec) -> dict[str, Any]:
     assert spec.warm_start
     assert spec.search
     run = Storage(spec.warm_start)
-    state = RunState(spec.columns[0], further=[*spec.directions][1:])
-    study: StudyRow | None = None
-    for row in read_latest(run):
-        state.apply(row)
-        study = row if isinstance(row, StudyRow) else study
+    rows = list(read_latest(run))
+    state = RunState(spec.columns[0], rows, further=[*spec.directions][1:])
+    study = next((row for row in reversed(rows) if isinstance(row, StudyRow)), None)
     _require_like(spec, study, f"{spec.name}: warm_start: {visible(run.root)}")
     arms: dict[str, list[TrialState]] = {}
     for trial in state.trials.values():
@@ -93,7 +91,7 @@ def _require_like(spec: StudySpec, study: StudyRow | None, place: str) -> None:
 def _value(config: Mapping[str, Any], path: str, domain: Domain) -> Scalar:
     value = value_at(config, path)
     if isinstance(domain, IntDomain) and isinstance(value, float) and value.is_integer():
-        value = int(value)  # of a setting that is no whole number elsewhere
+        value = int(value)  # the setting may be written as a float there
     if domain.problem(value):
         raise InputError(f"with {path} outside of its domain")
     return domain.labels[choice_label(value)] if isinstance(domain, ChoiceDomain) else value

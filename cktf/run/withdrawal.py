@@ -13,7 +13,7 @@ from cktf.run.one_trial import find_trial
 from cktf.storage import TRIALS, Storage
 
 WITHDRAWN = "withdrawn by the user"
-"""Begins the reason of such a trial's end."""
+"""First words of the reason with which a withdrawn trial ends."""
 
 
 def withdraw(

@@ -277,19 +277,15 @@ def _check_keep(spec: StudySpec) -> Iterator[Finding]:
 
 def _check_measures(spec: StudySpec) -> Iterator[Finding]:
     if spec.prune != "none" and not spec.metric_is_of_every_epoch:
-        yield (
-            ("prune",),
-            f"compares epochs, and {spec.metrics[0]}, the metric, is measured after the last one alone; 'none' is left",
-        )
+        said = f"compares epochs, and {spec.metrics[0]}, the metric, is measured after the last one alone"
+        yield ("prune",), f"{said}; 'none' is left"
     measures = spec.built_measures.items()
     reading = [name for name, each in measures if isinstance(each, OfPredictions) and each.needs_teacher]
     arms = [arm for context in spec.baselines for arm in arms_in(spec, context)] if reading else []
     if without := [arm.label for arm in arms if not arm.config.teachers_by_key or arm.config.task == "transfer"]:
-        yield (
-            ("measures", reading[0]),
-            f"needs a teacher of the data's classes in every arm; there is none in {', '.join(without[:3])}"
-            f"{' and others' if len(without) > 3 else ''}",
-        )
+        others = " and others" if len(without) > 3 else ""
+        said = f"needs a teacher of the data's classes in every arm; there is none in {', '.join(without[:3])}{others}"
+        yield ("measures", reading[0]), said
 
 
 def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
@@ -338,8 +334,8 @@ def _check_trial(
 ) -> Iterator[Finding]:
     """Yield the problems of a trial's configuration.
 
-    The keys ``where`` in the study define a level of the factor at ``path``, or all of it if that is empty. Problems of
-    other settings than the factor's count if those ``elsewhere`` do.
+    ``where`` are the keys in the study that set the factor at ``path``, or the whole configuration if that is empty.
+    Problems of other settings than the factor's are left out unless ``elsewhere``.
     """
     try:
         TrialConfig.model_validate(mapping)

@@ -200,10 +200,9 @@ def replicates(spec: StudySpec, config: TrialConfig, seed: int, context: str = "
 
 def is_crossed(spec: StudySpec, config: TrialConfig) -> bool:
     """Return whether a study crosses the teacher of an arm with seeds: one that is trained here, and is read."""
-    is_run = config.runs_teacher(is_measured=spec.health is not None)
-    return (
-        spec.teacher_seeds is not None and is_run and config.teacher is not None and config.teacher.checkpoint is None
-    )
+    if spec.teacher_seeds is None or config.teacher is None or config.teacher.checkpoint is not None:
+        return False
+    return config.runs_teacher(is_measured=spec.health is not None)
 
 
 def with_teacher_seed(config: TrialConfig, seed: int) -> TrialConfig:
@@ -220,11 +219,8 @@ def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17
 def _values(config: TrialConfig, written: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
     """Return the validated values, so that 0 and 0.0 have one name; whole sections as written."""
     checked = config.model_dump(mode="json")
-    found = {}
-    for path in paths:
-        value = value_at(written, path)
-        found[path] = value if isinstance(value, Mapping) else value_at(checked, path)
-    return found
+    values = {path: value_at(written, path) for path in paths}
+    return {path: value if isinstance(value, Mapping) else value_at(checked, path) for path, value in values.items()}
 
 
 def _spelled(value: Any, digits: int) -> str:

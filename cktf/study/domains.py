@@ -88,13 +88,11 @@ class _Domain(Settings):
 
 class _Range(_Domain):
     bounds: tuple[float, float]
-    """Lowest and highest value."""
 
     log: bool = False
     """Whether values are drawn uniformly on a logarithmic scale."""
 
     step: float | None = None
-    """Distance between values."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -192,11 +190,9 @@ class ChoiceDomain(_Domain):
 
     def problem(self, value: Scalar) -> str | None:
         """Return what a value must be to lie in the domain; None if it does."""
-        return (
-            None
-            if choice_label(value) in self.labels
-            else f"must be one of {', '.join(self.labels)}; got {shown(value)}"
-        )
+        if choice_label(value) in self.labels:
+            return None
+        return f"must be one of {', '.join(self.labels)}; got {shown(value)}"
 
     def contains(self, other: _Domain) -> bool:
         """Return whether it has all choices of another domain of choices, under the same conditions."""
@@ -214,7 +210,7 @@ class ChoiceDomain(_Domain):
 
 
 def _tag(value: Any) -> str | None:
-    """Return the tag of the domain that a value is, or is the settings of; None if that is not one alone."""
+    """Return the tag of the domain that a value is, or has the keys of; None if it has those of none or several."""
     types = {"float": FloatDomain, "int": IntDomain, "choice": ChoiceDomain}
     found = [key for key in types if (key in value if isinstance(value, Mapping) else isinstance(value, types[key]))]
     return f"{found[0]} domain" if len(found) == 1 else None

@@ -74,26 +74,22 @@ def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | No
 def tables_of(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[tuple[Row, list[Row]]]:
     """Yield heads and rows of the tables that show what varies: a search's domains, or contexts and arms."""
     if spec.search is not None:
-        yield (
-            ("factor", "domain"),
-            [
-                (path, in_one_line(domain.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
-                for path, domain in spec.search.items()
-            ],
-        )
+        rows: list[Row] = [
+            (path, in_one_line(domain.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
+            for path, domain in spec.search.items()
+        ]
+        yield ("factor", "domain"), rows
         return
     if spec.contexts is not None:
-        first = spec.seeds[0]
-        yield (
-            ("context", "what it sets", "arms that are skipped", *([f"seed {first} is"] * spec.seeds_by_context)),
-            [
-                (
-                    *(context, _levels_in_words(leaves(patch)), ", ".join(spec.skip.get(context, ()))),
-                    *([f"{spec.training_seed(first, context)}"] * spec.seeds_by_context),
-                )
-                for context, patch in spec.contexts.items()
-            ],
-        )
+        head: Row = ("context", "what it sets", "arms that are skipped")
+        rows = [
+            (context, _levels_in_words(leaves(patch)), ", ".join(spec.skip.get(context, ())))
+            for context, patch in spec.contexts.items()
+        ]
+        if spec.seeds_by_context:
+            head = (*head, f"seed {spec.seeds[0]} is")
+            rows = [(*row, f"{spec.training_seed(spec.seeds[0], row[0])}") for row in rows]
+        yield head, rows
     levels = {arm.name: _levels_in_words(arm.params) for arm in arms}
     yield ("arm", "what differs from the baseline"), list(levels.items())
 

@@ -267,7 +267,7 @@ class StudyKeys(Settings):
     @field_validator("baseline")
     @classmethod
     def _valid_trial(cls, baseline: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
-        if "plugins" not in others.data:  # which is said; what they have is not known
+        if "plugins" not in others.data:  # they are wrong, which is reported; the names in them are not known
             return baseline
         if "seed" in baseline:
             raise refusal((("seed",), "cannot be set here; the study's 'seeds:' name the replicates"))
@@ -275,7 +275,7 @@ class StudyKeys(Settings):
             TrialConfig.model_validate(baseline)
         except ValidationError as error:
             found = explain(error, TrialConfig)
-            if others.data.get("contexts", ()) is not None:  # each of them may have what is missing
+            if others.data.get("contexts", ()) is not None:  # each context may add what is missing here
                 found = [(where, text) for where, text in found if stands_in(where, baseline)]
             if found:
                 raise refusal(*found) from None
@@ -298,7 +298,7 @@ class StudyKeys(Settings):
     @field_validator("metric")
     @classmethod
     def _validation_only(cls, metric: str | tuple[str, ...], others: ValidationInfo) -> str | tuple[str, ...]:
-        if "plugins" not in others.data or "measures" not in others.data:  # which is said
+        if "plugins" not in others.data or "measures" not in others.data:  # they are wrong, which is reported
             return metric
         measured = directions(built(others.data["measures"]))
         allowed = [*METRICS, *(name for name in measured if not name.startswith("test_"))]

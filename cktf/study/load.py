@@ -45,7 +45,7 @@ class Study(StudySpec):
             problems = find_problems(study)
         except ValidationError as error:
             problems = explain(error, StudySpec)
-        except InputError as error:  # of a trial's part, whose message names the key
+        except InputError as error:  # raised by a part of a trial; its message names the key
             problems = [(("baseline",), str(error))]
         if problems:
             raise StudyError.of(problems)
@@ -102,7 +102,7 @@ def read_study(
         raise StudyError(f"{source}: is empty; a study has at least 'baseline:', and what varies around it")
     if not isinstance(document.value, dict):
         raise StudyError(f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}")
-    with suppress(InputError):  # which is said later; overrides may name what plug-ins have
+    with suppress(InputError):  # it is reported later; overrides may name parts of plug-ins
         registered(document.value.get("plugins", []), find)
     values, options = _override(document.value, overrides)
     first = re.sub(r"\A\s*#\s*yaml-language-server:.*\n", "", text).lstrip().partition("\n")[0]
@@ -129,7 +129,7 @@ def dump_study(spec: StudySpec) -> str:
 
 
 def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], dict[Location, str]]:
-    """Return the study with overrides, and keys to the option of the command line that set them."""
+    """Return the study with overrides, and the keys of each with its option of the command line, for messages."""
     options: dict[Location, str] = {}
     for override in overrides:
         path, sign, text = override.partition("=")

@@ -16,7 +16,7 @@ from cktf.trainer.registration import register
 
 
 def registered(plugins: Any, find: Callable[[str], Plugin] | None = None) -> tuple[Plugin, ...]:
-    """Return the plug-ins that a study names, imported and registered; those that are no names stay as they are.
+    """Return the plug-ins that a study names, imported and registered; a `Plugin` in place of a name stays as it is.
 
     ``find`` returns the plug-in of a name; None: files are in the current folder.
     """

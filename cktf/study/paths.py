@@ -108,10 +108,7 @@ def lay_over(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for key, value in patch.items():
         below = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[key] = lay_over(below, value)
-        else:
-            merged[key] = value
+        merged[key] = lay_over(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
     return merged
 
 

@@ -15,7 +15,7 @@ class StudyError(UserError):
     """A study cannot be used as it is written; the text names file, line, key, value and what is allowed."""
 
     problems: Sequence[tuple[Location, str]] = ()
-    """Location and message of each, where they are known one by one."""
+    """Location and message of each problem; empty if only the text is known."""
 
     @classmethod
     def of(cls, problems: Sequence[tuple[Location, str]]) -> Self:
@@ -26,7 +26,7 @@ class StudyError(UserError):
 
 
 UNION_TAG = "member"
-"""Ends the tags of members of unions, of which one takes any key."""
+"""Last word of the tags of a union's members, so that none is taken for a key where a member takes any key."""
 
 WORDS = {
     "greater_than": "must be greater than {gt:.10g}",
@@ -44,7 +44,7 @@ WORDS = {
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a mapping of keys to values"),
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
 }
-"""Type of pydantic's error to what is allowed, with the fields of its context."""
+"""Type of pydantic's error to what is allowed; in braces stand fields of the error's context."""
 
 
 def refusal(*problems: tuple[Location, str]) -> ValidationError:

@@ -28,7 +28,7 @@ AS_WRITTEN: dict[str, Any] = {
     "measures": list[str | dict[str, dict[str, Any] | None]],
     "contrasts": list[list[str] | Literal["baseline"]],
 }
-"""Key to what a file has, where that is read into something else."""
+"""Key to the type of its value in a file, where the value is read into another type."""
 
 BOUNDS = {
     "minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
@@ -45,7 +45,7 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a study file, by the keys from the top of the file, joined by dots.
+    """One key of a study file; ``path`` has the keys from the top of the file to it, joined by dots.
 
     ``values`` is what it may be, with bounds, ``default`` its value where a study has none, empty if it must have one.
     """
@@ -139,7 +139,7 @@ def _below(section: dict[str, Any], parts: dict[str, Any], above: str) -> Iterat
 
 def _meaning(name: str, schemas: list[dict[str, Any]]) -> str:
     described = (schema["description"] for schema in schemas if "description" in schema)
-    of_class = OBJECTIVES[name].__doc__ or "" if name in OBJECTIVES else ""  # whose section has its name
+    of_class = OBJECTIVES[name].__doc__ or "" if name in OBJECTIVES else ""  # an objective's section has its name
     return next(described, of_class.partition("\n\n")[0])
 
 

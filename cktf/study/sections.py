@@ -27,7 +27,7 @@ class Published(Settings):
 
 
 def _member(value: Any) -> str:
-    """Return the tag of the member of a union that an arm's published value is meant for."""
+    """Return the tag of the union's member that an arm's published value is read as."""
     return f"{'published' if isinstance(value, Published | Mapping) else 'number'} {UNION_TAG}"
 
 
@@ -137,7 +137,7 @@ class RaceConfig(Settings):
 
 
 def _listed(seeds: Any) -> Any:
-    """Return the seeds from 0 for their number; a list stays as it is."""
+    """Return a number of seeds as the seeds from 0 on; a list stays as it is."""
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if not 1 <= seeds <= MOST_SEEDS:
             raise InputError(f"must be between 1 and {MOST_SEEDS}, or a list of seeds; got {seeds}")

@@ -112,12 +112,12 @@ class StudySpec(StudyKeys):
 
     @property
     def report_metric(self) -> str:
-        """What design and confirm trials report of the first metric: where it is of a split, that of the test split."""
+        """The first metric as design and confirm trials report it: on the test split, if it is measured on a split."""
         return self.metrics[0].replace("validation_", "test_", 1)
 
     @property
     def looked(self) -> Race:
-        """What the looks of a race ask."""
+        """The question that a race tests at its looks."""
         assert self.race is not None
         sign = 0
         if self.alternative != Alternative.TWO_SIDED:
@@ -137,9 +137,9 @@ class StudySpec(StudyKeys):
         return self.metrics[0] in METRICS or (isinstance(measure, OfPredictions) and measure.every_epoch)
 
     def training_seed(self, seed: int, context: str) -> int:
-        """Return the seed by which a trial's random numbers are drawn, of one of the study's seeds.
+        """Return the seed of a trial's random numbers, for one of the study's seeds.
 
-        It is the same, or with ``seeds_by_context`` that of a block which the context's name decides.
+        It is that seed itself, or with ``seeds_by_context`` one of a block that depends on the context's name.
         """
         first = derive(0, "context", context) if self.seeds_by_context else 0
         return (first + seed) % (LARGEST_SEED + 1)

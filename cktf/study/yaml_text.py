@@ -37,7 +37,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_int(self, node: yaml.ScalarNode) -> int:
-        """Return a whole number, whose first zeros mean nothing."""
+        """Return a whole number; leading zeros are ignored."""
         return int(node.value, 0) if node.value[:2] in ("0o", "0x") else int(node.value)
 
 

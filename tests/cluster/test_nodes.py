@@ -139,3 +139,16 @@ def test_ctrl_c_while_ray_starts_its_processes_is_heard_when_it_has(monkeypatch:
         done.append("used")
     assert done == ["started", "ended"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_a_ray_that_this_process_has_joined_is_not_taken_for_another_one() -> None:
+    here = ray.get_runtime_context().gcs_address
+    for machine in (Machine(), Machine(address="auto"), Machine(address=here)):
+        with cluster.connected(machine):
+            assert ray.is_initialized()
+    with (
+        pytest.raises(ClusterNotFound, match=f"10.0.0.1:6379: this process has joined the Ray at {here} before"),
+        cluster.connected(Machine(address="10.0.0.1:6379")),
+    ):
+        pass

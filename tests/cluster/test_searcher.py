@@ -150,10 +150,7 @@ class Hashed(SimpleNamespace):
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        (
-            'ray::Slot.train() (pid=1)\n  File "slot.py", line 1\nValueError: of the trial\n',
-            "ValueError: of the trial",
-        ),
+        ('ray::Slot.train() (pid=1)\n  File "slot.py", line 1\nValueError: of the trial\n', "ValueError: of the trial"),
         (
             "The actor died because of an error raised in its creation task, \x1b[36mray::Slot.__init__()\x1b[39m "
             '(pid=1)\nTraceback (most recent call last):\n  File "six.py", line 1\nImportError: in the way\n',

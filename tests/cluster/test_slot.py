@@ -20,9 +20,21 @@ from cktf.cluster.worker_group import run_config
 from cktf.plan.planner import Planner
 from cktf.rows import EpochResult, PlannedRow, Row, Stage, Status
 from cktf.storage import Storage
+from cktf.study.spec import StudySpec
 from cktf.trainer.train import TrainingFailed
 from cktf.trial.trained_teachers import trained_row
 from tests.kinds import MakeSpec
+from tests.planning import next_row
+
+
+def assignment_of(row: PlannedRow, run: Storage, spec: StudySpec) -> Assignment:
+    options = spec.train_options(read_test=True, teacher_is_scored=False)
+    return Assignment.of(row, run, TrialResources(workers=1, cpus=1.0, gpus=0.0), options, {})
+
+
+def first_of(spec: StudySpec, run: Storage) -> Assignment:
+    """The first trial of a study."""
+    return assignment_of(next_row(Planner(spec, record=lambda _: None)), run, spec)
 
 
 def outcome(assignment: Assignment) -> tuple[list[EpochResult], TrialEnd]:
@@ -55,9 +67,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     planner = Planner(spec, record=lambda _: None)
     threads = torch.get_num_threads()
     while isinstance(row := planner.next_trial(), PlannedRow):
-        share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(row, run, share, spec.train_options(read_test=True, teacher_is_scored=False), {})
-        epochs, end = outcome(assignment)
+        epochs, end = outcome(assignment_of(row, run, spec))
         assert len(epochs) == (1 if row.stage == Stage.TEACHER else 2)
         assert end.status is Status.COMPLETE
         planner.on_end(row.trial_id, Status.COMPLETE)
@@ -77,13 +87,8 @@ def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_iden
     trial_ids, found = set(), []
     for health in (None, {"every": 2}):
         Storage(tmp_path / "run" / "trials").clear()
-        row = Planner(make_spec(seeds=1, health=health), record=lambda _: None).next_trial()
-        assert isinstance(row, PlannedRow)
-        share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(
-            row, run, share, make_spec(health=health).train_options(read_test=True, teacher_is_scored=False), {}
-        )
-        trial_ids.add(row.trial_id)
+        assignment = first_of(make_spec(seeds=1, health=health), run)
+        trial_ids.add(assignment.trial_id)
         epochs, _ = outcome(assignment)
         found.append([set(result.health) for result in epochs])
     torch.set_num_threads(threads)
@@ -106,9 +111,7 @@ def test_a_slot_trains_a_teacher_says_where_it_found_one_and_one_that_fails_fail
         run.write("study.yaml", b"")
         planner = Planner(spec, rows.append, find_teacher=partial(trained_row, run))
         while isinstance(row := planner.next_trial(), PlannedRow):
-            share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
-            options = spec.train_options(read_test=True, teacher_is_scored=False)
-            epochs, end = outcome(Assignment.of(row, run, share, options, {}))
+            epochs, end = outcome(assignment_of(row, run, spec))
             for each in epochs:
                 planner.on_epoch(row.trial_id, each)
             planner.on_end(row.trial_id, end.status, end.reason)
@@ -128,24 +131,17 @@ def test_a_slot_trains_a_teacher_says_where_it_found_one_and_one_that_fails_fail
     assert reasons == [("", 1, True), ("found in the cache of teachers", 0, False)]
 
 
-def assigned(make_spec: MakeSpec, run: Storage) -> Assignment:
-    row = Planner(make_spec(seeds=1), record=lambda _: None).next_trial()
-    assert isinstance(row, PlannedRow)
-    options = make_spec().train_options(read_test=False, teacher_is_scored=False)
-    return Assignment.of(row, run, TrialResources(workers=1, cpus=1.0, gpus=0.0), options, {})
-
-
 def test_a_checkpoint_that_cannot_be_written_is_trouble_of_the_storage_and_other_errors_are_not(
     make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Storage(tmp_path / "run")
     run.write("study.yaml", b"")
     (tmp_path / "run" / "trials").write_text("in the way")
-    _, end = outcome(assigned(make_spec, run))
+    _, end = outcome(first_of(make_spec(seeds=1), run))
     assert (end.status, end.is_error, end.is_storage) == (Status.FAILED, True, True)
     (tmp_path / "run" / "trials").unlink()
     monkeypatch.setattr(slot, "run_trial", lambda *_, **__: [].pop())
-    epochs, end = outcome(assigned(make_spec, run))
+    epochs, end = outcome(first_of(make_spec(seeds=1), run))
     assert not epochs
     assert (end.status, end.is_error, end.is_storage) == (Status.FAILED, True, False)
     assert end.reason == "IndexError: pop from empty list"
@@ -173,7 +169,7 @@ def test_a_fault_of_the_gpu_is_raised_so_that_the_process_ends_and_is_no_failed_
     monkeypatch.delenv("PYTORCH_ALLOC_CONF")
     run = Storage(tmp_path / "run")
     run.write("study.yaml", b"")
-    shared = replace(assigned(make_spec, run), gpus=0.5)
+    shared = replace(first_of(make_spec(seeds=1), run), gpus=0.5)
     monkeypatch.setattr(slot, "run_trial", Mock(side_effect=fault(name)))
     with pytest.raises(type(fault(name)), match=re.escape(str(fault(name)))):
         list(outcomes(shared))
@@ -190,7 +186,7 @@ def test_a_damaged_checkpoint_is_set_aside_told_and_the_trial_trained_again(
 ) -> None:
     run = Storage(tmp_path / "run")
     run.write("study.yaml", b"")
-    assignment = assigned(make_spec, run)
+    assignment = first_of(make_spec(seeds=1), run)
     whole, _ = outcome(assignment)
     path = tmp_path / "run" / "trials" / assignment.trial_id / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:1000])
@@ -207,7 +203,7 @@ def test_what_goes_wrong_when_a_slot_begins_its_next_trial_is_raised_by_that_tri
     make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     own = slot.Slot.__new__(slot.Slot)
-    own.setup(asdict(assigned(make_spec, Storage(tmp_path))))
+    own.setup(asdict(first_of(make_spec(seeds=1), Storage(tmp_path))))
     assert own.reset_config({"nothing": "of an assignment"})
     with pytest.raises(TypeError, match="nothing"):
         own.step()

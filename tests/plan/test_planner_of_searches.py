@@ -61,10 +61,7 @@ def test_every_sampler_goes_on_after_a_restart_as_if_there_was_none(
 
 
 def test_what_was_running_at_a_kill_comes_first_and_optuna_counts_it_once(
-    make_search: MakeSpec,
-    rows: list[Row],
-    run_to_end: RunToEnd,
-    make_result: MakeResult,
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd, make_result: MakeResult
 ) -> None:
     spec = make_search(sampler="tpe", trials=8)
     planner = ledger(spec, rows)
@@ -295,10 +292,7 @@ def test_a_search_of_a_loss_looks_for_the_smallest(
 
 
 def test_no_sampler_speaks_up_about_conditions(
-    make_search: MakeSpec,
-    rows: list[Row],
-    run_to_end: RunToEnd,
-    caplog: pytest.LogCaptureFixture,
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd, caplog: pytest.LogCaptureFixture
 ) -> None:
     domains = {
         "optimizer.momentum": {"choice": [0.0, 0.9]},

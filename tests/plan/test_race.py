@@ -33,13 +33,13 @@ from tests.planning import ledger, planned
 from tests.runs import printed_on
 
 ARMS = {"good": 0.09, "none": 0.08, "like_none": 0.07}
+COMPARE = {name: {"optimizer": {"learning_rate": rate}} for name, rate in ARMS.items()}
 EFFECTS = {"good": 20.0, "baseline": 0.0, "none": 0.0, "like_none": 0.0}
 
 
 @pytest.fixture
 def spec(make_spec: MakeSpec) -> StudySpec:
-    arms = {name: {"optimizer": {"learning_rate": rate}} for name, rate in ARMS.items()}
-    return make_spec(compare=arms, race={"looks": [3, 5, 7], "futility": 0.2})
+    return make_spec(compare=COMPARE, race={"looks": [3, 5, 7], "futility": 0.2})
 
 
 def noise(row: PlannedRow) -> float:
@@ -153,9 +153,8 @@ def test_a_failed_trial_leaves_a_pair_out_and_an_arm_that_always_fails_is_out(
 def test_the_other_side_of_an_open_contrast_runs_on(
     make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
 ) -> None:
-    arms = {name: {"optimizer": {"learning_rate": rate}} for name, rate in ARMS.items()}
     contrasts = ["baseline", ["none", "good"], ["like_none", "none"]]
-    spec = make_spec(compare=arms, race={"looks": [3, 4], "futility": 0}, contrasts=contrasts)
+    spec = make_spec(compare=COMPARE, race={"looks": [3, 4], "futility": 0}, contrasts=contrasts)
     run(ledger(spec, rows), make_result)
     first = looks_of(rows)[0]
     names = {row.arm_id: row.arm for row in planned(rows)}
@@ -169,8 +168,7 @@ def test_the_other_side_of_an_open_contrast_runs_on(
 def test_arms_in_no_contrast_are_out_at_the_first_look_but_for_the_baseline(
     make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
 ) -> None:
-    arms = {name: {"optimizer": {"learning_rate": rate}} for name, rate in ARMS.items()}
-    spec = make_spec(compare=arms, race={"looks": [3, 4], "futility": 0}, contrasts=[["like_none", "none"]])
+    spec = make_spec(compare=COMPARE, race={"looks": [3, 4], "futility": 0}, contrasts=[["like_none", "none"]])
     run(ledger(spec, rows), make_result)
     assert seeds_of(rows) == {"baseline": 4, "good": 3, "none": 4, "like_none": 4}
     assert [*looks_of(rows)[0].out.values()] == ["no comparison of it is open"]
@@ -193,8 +191,7 @@ def test_teachers_and_families_of_contexts_are_counted_as_in_the_report(
 def test_a_look_with_delta_takes_both_questions_as_one_family_as_the_report_does(
     make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
 ) -> None:
-    arms = {name: {"optimizer": {"learning_rate": rate}} for name, rate in ARMS.items()}
-    spec = make_spec(compare=arms, race={"looks": [3, 6]}, delta=4.0)
+    spec = make_spec(compare=COMPARE, race={"looks": [3, 6]}, delta=4.0)
     run(ledger(spec, rows), make_result)
     trials = pd.DataFrame(
         [

@@ -2,23 +2,21 @@
 
 import math
 from collections import Counter
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from cktf.errors import LedgerDamaged
 from cktf.plan.planner import Planner
 from cktf.plan.state import RunState
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
 from tests.kinds import MakeResult, MakeSpec, RunToEnd
 from tests.planning import ledger, next_row
+from tests.test_rows import STUDY
 
 
 def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
-    make_spec: MakeSpec,
-    rows: list[Row],
-    run_to_end: RunToEnd,
-    make_result: MakeResult,
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd, make_result: MakeResult
 ) -> None:
     scores = {"baseline": 70.0, "momentum=0": 90.0, "momentum=0.5": math.nan, "momentum=0.7": 60.0}
     spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
@@ -53,10 +51,7 @@ def test_each_context_has_its_best_arm(make_spec: MakeSpec, rows: list[Row], run
 
 
 def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
-    make_spec: MakeSpec,
-    rows: list[Row],
-    run_to_end: RunToEnd,
-    make_result: MakeResult,
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd, make_result: MakeResult
 ) -> None:
     spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
     planner = Planner(spec, rows.append)
@@ -98,15 +93,7 @@ def test_a_trial_is_silent_by_the_study_s_patience_and_its_silence_begins_anew_w
     assert state.is_silent(trial, 1071.0, least=60.0), "ten times its slowest epoch"
     assert not state.is_silent(trial, 1069.0, least=60.0)
 
-    asked: dict[str, Any] = {
-        "run": "run",
-        "question": "",
-        "design": "one_at_a_time",
-        "metric": "",
-        "report_metric": "",
-        "factors": [],
-    }
-    state.apply(StudyRow(study="tiny", maximise=True, baseline_arm_id="", time=37000.0, **asked))
+    state.apply(replace(STUDY, time=37000.0))
     assert state.silence(trial, 37100.0) == 100.0
     assert not state.is_silent(trial, 37600.0, least=60.0), "a first epoch since the launch may take ten times as long"
     assert state.is_silent(trial, 37601.0, least=60.0)

@@ -7,9 +7,7 @@ from tests.kinds import MakeSpec
 CHOICES = (1, "1", True, None, 2.5, 0, False)
 
 
-def test_choices_of_other_types_are_other_choices_before_and_after_a_restart(
-    make_search: MakeSpec,
-) -> None:
+def test_choices_of_other_types_are_other_choices_before_and_after_a_restart(make_search: MakeSpec) -> None:
     spec = make_search(sampler="random").model_copy(update={"search": {"level": ChoiceDomain(choice=CHOICES)}})
     first = Suggestions(spec)
     levels = [first._values(first._ask("random", number))["level"] for number in range(200)]

@@ -157,14 +157,11 @@ def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir: str) -> None:
             act(run_dir)
 
 
-def test_a_place_that_cannot_be_opened_is_refused(make_spec: MakeSpec) -> None:
-    for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
-        with pytest.raises(InputError, match="foo://x: is not a run directory"):
-            act("foo://x")
-
-
-@pytest.mark.parametrize(("place", "told"), [("", "is empty; use '.'"), ("s3://", "s3://: names no bucket")])
-def test_a_place_without_a_name_is_refused(make_spec: MakeSpec, place: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [("", "is empty; use '.'"), ("s3://", "s3://: names no bucket"), ("foo://x", "foo://x: is not a run directory")],
+)
+def test_a_place_that_cannot_be_opened_is_refused(make_spec: MakeSpec, place: str, told: str) -> None:
     for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
         with pytest.raises(InputError, match=told):
             act(place)
@@ -237,12 +234,9 @@ def test_the_ledger_of_a_search_has_what_the_baseline_has_of_its_factors(make_se
     assert study.default_levels == {"optimizer.learning_rate": 0.03}
 
 
-def test_the_ledger_has_what_the_study_says_of_silent_trials(make_spec: MakeSpec, run_dir: str) -> None:
+def test_the_ledger_of_a_design_has_no_default_levels_and_what_the_study_says_of_silent_trials(
+    make_spec: MakeSpec, run_dir: str
+) -> None:
     begin(make_spec(stall_seconds=1800), run_dir)
-    assert [row.stall_seconds for row in rows_of(run_dir, StudyRow)] == [1800.0]
-
-
-def test_a_design_has_no_default_levels(make_spec: MakeSpec, run_dir: str) -> None:
-    begin(make_spec(), run_dir)
     (study,) = rows_of(run_dir, StudyRow)
-    assert study.default_levels == {}
+    assert (study.default_levels, study.stall_seconds) == ({}, 1800.0)

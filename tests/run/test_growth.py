@@ -169,11 +169,7 @@ def test_a_search_grows_by_trials_and_confirming_seeds_alone(make_search: MakeSp
         ({}, {"ablate": {MOMENTUM: [0.5]}, "seeds": 2}, "must give the arm momentum=0 as before"),
         ({}, {"contexts": {"a": {}}}, "must give the arms baseline, momentum=0 as before"),
         ({}, {"seeds": [1, 2]}, "seeds: must have the seed 0 too"),
-        (
-            {},
-            {"metric": "validation_loss"},
-            "metric: must be 'validation_accuracy', as it was; got",
-        ),
+        ({}, {"metric": "validation_loss"}, "metric: must be 'validation_accuracy', as it was; got"),
         ({}, {"delta": 1.0}, r"delta: must be 0\.5, as it was; got 1\.0"),
         ({}, {"family": "context"}, "family: must be 'study', as it was; got 'context'"),
         (

@@ -1,33 +1,23 @@
 """Which files of the trials stay."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cktf.errors import StorageTrouble
 from cktf.plan.planner import Planner
-from cktf.rows import EndRow, PlannedRow, Row, Status
+from cktf.rows import EndRow, Row, Status
 from cktf.run.kept_files import TrialFiles
 from cktf.storage import Storage
 from tests.kinds import MakeSpec, RunToEnd
-from tests.planning import next_row
-
-
-def by_arm(row: PlannedRow, _: object) -> Any:
-    return 90.0 if row.arm == "baseline" else 80.0
+from tests.planning import by_arm, next_row
 
 
 @pytest.mark.parametrize(
     ("keep", "kept"), [("all", 4), ("best", 2), ("none", 0), (["momentum=0"], 2), (["momentum=0", "baseline"], 4)]
 )
 def test_students_stay_as_the_study_says(
-    keep: str | list[str],
-    kept: int,
-    make_spec: MakeSpec,
-    tmp_path: Path,
-    rows: list[Row],
-    run_to_end: RunToEnd,
+    keep: str | list[str], kept: int, make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
 ) -> None:
     spec, run = make_spec(keep=keep), Storage(tmp_path)
     planner = Planner(spec, rows.append)

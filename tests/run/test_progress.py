@@ -22,7 +22,7 @@ from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 from tests import planning
 from tests.kinds import MakeResult, MakeSpec, RunToEnd
-from tests.planning import next_row
+from tests.planning import by_arm, next_row
 from tests.runs import printed_on
 
 
@@ -48,10 +48,6 @@ def study_row(spec: StudySpec) -> StudyRow:
         baseline_arm_id=next(iter(spec.baseline_configs.values())).arm_id,
         factors=list(spec.factors),
     )
-
-
-def by_arm(row: PlannedRow, _: object) -> Any:
-    return 90.0 if row.arm == "baseline" else 80.0
 
 
 def test_without_a_terminal_each_end_is_one_line(make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd) -> None:

@@ -90,8 +90,7 @@ def test_a_file_of_an_older_version_is_read_with_its_run(run: str, tmp_path: Pat
     try:
         path.write_bytes(old.read_bytes())
         assert torch.equal(
-            cktf.load_student(run, arm="baseline", seed=0)(torch.zeros(1, 1, 8, 8)),
-            expected(torch.zeros(1, 1, 8, 8)),
+            cktf.load_student(run, arm="baseline", seed=0)(torch.zeros(1, 1, 8, 8)), expected(torch.zeros(1, 1, 8, 8))
         )
         path.write_bytes(content[:-1])
         with pytest.raises(InputError, match=r"student\.safetensors: it is no whole file of weights"):

@@ -73,10 +73,7 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
         ),
         # What is wrong in every context is told once, and without their names.
         ({"compare": {"a": {"epochs": 0}}}, "study.yaml, line 28: compare.a.epochs: must be 1 or more; got 0"),
-        (
-            {"compare": None, "grid": {"epochs": [0, 3], "batch_size": [8]}},
-            ": grid.epochs: must be 1 or more; got 0",
-        ),
+        ({"compare": None, "grid": {"epochs": [0, 3], "batch_size": [8]}}, ": grid.epochs: must be 1 or more; got 0"),
     ],
 )
 def test_contexts_that_do_not_fit_are_refused(refused: Refused, keys: dict[str, Any], message: str) -> None:
@@ -95,14 +92,8 @@ def test_contexts_that_do_not_fit_are_refused(refused: Refused, keys: dict[str, 
         ({"values": {"small": {"kd": {"value": 1.0, "sd": 0, "n": 5}}}}, "reference.values.small"),
         ({"values": {"kd": 1.0}}, "reference.values: must be of one of the study's contexts: small, large"),
         ({"teacher": 75.0}, "reference.teacher: must be of one of the study's contexts: small, large"),
-        (
-            {"values": {"smal": {"kd": 1.0}}},
-            "reference.values.smal: must be of one",
-        ),
-        (
-            {"teacher": {"smal": 75.0}},
-            "study's contexts: small, large. Did you mean 'small'?",
-        ),
+        ({"values": {"smal": {"kd": 1.0}}}, "reference.values.smal: must be of one"),
+        ({"teacher": {"smal": 75.0}}, "study's contexts: small, large. Did you mean 'small'?"),
         (
             {"values": {"small": {"kdd": 1.0}}},
             "reference.values.small.kdd: no such arm. Did you mean 'kd'? Known here: baseline, kd, longer",

@@ -53,10 +53,7 @@ def test_a_wrong_setting_of_a_plugin_is_told_with_line_and_key(study: Path) -> N
     ("plugins", "said"),
     [
         ("[gone.py]", r"line 2: plugins: .*gone\.py: there is no such file"),
-        (
-            "objective.py",
-            r"line 2: plugins: must be a list of files that end in \.py, and of modules; got",
-        ),
+        ("objective.py", r"line 2: plugins: must be a list of files that end in \.py, and of modules; got"),
         ("[3]", r"line 2: plugins: must be a list of files"),
         ("[objective.py, below/objective.py]", r"line 2: plugins: two are called objective\.py"),
     ],

@@ -61,10 +61,7 @@ def test_it_is_part_of_the_study_and_small_in_a_smoke_run() -> None:
             },
             "teacher_seeds: is of one teacher, and arm two has 'teachers:'; set each one's seed there",
         ),
-        (
-            {"teacher": {"model": "resnet8", "checkpoint": "x.pth"}},
-            "teacher_seeds: no arm has a teacher",
-        ),
+        ({"teacher": {"model": "resnet8", "checkpoint": "x.pth"}}, "teacher_seeds: no arm has a teacher"),
     ],
 )
 def test_what_cannot_be_crossed_is_refused(keys: dict[str, Any], message: str) -> None:
