@@ -107,7 +107,7 @@ def _stem_and_stages(network: nn.Module, layers: dict[str, nn.Module]) -> tuple[
 def _last_stages(
     groups: list[list[str]], stems: list[str], layers: dict[str, nn.Module]
 ) -> tuple[list[str], list[list[str]]]:
-    """Return stems and at most `MOST_STAGES` stages; blocks of one stage are a transformer's, and are divided."""
+    """Return stems and at most `MOST_STAGES` stages; a single group holds a transformer's blocks, and is divided."""
     groups = [group for group in groups if group]
     if len(groups) == 1:
         names = groups[0]

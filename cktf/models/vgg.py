@@ -16,7 +16,7 @@ from cktf.batch import Activations
 from cktf.models.layers import global_average, initialise, run_stage, scaled, stage_of
 
 POOLED_SIDE = 64
-"""Side from which images are pooled before the last stage, too, so that it has 4x4 maps at 64x64 as at 32x32."""
+"""Smallest side of images whose maps are pooled before the last stage too: it has 4x4 maps at 64x64 as at 32x32."""
 
 
 class ConvolutionBlock(nn.Module):

@@ -56,7 +56,7 @@ class CATKD(Objective):
         self.config = config
         for role, shapes in (("student", given.student), ("teacher", given.teacher)):
             pooled_shape(shapes, role, "objective.catkd")
-        # Not a module of this one: the student's classifier is trained, and stored, with the student.
+        # In `Layers`, so no submodule: the student's classifier is trained, and stored, with the student.
         self.student_layers = given.student_layers
         classifier_of(given.student_layers, given.student, "student", "objective.catkd")
         of_teacher = classifier_of(given.teacher_layers, given.teacher, "teacher", "objective.catkd")

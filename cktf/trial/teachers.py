@@ -139,19 +139,19 @@ class _OwnInput(nn.Module):
 
 
 def with_own_input(network: nn.Module, shown: Constants, own: Constants) -> nn.Module:
-    """Return a network for images normalised with the constants ``shown``, which was trained with its ``own``."""
+    """Return a network for images normalised with ``shown``, which was trained on images normalised with ``own``."""
     return network if shown == own else _OwnInput(network, shown, own)
 
 
 class MeanOfLogits(nn.Module):
-    """Networks of the same classes as one: logits (batch, classes), float32, the mean of theirs, and no features."""
+    """Several networks of the same classes as one: the mean of their logits, (batch, classes), float32; no features."""
 
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the mean of the logits, of which nothing else is known."""
+        """Return the mean of the logits as activations that hold nothing else."""
         logits = torch.stack([network(images).logits.float() for network in self.networks]).mean(0)
         nothing: Any = None
         return Activations(logits, penultimate=nothing, stem=nothing, stages=(), preactivations=())

@@ -45,7 +45,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
     """Record and replay on the CPU."""
     recorder = TapeRecorder()
     monkeypatch.setattr(steps, "recorder_of", lambda _: recorder)
-    steps._say.cache_clear()
+    steps._log_once.cache_clear()
     return recorder
 
 

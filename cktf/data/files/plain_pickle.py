@@ -109,8 +109,8 @@ _STAND_INS: dict[str, Any] = {
 """Name in a pickle to what it gets; a function is a bound method, whose attributes a pickle cannot set."""
 
 
-# The reader in Python, since that in C makes room for any place that a file names; and a bytearray would be made in
-# whatever size a file states, before it is read.
+# Python's reader, because C's allocates memory up to any memo index that a file names. A bytearray is read as bytes,
+# because it would be allocated at whatever size a file states before it is read.
 _READERS = pickle._Unpickler.dispatch
 _DISPATCH = {**_READERS, pickle.BYTEARRAY8[0]: _READERS[pickle.BINBYTES8[0]]}
 

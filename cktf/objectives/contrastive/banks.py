@@ -33,7 +33,7 @@ class Bank(nn.Module, ABC):
 
     @abstractmethod
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
-        """Return the rows (candidates, dim) that anchors' negatives are among: each a column of the negatives' weights.
+        """Return the rows (candidates, dim) that a training step scores, one for each column of `Negatives.weights`.
 
         ``embeddings`` (batch, dim) are this side's current ones of this worker's shard.
         """

@@ -87,7 +87,7 @@ class CKTF(FeatureObjective):
 
         @model_validator(mode="after")
         def _fits_together(self) -> Self:
-            # Not by whether they were set: a configuration that was written out names them all.
+            # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
             replaced = {name: getattr(self, name) for name in ("beta", "theta", "pairing")}
             defaults = type(self).model_fields
             changed = [f"{name}: {value}" for name, value in replaced.items() if value != defaults[name].default]

@@ -22,7 +22,7 @@ from cktf.objectives.parts.workers import gather_batch, gather_samples
 from cktf.objectives.schedules import Value, value_of
 
 MOST_ROWS = 4096
-"""Rows whose scores are measured at most; larger banks are sampled evenly, so the cost does not grow with the data."""
+"""Most rows whose scores are measured; larger banks are sampled evenly, so the cost does not grow with the data."""
 
 
 class Side(nn.Module):

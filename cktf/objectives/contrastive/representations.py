@@ -146,10 +146,10 @@ class Representations:
             return row, row
         # Measured on tensors without data.
         of_student, of_teacher = (torch.empty(2, *size, device="meta") for size in sizes)
-        nobody = torch.empty(2, device="meta")
-        batch = Batch(nobody, nobody, nobody, step=0)
+        unused = torch.empty(2, device="meta")
+        batch = Batch(unused, unused, unused, step=0)
         of_student = self._of_student(pair, of_student, of_teacher.shape[1], batch)
-        return of_student.shape[1:], self._seen(of_teacher, self.windows[1], batch).shape[1:]
+        return of_student.shape[1:], self._head_input(of_teacher, self.windows[1], batch).shape[1:]
 
     def matched(self, pair: LayerPair) -> tuple[str, str]:
         """Return the names of the two layers that are compared; the stage if its block is chosen per batch."""
@@ -160,10 +160,9 @@ class Representations:
         """Return the teacher's tensor that a pair reads; None if it is a whole map, or a block chosen by similarity."""
         if pair.teacher == "penultimate":
             return penultimate_of(given.teacher)
-        is_open = self.pairing in BY_SIMILARITY and len(blocks_of(given.teacher, pair.teacher)) > 1
-        if self.transform != "map" or is_open:
+        by_similarity = self.pairing in BY_SIMILARITY and len(blocks_of(given.teacher, pair.teacher)) > 1
+        if self.transform != "map" or by_similarity:
             return None
-
         return Reading(
             self._name(pair),
             self.shapes(pair, given)[1],
@@ -197,7 +196,7 @@ class Representations:
         if len(blocks) > 1 and self.pairing in BY_SIMILARITY:
             assert of_student is not None, "a pairing of BY_SIMILARITY reads the student's map"
             normalised = torch.stack([self._normalised(block, pair.teacher, batch) for block in blocks])
-            # The block is taken by a number that stays on the device: no step waits for it.
+            # The block's number stays on the device, so that no step waits for it.
             chosen = normalised.index_select(0, most_similar(self.pairing, of_student, normalised, batch))[0]
         else:
             generator = None
@@ -205,7 +204,7 @@ class Representations:
                 generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
             chosen = blocks[choose_block(self.pairing, len(blocks), generator)]
             chosen = self._normalised(chosen, pair.teacher, batch)
-        return self._seen(chosen, self.windows[1], batch)
+        return self._head_input(chosen, self.windows[1], batch)
 
     def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
         values = values.float()
@@ -215,10 +214,10 @@ class Representations:
         """Return the student's representation; a map is padded to as many channels as the teacher's."""
         if self.transform == "map" and is_block(pair.student) and is_block(pair.teacher):
             of_student = maps.pad_channels(of_student, num_channels)
-        return self._seen(of_student, self.windows[0], batch)
+        return self._head_input(of_student, self.windows[0], batch)
 
-    def _seen(self, values: Tensor, window: maps.Window, batch: Batch) -> Tensor:
-        """Return a layer transformed or pooled; a vector that is not transformed stays as it is."""
+    def _head_input(self, values: Tensor, window: maps.Window, batch: Batch) -> Tensor:
+        """Return a layer transformed or, with transform ``map``, pooled; a vector is then returned as it is."""
         if self.transform != "map":
             return transformed(values, self.transform, batch)
         return maps.pool(values, window) if values.dim() == 4 else values

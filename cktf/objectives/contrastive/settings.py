@@ -67,9 +67,9 @@ class ContrastiveSettings(ObjectiveSettings):
     """Share of the old embedding when a row of a memory bank moves."""
 
     bank_precision: BankPrecision = "float32"
-    """In which banks and queues keep embeddings. `bfloat16` halves their memory, and where the processor has products
-    in it, anchors are scored in it: 1.5 times as fast, and a score is exact to 1 in 512. Exponentials, losses and the
-    positives' scores stay in float32."""
+    """Precision of the embeddings in banks and queues. `bfloat16` halves their memory, and where the processor has
+    products in it, anchors are scored in it: 1.5 times as fast, and a score is exact to 1 in 512. Exponentials, losses
+    and the positives' scores stay in float32."""
 
     dim: Dim = 128
     """Dimensions in which representations are contrasted, where the head is `linear` or `mlp`."""
