@@ -36,7 +36,7 @@ SPLITS = ("validation", "test")
 """Prefixes of the names of numbers that are measured on outputs: ``validation_ece``, ``test_ece``."""
 
 TAKEN = ("accuracy", "loss", "images")
-"""Names that no measure may have, because every epoch has such numbers of a split."""
+"""Names that no measure may have, because every epoch has numbers of a split under them."""
 
 
 def with_settings(value: Any) -> Any:
@@ -52,7 +52,7 @@ def with_settings(value: Any) -> Any:
 
 
 def built(measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Measure]:
-    """Return each measure by name, of its settings, all of which are known and allowed."""
+    """Return measures by name, built from their settings, all of which are known and allowed."""
     return {name: MEASURES[name].model_validate(settings) for name, settings in measures.items()}
 
 

@@ -209,7 +209,7 @@ def _add_prefix(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
 
 
 def require_layers(names: Iterable[str], layers: Iterable[str]) -> None:
-    """Raise an InputError if a name is not among a network's layers; it says the closest ones."""
+    """Raise an InputError if a name is not among a network's layers; it names the closest ones."""
     known = [layer for layer in layers if layer]
     for name in names:
         if name not in known:

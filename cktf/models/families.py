@@ -24,7 +24,7 @@ _PATTERNS = (
     ("maxpool|conv1", r"stage(\d+)"),  # ShuffleNetV2
     ("stem|patch_embed|conv1", r"(?:stages|layers|blocks|stage|block)[._]?(\d+)"),  # MaxVit, many networks of one's own
 )
-"""For each family the layers that may be the stem, and those of a stage: all for which the group matches the same."""
+"""For each family the layers that may be the stem, and those of stages: of one stage if the group matches the same."""
 
 
 def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1, groups: int = 
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    """Return the projection where a residual block changes the shape, no layer where its input is added as it is."""
+    """Return the projection on a residual block's shortcut; no layer if the block does not change the shape."""
     if stride == 1 and in_channels == out_channels:
         return nn.Sequential()
     return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))

@@ -20,7 +20,7 @@ POOLED_SIDE = 64
 
 
 class ConvolutionBlock(nn.Module):
-    """A 3x3 convolution and batch-norm; gives what the ReLU reads."""
+    """A 3x3 convolution and batch-norm; returns the input of the ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ class CATKD(Objective):
         """l: side that the maps are averaged to. Published for CIFAR-100: 2, and 4 for students of another family."""
 
         normalize: bool = False
-        """Whether each map is divided by its norm; published where teacher and student are of different families."""
+        """Whether each map is divided by its norm; published for teachers and students of different families."""
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()

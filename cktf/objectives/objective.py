@@ -215,7 +215,7 @@ class Objective(nn.Module, ABC):
         return False
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """Return diagnostics on a batch of the validation split: part (such as a bank), to measure, to scalar.
+        """Return diagnostics on a batch of the validation split: name of a part (such as a bank) to measure to scalar.
 
         Called without gradients and in eval mode, in some epochs or in none: so it must change no state, and draw only
         addressed random numbers. ``batch.index`` addresses none of the training samples.

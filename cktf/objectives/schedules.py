@@ -41,7 +41,7 @@ class Ramp(Settings, Generic[Number]):
         return {"from": self.start, "to": self.to, "over": self.over}
 
     def at(self, epoch: int, epochs: int) -> float:
-        """Return the number in an epoch (from 1) of a phase of so many: a pure function, so resuming needs no state."""
+        """Return the number in an epoch (from 1) of a phase of ``epochs``: a pure function, for resuming."""
         share, (begin, end) = (epoch - 1) / max(1, epochs - 1), self.over
         if share >= end:
             return self.to
@@ -140,7 +140,7 @@ class ScheduledValue(Value):
         self.register_buffer("value", torch.tensor(ramp.at(1, 1)), persistent=False)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Fill in the value of an epoch (from 1) of a phase of so many."""
+        """Fill in the value of an epoch (from 1) of a phase of ``epochs``."""
         self.value.fill_(self.ramp.at(epoch, epochs))
 
     def forward(self) -> Tensor:

@@ -58,7 +58,7 @@ class WeightedSum(nn.Module):
         return {name: weight() * factor() for name, (weight, factor) in self._factors.items()}
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Set all schedules to an epoch (from 1) of the student's own phase, which has so many."""
+        """Set all schedules to an epoch (from 1) of the student's own phase of ``epochs``."""
         for module in self.modules():
             if isinstance(module, ScheduledValue):
                 module.begin_epoch(epoch, epochs)

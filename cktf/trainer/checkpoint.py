@@ -85,7 +85,7 @@ class CheckpointWriter:
 
     @contextmanager
     def ends_with_training(self) -> Iterator[None]:
-        """Wait for what is being written, if the training is left within, so that no file appears later."""
+        """Wait for the checkpoint being written if the training is abandoned here, so that no file appears later."""
         try:
             yield
         except GeneratorExit:

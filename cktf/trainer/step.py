@@ -40,7 +40,7 @@ LARGEST_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2}
 the networks: convolutions need not add up in the same order."""
 
 COMPARED_STEPS = 2
-"""Replays that are compared with eager steps; their batches are others than the recorded one."""
+"""Replays that are compared with eager steps, on other batches than the recorded one."""
 
 Teach = Callable[[], Activations | None]
 """Returns the teacher's activations of a batch; None if none are read."""

@@ -41,7 +41,7 @@ class TrainOptions(Settings):
     """How a trial is run; passed as one value from the study to the training loop."""
 
     name: str = ""
-    """Name of the study, which the stored student's file says."""
+    """Name of the study, for the stored student's file."""
 
     read_test: bool = False
     """Evaluate the test split once, after the last epoch."""

@@ -40,7 +40,7 @@ _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 """Grey of 16 bits; but a file's signed or 32-bit numbers, which have no stated white, are of mode I, too."""
 
 _WHITE = {"I": ("PNG", "PPM"), "I;16": ("PNG", "PPM", "JPEG2000", "TIFF")}
-"""Wide mode to the formats of which 65,535 is white; that of PNG and PPM differs between versions of PIL."""
+"""Wide mode to the formats in which 65,535 is white; the mode of PNG and PPM differs between versions of PIL."""
 
 _UPRIGHT = {
     **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
@@ -59,7 +59,7 @@ Encoded = tuple[str, Path | bytes]
 
 
 class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
-    """Files cannot be read as images: each, as it is shown, and what it is instead."""
+    """Files cannot be read as images; ``found`` has the name of each, as it is shown, and what it is instead."""
 
     def __init__(self, found: Sequence[tuple[str, str]]) -> None:
         self.found = tuple(found)
@@ -197,7 +197,7 @@ def eight_bit_colour(image: "Image.Image") -> "Image.Image":
         if rawmode in _KEY_SCALE and key is not None:
             scaled = [int(part * _KEY_SCALE[rawmode]) for part in (key if isinstance(key, tuple) else (key,))]
             image.info["transparency"] = tuple(scaled) if isinstance(key, tuple) else scaled[0]
-        # The modes of multiplied colour and alpha, La and RGBa, have a way to the other alone.
+        # La and RGBa, in which colour is multiplied by alpha, can only be converted to LA and RGBA.
         seen = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)).convert("RGBA")
         colour = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), seen).convert("RGB")
     elif image.mode in _DIRECT:

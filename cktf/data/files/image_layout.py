@@ -26,7 +26,7 @@ TEST_PARTS = ("test", "val", "valid")
 """Folders of the test part; the first of them that has classes is read."""
 
 DRAWN_SHARE = 0.2
-"""Share of each class's images that is tested on where the test part has no folder."""
+"""Share of each class's images that is the test part if no folder is."""
 
 SUFFIXES = frozenset(
     {

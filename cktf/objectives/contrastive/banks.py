@@ -107,7 +107,7 @@ def random_rows(num_rows: int, dim: int, precision: BankPrecision) -> Tensor:
 
 
 def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank | None:
-    """Return the bank of one side for so many training samples and dimensions; None without negatives."""
+    """Return one side's bank, for ``num_samples`` training samples or a queue of them; None without negatives."""
     if config.negatives == 0:
         return None
     match config.source:

@@ -81,7 +81,7 @@ class CKTF(FeatureObjective):
             return {pair.name: pair.weight for pair in self.pairs} or {"beta": self.beta, "theta": self.theta}
 
         def of_pair(self, pair: LayerPair) -> Self:
-            """Return the settings with those that a pair has in their place."""
+            """Return the settings, with those that the pair sets itself in place of the method's."""
             own = {name: getattr(pair, name) for name in ("dim", "temperature", "negatives")}
             return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 

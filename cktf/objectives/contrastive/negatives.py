@@ -80,7 +80,7 @@ class Source(nn.Module, ABC):
     """Chooses a batch's negatives, once for all pairs."""
 
     several: bool = False
-    """Whether candidates of the anchor's class are positives, beside its own."""
+    """Whether candidates of the anchor's class are positives too, beside that of its own sample."""
 
     def with_positives(
         self, negatives: Negatives, classes: Tensor, batch: Batch, index: Tensor | None = None
@@ -127,7 +127,7 @@ class FromMemory(Source):
 
 
 class EveryNegative(FromMemory):
-    """All samples of other classes, each of weight K / available: so NCE is its expectation with K sampled negatives.
+    """All samples of other classes, each of weight K / available: so NCE is its expectation over K sampled negatives.
 
     For InfoNCE it is the limit of many negatives, and an upper bound of the expectation.
     """
@@ -299,7 +299,7 @@ class SampledNegatives(FromMemory):
 
 
 class QueuedNegatives(Source):
-    """The last K samples of the trial, of which those of an anchor's class do not count (He et al., arXiv 1911.05722).
+    """The last K samples of the trial, except those of an anchor's class (He et al., arXiv 1911.05722).
 
     Their labels are stored here, their embeddings in an `EmbeddingQueue` for each side.
     """
@@ -325,7 +325,7 @@ class QueuedNegatives(Source):
 
 
 class BatchNegatives(Source):
-    """The samples of the whole batch, over all workers, of which those of an anchor's class do not count.
+    """The samples of the whole batch, over all workers, except those of an anchor's class.
 
     As in SimCLR (arXiv 2002.05709) and CLIP (arXiv 2103.00020). K is the number of the others, whatever the setting.
     """

@@ -235,7 +235,7 @@ def _losses(
 
 
 def scaled(temperature: float | Tensor, config: ContrastiveSettings) -> float | Tensor:
-    """Return the temperature that products are divided by: those of vectors of length 1 are no squared distances."""
+    """Return the temperature of products: half of it if they replace squared distances of vectors of length 1."""
     return temperature / 2 if config.unit_length and config.critic == "squared_distance" else temperature
 
 

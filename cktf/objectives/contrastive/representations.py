@@ -96,7 +96,7 @@ def blocks_of(network: Activations, layer: str) -> tuple[Tensor, ...]: ...
 @overload
 def blocks_of(network: Shapes, layer: str) -> tuple[torch.Size, ...]: ...
 def blocks_of(network: Activations | Shapes, layer: str) -> tuple[Tensor | torch.Size, ...]:
-    """Return the maps or vectors that a layer's name stands for: all blocks of a stage alone, else one.
+    """Return the maps or vectors that a layer's name stands for: all blocks if it names a stage alone, else one.
 
     Raises:
         ValueError: If the network has no such layer.
@@ -224,14 +224,14 @@ class Representations:
 
 
 def choose_block(pairing: Pairing, num_blocks: int, generator: torch.Generator | None) -> int:
-    """Return the number of the teacher's block that the student is matched with, if no map has to be read for it."""
+    """Return the index of the teacher's block that the student is matched with, in pairings that read no map."""
     if pairing == "random" and generator:
         return int(torch.randint(num_blocks, (), generator=generator))
     return num_blocks - 1 if pairing == "last" else 0
 
 
 def most_similar(pairing: Pairing, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
-    """Return the number of the teacher's block that is most or least similar to the student's map, (1,), int64.
+    """Return the index of the teacher's block that is most or least similar to the student's map, (1,), int64.
 
     The student's map is (batch, channels, height, width), the teacher's (blocks, batch, channels, height, width).
     """

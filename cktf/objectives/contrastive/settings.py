@@ -53,8 +53,8 @@ class ContrastiveSettings(ObjectiveSettings):
     exp(beta score), so the more the nearer it is; 0: all alike."""
 
     teacher_threshold: float | None = Field(default=None, gt=-1, lt=1)
-    """Samples are no negatives of each other where the cosine of the teacher's embeddings, behind its head, is above
-    this: they may be of one kind, whatever the labels say. None: all are."""
+    """Two samples are no negatives of each other if the cosine of the teacher's embeddings of them, behind its head, is
+    above this: they may be of one kind, whatever the labels say. None: there is no limit."""
 
     estimator: Estimator = "nce"
     """`nce`: noise-contrastive estimation with a fixed Z, as published; `infonce`: cross-entropy over positive and
