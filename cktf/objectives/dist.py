@@ -56,7 +56,6 @@ class DIST(Objective):
 
         @property
         def factors(self) -> dict[str, float | Ramp[float]]:
-            """Factors of both losses."""
             return {"inter": self.beta, "intra": self.gamma}
 
     def __init__(self, config: Config, given: BuildContext) -> None:

@@ -72,7 +72,6 @@ class DKD(Objective):
 
         @property
         def factors(self) -> dict[str, float | Ramp[float]]:
-            """Factors of TCKD and NCKD."""
             return {"target": self.alpha, "others": self.beta}
 
     def __init__(self, config: Config, given: BuildContext) -> None:

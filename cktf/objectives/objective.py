@@ -72,7 +72,6 @@ class TwoPhaseSettings(ObjectiveSettings):
 
     @property
     def phase_epochs(self) -> int:
-        """Epochs of the method's initial phase."""
         return self.initial_epochs
 
 

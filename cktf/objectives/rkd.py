@@ -59,7 +59,6 @@ class RKD(FeatureObjective):
 
         @property
         def factors(self) -> dict[str, float | Ramp[float]]:
-            """Factors of both relations."""
             return {"distance": self.distance, "angle": self.angle}
 
     def __init__(self, config: Config, given: BuildContext) -> None:

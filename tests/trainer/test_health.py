@@ -1,8 +1,7 @@
 """The health of a distillation: what is measured, and that measuring changes nothing."""
 
 import math
-from collections.abc import Generator, Iterable
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,17 @@ from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
+from tests.trainer.interrupted import figures, killed
 from tests.two_workers import TwoWorkers
 
 CPU = torch.device("cpu")
 ALWAYS = HealthConfig(every=1)
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 
 
 def trained(results: Iterable[EpochResult]) -> tuple[Any, ...]:
     """All of the results that the same training must repeat, and what was measured beside it."""
-    rows = [asdict(result) for result in results]
-    measured = [row.pop("health") for row in rows]
-    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows], measured
+    rows = figures(results)
+    return rows, [row.pop("health") for row in rows]
 
 
 def built(config: TrialConfig) -> tuple[Any, ...]:
@@ -83,10 +81,7 @@ def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_inter
     config = tiny()
     whole = trained(run_trial(config, TrainOptions(health=ALWAYS)))
     run = Storage(tmp_path / "run")
-    first = run_trial(config, TrainOptions(health=ALWAYS, checkpoint_seconds=0), run=run)
-    next(first)
-    assert isinstance(first, Generator)
-    first.close()
+    killed(config, run, health=ALWAYS)
     assert trained(run_trial(config, TrainOptions(health=ALWAYS), run=run)) == whole
     assert trained(run_trial(config, run=run)) == whole, "what was measured is in the checkpoint"
 

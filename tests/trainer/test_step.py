@@ -1,5 +1,4 @@
 import logging
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -8,16 +7,15 @@ from torch import Tensor, nn
 
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.nce import is_fused
-from cktf.rows import EpochResult
 from cktf.trainer import step as steps
 from cktf.trainer.distributed import Workers
 from cktf.trainer.means import RunningMeans
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
+from tests.trainer.interrupted import figures
 from tests.trainer.tape import TapeRecorder
 
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib", "step"}
 FEW = {"name": "digits", "train_fraction": 0.1}
 RECIPE = {
     "augmentation": {"mixup": 0.4, "cutmix": 1.0},
@@ -34,10 +32,6 @@ INFONCE = {
     "positives": "class",
     "hardness": 0.5,
 }
-
-
-def figures(result: EpochResult) -> dict[str, Any]:
-    return {key: value for key, value in asdict(result).items() if key not in TIMES}
 
 
 @pytest.fixture
@@ -79,7 +73,7 @@ def test_a_replayed_training_equals_the_eager_one_to_the_bit(
     eager = list(run_trial(config, options.model_copy(update={"step": "eager"})))
     recorder.replays = 0  # the teacher's training is replayed too
     replayed = list(run_trial(config, options))
-    assert [figures(result) for result in replayed] == [figures(result) for result in eager]
+    assert figures(replayed, "step") == figures(eager, "step")
     assert {result.step for result in eager} == {"eager"}
     assert replayed[-1].step == "graph"
     assert recorder.replays > 5
@@ -105,7 +99,7 @@ def test_what_cannot_be_recorded_stays_eager_and_says_so_once(
     with caplog.at_level(logging.WARNING):
         found = list(run_trial(config))
         list(run_trial(config))
-    assert [figures(result) for result in found] == [figures(result) for result in eager]
+    assert figures(found, "step") == figures(eager, "step")
     assert {result.step for result in found} == {"eager"}
     (record,) = (record for record in caplog.records if record.name == steps.__name__)
     assert reason in record.getMessage()
@@ -147,7 +141,7 @@ def test_what_a_replay_would_not_repeat_is_found_and_changes_no_number(
     config = tiny(data=FEW, epochs=2, batch_size=16, objective={"cktf": {"negatives": 32}})
     eager = list(run_trial(config, TrainOptions(step="eager")))
     found = list(run_trial(config))
-    assert [figures(result) for result in found] == [figures(result) for result in eager]
+    assert figures(found, "step") == figures(eager, "step")
     assert {result.step for result in found} == {"eager"}
     assert reason in caplog.text
 
@@ -170,7 +164,7 @@ def test_a_driver_s_failure_costs_a_step_and_no_trial(
     broken = (lambda run: lambda: failing(run)) if fails == "replay" else failing
     monkeypatch.setattr(recorder, "record" if fails == "replay" else fails, broken)
     found = list(run_trial(config))
-    assert [figures(result) for result in found] == [figures(result) for result in eager]
+    assert figures(found, "step") == figures(eager, "step")
     assert {result.step for result in found} == {"eager"}
     assert "RuntimeError: CUDA error: not permitted" in caplog.text
 

@@ -320,7 +320,6 @@ class QueuedNegatives(Source):
         return negatives
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of the queue's rows and of a batch's samples."""
         return self.labels.values, batch.labels
 
 
