@@ -6,15 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cktf.data import (
-    AugmentationConfig,
-    DataConfig,
-    Dataset,
-    Samples,
-    TrainLoader,
-    load_dataset,
-    unlabelled_samples,
-)
+from cktf.data import AugmentationConfig, DataConfig, Dataset, Samples, TrainLoader, load_dataset, unlabelled_samples
 
 AS_IT_IS = AugmentationConfig(crop=0, flip=False)
 

@@ -48,10 +48,7 @@ def test_the_order_of_positions_does_not_matter() -> None:
 def test_the_initial_phase_compares_the_flow_into_every_stage(
     make_activations: Callable[..., Activations], batch: Batch
 ) -> None:
-    student, teacher = (
-        make_activations(width=2, blocks=1, seed=1),
-        make_activations(width=2, blocks=3, seed=2),
-    )
+    student, teacher = (make_activations(width=2, blocks=1, seed=1), make_activations(width=2, blocks=3, seed=2))
     given = BuildContext(student.shapes(batch.images), teacher.shapes(batch.images), torch.arange(30), seed=0)
     fsp = FSP(FSP.Config(initial_epochs=3, initial_learning_rate=0.2), given)
     assert fsp(student, teacher, batch) == fsp.term_weights == {}

@@ -60,9 +60,7 @@ def test_gradient(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
 
 
 @pytest.mark.parametrize("loss", [distance_loss, angle_loss])
-def test_rotation_shift_and_scale_of_the_embeddings_do_not_matter(
-    loss: Callable[[Tensor, Tensor], Tensor],
-) -> None:
+def test_rotation_shift_and_scale_of_the_embeddings_do_not_matter(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
     student, teacher = drawn(0, 5, 3), drawn(1, 5, 4)
     rotation, _ = torch.linalg.qr(drawn(2, 3, 3))
     moved = 3 * student @ rotation + drawn(3, 3)

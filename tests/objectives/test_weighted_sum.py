@@ -7,14 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import (
-    OBJECTIVES,
-    BuildContext,
-    Objective,
-    ObjectivesConfig,
-    ObjectiveSettings,
-    WeightedSum,
-)
+from cktf.objectives import OBJECTIVES, BuildContext, Objective, ObjectivesConfig, ObjectiveSettings, WeightedSum
 from cktf.objectives.kd import KD
 
 SETTINGS: dict[str, object] = {

@@ -150,9 +150,7 @@ def test_the_teacher_runs_once_where_what_is_read_of_it_can_be_kept(
     assert health.on_validation() != first
 
 
-def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_training(
-    tiny: MakeTrial,
-) -> None:
+def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_training(tiny: MakeTrial) -> None:
     _, health, teacher, dataset, parts = built(tiny(batch_size=50))
     health.student.eval()
     expected: dict[str, float] = {}

@@ -45,10 +45,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
 
 REPLAYED: dict[str, dict[str, Any]] = {
     "sampled": {"objective": {"cross_entropy": {}, "cktf": {"negatives": 32}}},
-    "several blocks": {
-        "objective": {"cktf": {"negatives": 32}},
-        "teacher": {"model": "resnet14", "epochs": 1},
-    },
+    "several blocks": {"objective": {"cktf": {"negatives": 32}}, "teacher": {"model": "resnet14", "epochs": 1}},
     "unlabelled": {"objective": {"cross_entropy": {}, "crd": {"negatives": 32, "labels": False}}},
     "shared": {"objective": {"crd": {"negatives": 16, "source": "shared"}, "cktf": {"negatives": 9, "source": "all"}}},
     "queue": {"objective": {"crd": {"negatives": 50, "source": "queue", **INFONCE}}},
@@ -131,11 +128,7 @@ def _reading(self: Any, student: Any, teacher: Any, batch: Any) -> dict[str, Ten
     [(_counting, "attributes of modules"), (_drawing, "draws random numbers"), (_reading, "differ by")],
 )
 def test_what_a_replay_would_not_repeat_is_found_and_changes_no_number(
-    forward: Any,
-    reason: str,
-    tiny: MakeTrial,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    forward: Any, reason: str, tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(CKTF, "forward", forward)
     config = tiny(data=FEW, epochs=2, batch_size=16, objective={"cktf": {"negatives": 32}})

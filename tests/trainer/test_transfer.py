@@ -82,9 +82,7 @@ def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer: MakeTr
         )
 
 
-def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(
-    transfer: MakeTrial,
-) -> None:
+def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(transfer: MakeTrial) -> None:
     config = transfer()
     beside = list(run_trial(config, TrainOptions(health=HealthConfig(every=1))))
     assert figures(replace(result, health={}) for result in beside) == figures(run_trial(config))
@@ -161,9 +159,7 @@ def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(
     assert torch.allclose(student(dataset.test_images[: len(images)]), network.eval()(images).logits, atol=1e-5)
 
 
-def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(
-    transfer: MakeTrial,
-) -> None:
+def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(transfer: MakeTrial) -> None:
     def results(train_fraction: float) -> list[Any]:
         data = {"name": "stl10", "verify": False, "side": 16, "train_fraction": train_fraction}
         # A hundred classes: as many as the student's own classifier tells, and none of them the target's.

@@ -17,14 +17,7 @@ from cktf.trial.check import check_trial
 from cktf.trial.content import with_contents
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
-from cktf.trial.teachers import (
-    CPU,
-    build_teacher,
-    load_teacher,
-    score_teacher,
-    teacher_id,
-    teacher_trial,
-)
+from cktf.trial.teachers import CPU, build_teacher, load_teacher, score_teacher, teacher_id, teacher_trial
 from cktf.trial.trained_teachers import trained_row, validation_part
 from tests.kinds import MakeTrial
 

@@ -97,8 +97,7 @@ def test_data_sets_that_everybody_knows_need_no_content() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", ".ipynb_checkpoints"],
+    "name", ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", ".ipynb_checkpoints"]
 )
 def test_folders_of_servers_and_systems_are_no_classes(root: Path, name: str) -> None:
     before = DataConfig(name="image_folder", root=str(root), side=16).with_content().content
@@ -200,11 +199,7 @@ def test_what_is_there_instead_of_parts_is_said(root: Path, tmp_path: Path) -> N
 
 
 def test_all_that_is_damaged_in_both_parts_is_named_at_once(root: Path) -> None:
-    damaged = [
-        root / "train" / "red" / "1.png",
-        root / "train" / "blue" / "0.png",
-        root / "val" / "green" / "0.png",
-    ]
+    damaged = [root / "train" / "red" / "1.png", root / "train" / "blue" / "0.png", root / "val" / "green" / "0.png"]
     for path in damaged:
         path.write_bytes(b"no image")
     with pytest.raises(ValueError, match="3 files cannot be read") as told:

@@ -68,10 +68,7 @@ def test_loss_and_all_gradients_equal_the_formula(
     expected = slow_loss(*slow, weights(kind), temperature)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(
-        torch.autograd.grad(3 * loss, fast),
-        torch.autograd.grad(3 * expected, slow),
-        rtol=1e-6,
-        atol=1e-9,
+        torch.autograd.grad(3 * loss, fast), torch.autograd.grad(3 * expected, slow), rtol=1e-6, atol=1e-9
     )
 
 
