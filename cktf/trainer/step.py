@@ -9,8 +9,8 @@ objectives draw for a batch among them (see `Objective.draws`). A step is record
     nothing in it changes an attribute of a module that is no tensor
     the GPU's memory holds the step twice: a graph's is its own
 
-and if its first replays leave the state that eager steps leave, up to rounding: these are made both ways, and what the
-eager ones leave stays. All else runs eagerly.
+and if its first replays leave the same state as eager steps, up to rounding: these steps are made both ways, and the
+eager result stays. All other steps run eagerly.
 """
 
 import logging

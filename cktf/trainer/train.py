@@ -132,10 +132,10 @@ def train(
             objective.load_state_dict(checkpoint.objective)
 
     bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-    of_its_classes = teacher if config.task == "distill" else None
+    measured_teacher = teacher if config.task == "distill" else None
     shapes, shard = objective.given, max(1, config.batch_size // workers.size)
     at_once = images_at_once(shapes.student, shard), images_at_once(shapes.teacher, shard)
-    measuring = Measuring(options.measures, options.keep_logits, of_its_classes, dataset, parts, at_once)
+    measuring = Measuring(options.measures, options.keep_logits, measured_teacher, dataset, parts, at_once)
     current: Phase | None = None
     of_phase: Teacher | None = None
     monitor: Health | None = None
