@@ -4,17 +4,12 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.ft import FT, factor_loss
 from tests.objectives.drawn import drawn
-
-
-def slow_attention(sample: Tensor) -> list[float]:
-    squares = [float(sample[:, y, x].square().sum()) for y in range(2) for x in range(4)]
-    return [value / math.sqrt(sum(other**2 for other in squares)) for value in squares]
+from tests.objectives.test_at import slow_attention
 
 
 @pytest.mark.parametrize("exponent", [1, 2, 3])
@@ -23,7 +18,7 @@ def test_the_loss_equals_a_plain_loop(exponent: int) -> None:
     gaps = [
         abs(ours - theirs) ** exponent
         for one, other in zip(student, teacher, strict=True)
-        for ours, theirs in zip(slow_attention(one), slow_attention(other), strict=True)
+        for ours, theirs in zip(slow_attention(one, 2), slow_attention(other, 2), strict=True)
     ]
     assert float(factor_loss(student, teacher, 2, exponent)) == pytest.approx(sum(gaps) / len(gaps))
 
