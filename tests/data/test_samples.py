@@ -1,4 +1,4 @@
-"""What is learnt from, with labels and without."""
+"""Samples to train on, with labels and without."""
 
 from dataclasses import replace
 from pathlib import Path

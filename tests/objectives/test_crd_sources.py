@@ -25,7 +25,7 @@ Candidates = list[tuple[float, Tensor]]
 
 
 class SlowCRD:
-    """What `CRD` does, one anchor and one candidate at a time; its negatives and first rows are the fast one's."""
+    """`CRD`, one anchor and one candidate at a time, with the negatives and first rows of the fast one."""
 
     def __init__(self, crd: CRD, given: BuildContext, config: CRD.Config) -> None:
         self.config, self.labels = config, given.labels

@@ -1,4 +1,4 @@
-"""What contrastive objectives tell of their banks on samples that they do not learn from."""
+"""Diagnostics of contrastive objectives' banks on samples that are not trained on."""
 
 from dataclasses import replace
 
@@ -27,14 +27,14 @@ def pair_of_crd(objective: WeightedSum) -> contrastive_pair.ContrastivePair:
 
 @pytest.fixture
 def unseen(batch: Batch) -> Batch:
-    """Return samples that are not learnt from: their indices lie behind those of the thirty that are."""
+    """Return samples that are not trained on: their indices follow those of the thirty that are."""
     return replace(batch, index=torch.arange(30, 36), labels=torch.tensor([0, 1, 2, 3, 4, 0]))
 
 
 def reference(
     anchors: Tensor, positives: Tensor, rows: Tensor, of_rows: list[int], of_anchors: list[int]
 ) -> dict[str, float]:
-    """Return what is told of a bank by loops over anchors and rows, given the classes of both."""
+    """Return the diagnostics of a bank by loops over anchors and rows, given the classes of both."""
     means, variances = [], []
     for anchor, own in zip(anchors, of_anchors, strict=True):
         scores = [float(anchor @ row) for row, its in zip(rows, of_rows, strict=True) if its != own]

@@ -99,7 +99,7 @@ def test_a_method_that_denies_its_teacher_and_reads_it_fails_where_it_reads(
 
 
 class MeanLogit(Objective):
-    """The least that a method has to say."""
+    """A method with as few definitions as possible."""
 
     Config = ObjectiveSettings
     needs_teacher = False

@@ -39,7 +39,7 @@ def trained(results: Iterable[EpochResult]) -> tuple[Any, ...]:
 
 
 def built(config: TrialConfig) -> tuple[Any, ...]:
-    """Return a trial's main phase with a teacher that has learnt nothing, what measures it, and what it is made of."""
+    """Return a trial's main phase with an untrained teacher, its `Health`, and its parts."""
     dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
     with initialisation(1, "teacher"):
@@ -171,7 +171,7 @@ def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_trainin
 
 
 def step(config: TrialConfig, workers: Workers) -> tuple[Any, ...]:
-    """Return what measures a trial, and one training step's terms and share."""
+    """Return a trial's `Health`, and one training step's loss, terms and share."""
     phase, health, teacher, *_ = built(config)
     batch = next(iter(phase.loader(workers).epoch(1)))
     phase.student.train()

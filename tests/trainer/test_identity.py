@@ -111,10 +111,10 @@ def members(annotation: Any) -> Iterator[tuple[str, Any]]:
 
 
 def test_every_setting_with_a_default_stands_among_the_frozen_defaults() -> None:
-    # What differs in each of several teachers is found by the entries of one.
+    # Each of several teachers is compared with the defaults of a single one.
     all_defaults = ((path.replace("teachers[].", "teacher."), default) for path, default in defaults(TrialConfig))
     missing = {path: default for path, default in all_defaults if path not in FROZEN_DEFAULTS}
-    del missing["seed"]  # which always stands beside what differs
+    del missing["seed"]  # which is always part of the identity
     lines = "".join(f"\n    {json.dumps(path)}: {default!r}," for path, default in missing.items())
     assert not missing, (
         f"add to FROZEN_DEFAULTS in cktf/trainer/frozen_defaults.py, and never edit what is there:{lines}"

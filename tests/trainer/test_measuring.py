@@ -1,4 +1,4 @@
-"""A measured trial: what is measured when, that training stays the same, and that stored outputs tell the same."""
+"""A measured trial: what is measured when, that training stays the same, and that stored outputs give equal numbers."""
 
 import base64
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_a_trial_is_the_same_measured_or_not_and_stored_outputs_give_the_same_nu
     assert last["validation_nll"] == pytest.approx(measured[-1].validation_loss)
     assert all(last[name] > 0 for name in TIMED)
 
-    # Of outputs, from what is stored: to the last bit, because float32 is.
+    # Measures of the stored outputs: equal to the last bit, because these are float32.
     place = trial_storage(run, config.trial_id)
     of_outputs = {n: m for n, m in built(MEASURES).items() if isinstance(m, OfPredictions) and not m.needs_teacher}
     stored = stored_predictions(place)

@@ -1,4 +1,4 @@
-"""State dicts in checkpoints of many hands: where they stand, and what is put before their keys."""
+"""State dicts in checkpoints of many origins: where they are found, and prefixes of their keys."""
 
 from typing import Any
 

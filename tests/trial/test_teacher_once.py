@@ -1,4 +1,4 @@
-"""The teacher once: never other features than the live teacher's, and numbers that no file can change."""
+"""A teacher that is run once: it gives the live teacher's features, and no file changes a result."""
 
 import shutil
 from dataclasses import replace
@@ -174,7 +174,7 @@ def test_whatever_decides_the_values_is_in_the_name_of_their_files(
     names.append(folder(base))
     assert len(set(names)) == len(names)
     monkeypatch.undo()
-    # What another arm changes for its student alone leaves it where it is.
+    # Settings that only the student reads leave the folder as it is.
     other = {"student": {"model": "resnet14"}, "optimizer": {"learning_rate": 0.01}, "epochs": 5}
     monkeypatch.setenv("CKTF_CACHE", str(cache))
     assert folder(tiny(objective={"kd": {"temperature": 2}}, augmentation=AUGMENTED, **other)) == names[0]

@@ -1,4 +1,4 @@
-"""Teachers from files are scored before anybody learns from them, and refused where they know nothing."""
+"""Teachers from files are scored before a student learns from them, and refused if they know nothing."""
 
 import json
 import math

@@ -116,7 +116,7 @@ def test_a_class_that_lies_elsewhere_is_read(root: Path, tmp_path: Path) -> None
 
 
 def not_files(folder: Path) -> None:
-    """Put what is called as images are, and is none, into a folder."""
+    """Put files that are named like images, and are none, into a folder."""
     (folder / "nothing.png").symlink_to("nowhere")
     (folder / "loop.png").symlink_to("loop.png")
     (folder / "zero.png").symlink_to("/dev/zero")
@@ -257,7 +257,7 @@ def test_images_may_lie_in_a_folder_images_of_their_class(root: Path, parts: tup
 
 
 def only_train(root: Path, num_images: int = 10) -> DataConfig:
-    """Leave train/ alone, with so many images of each class, of which no two are the same."""
+    """Leave train/ alone, with that many images of each class, no two of them alike."""
     for path in (root / "val").rglob("*.png"):
         path.unlink()
     for name in COLOURS:
