@@ -125,7 +125,6 @@ class Value(nn.Module):
         self.number = number
 
     def forward(self) -> float | Tensor:
-        """Return the number."""
         return self.number
 
 
@@ -144,7 +143,6 @@ class ScheduledValue(Value):
         self.value.fill_(self.ramp.at(epoch, epochs))
 
     def forward(self) -> Tensor:
-        """Return the value, a scalar."""
         return self.value
 
 

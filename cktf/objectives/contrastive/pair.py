@@ -74,11 +74,9 @@ class Side(nn.Module):
         return score_health(anchors, positives, rows, is_negative, temperature)
 
     def get_extra_state(self) -> dict[str, float | None]:
-        """Return the part of the state dict besides parameters and buffers."""
         return {"partition": self.partition}
 
     def set_extra_state(self, state: Any) -> None:
-        """Restore the state that `get_extra_state` returned."""
         self.partition = state["partition"]
 
 
