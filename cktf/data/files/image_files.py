@@ -198,8 +198,8 @@ def eight_bit_colour(image: "Image.Image") -> "Image.Image":
             scaled = [int(part * _KEY_SCALE[rawmode]) for part in (key if isinstance(key, tuple) else (key,))]
             image.info["transparency"] = tuple(scaled) if isinstance(key, tuple) else scaled[0]
         # La and RGBa, in which colour is multiplied by alpha, can only be converted to LA and RGBA.
-        seen = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)).convert("RGBA")
-        colour = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), seen).convert("RGB")
+        with_alpha = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)).convert("RGBA")
+        colour = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), with_alpha).convert("RGB")
     elif image.mode in _DIRECT:
         colour = image.convert("RGB")
     else:
