@@ -95,7 +95,8 @@ def loss_of(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
     if method == "cc" and "embed_s.linear.weight" not in case.arrays:
         return correlation_loss(*ours, *theirs)
     if method == "ft" and "p1" in case.meta:
-        return factor_loss(*ours, *theirs, power=case.meta["p1"], exponent=case.meta["p2"])
+        (own,), (other,) = ours, theirs
+        return factor_loss(own, other, power=case.meta["p1"], exponent=case.meta["p2"])
     student, teacher = (activations(method, tensors) for tensors in (ours, theirs))
     objective = build(case, student, teacher)
     for part, prefixes in LOADED.get(method, {}).items():
