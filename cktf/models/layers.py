@@ -51,14 +51,18 @@ def classified(
     stages: Sequence[nn.Sequential],
     classifier: nn.Module,
     last: Callable[[Tensor], Tensor] | None = None,
+    pooled_before: Sequence[nn.Sequential] = (),
 ) -> Activations:
     """Return the activations of a network that runs its stages one after the other, each as `run_stage` does.
 
-    The classifier reads the average of the last block's output, or of what ``last`` makes of it.
+    The classifier reads the average of the last block's output, or of what ``last`` makes of it. The maximum of 2x2
+    pixels is pooled before the stages ``pooled_before``.
     """
     outputs, preactivations = [], []
     features = stem
     for stage in stages:
+        if stage in pooled_before:
+            features = functional.max_pool2d(features, 2)
         blocks, preactivation = run_stage(stage, features)
         features = blocks[-1]
         outputs.append(blocks)
