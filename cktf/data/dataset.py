@@ -63,7 +63,7 @@ class Kind:
 class Dataset:
     """Images and labels of both parts, raw, each in one tensor.
 
-    Images on the CPU may be the map of a file, larger than memory. A tensor of images larger than `WHOLE_ON_DEVICE`
+    Images on the CPU may be mapped from a file larger than memory. A tensor of images larger than `WHOLE_ON_DEVICE`
     stays there, and is moved batch by batch.
 
     Attributes:

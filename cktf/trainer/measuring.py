@@ -26,7 +26,7 @@ class Measuring:
     """Takes the measures of one trial, by name and settings.
 
     ``teacher`` is the frozen one; None, and measures that read it are left out, if the trial runs none or it has other
-    classes. ``at_once`` are the images that the student evaluates at once, and those that the teacher does.
+    classes. ``at_once`` are the numbers of images that the student and the teacher evaluate at once.
     """
 
     def __init__(

@@ -185,8 +185,8 @@ class SampledNegatives(FromMemory):
     random byte each. Then what is missing is filled with uniform draws among those not yet taken; of a set that is too
     large, one in three million, uniform draws among its members are left out. Neither move prefers one sample to
     another, hence the set is uniform. Where K is more than half of what is available, the samples to leave out are
-    drawn instead. The fill has a fixed width, which is enough in all but few batches of a thousand; what a second draw
-    adds to it is for those, and always drawn, because a step must not wait for the device to tell whether it is needed.
+    drawn instead. The fill has a fixed width, which is enough in all but few batches of a thousand. For these there is
+    a second draw; it is always made, because a step must not wait for the device to tell whether it is needed.
     """
 
     by_class: Tensor
