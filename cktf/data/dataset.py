@@ -63,7 +63,7 @@ class Kind:
 class Dataset:
     """Images and labels of both parts, raw, each in one tensor.
 
-    Images on the CPU may be the map of a file, larger than memory. A tensor of images larger than `WHOLE_ON_DEVICE`
+    Images on the CPU may be mapped from a file larger than memory. A tensor of images larger than `WHOLE_ON_DEVICE`
     stays there, and is moved batch by batch.
 
     Attributes:
@@ -75,7 +75,7 @@ class Dataset:
         unlabelled_images: A third part, of images alone; None if the data set has none.
         shown_side: Side to which images, which are square and larger, are scaled batch by batch; None: networks see
             them as large as they are.
-        remarks: What the user is told about the files.
+        remarks: Remarks on the files for the user.
         class_names: Names of the classes in the order of the labels; empty where they are not known.
     """
 

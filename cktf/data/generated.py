@@ -11,7 +11,7 @@ FEW_CLASSES = 4
 """Classes that `few_images` has samples of; there are as many classes as in the real data set."""
 
 FEW_SAMPLES = 3
-"""Training samples of each of them, of which one is validated on; there is one test sample."""
+"""Training samples of each of these classes, one of them for validation; there is one test sample."""
 
 
 def few_images(kind: Kind, side: int) -> Dataset:

@@ -181,7 +181,7 @@ def _shown(images: Tensor, dataset: Dataset) -> Tensor:
 
 
 def _images_of(images: Tensor, pieces: Iterable[Tensor], device: torch.device) -> Generator[Tensor]:
-    """Yield the images of each piece, which are rows on the images' device, on ``device``.
+    """Yield, on ``device``, the images of each piece, a tensor of rows on the images' own device.
 
     Images too many for a device are read by a thread, one piece ahead, and copied to a GPU on a stream of their own.
     """

@@ -11,7 +11,7 @@ from cktf.errors import InputError
 from cktf.seeding import generator
 
 OF_SPLIT = ("train_fraction", "validation_fraction", "per_class", "tail", "noise")
-"""Settings that change no data set but only what is trained on and how it is labelled."""
+"""Settings that do not change the data set, only which samples are trained on and how these are labelled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
     Of each class in a random order, validation takes the first samples and training the next ones, so that the training
     split of a smaller ``train_fraction`` is part of that of a larger one, and validation the same. ``tail`` and
     ``per_class`` then take some of the training samples: of n samples of class i of C a tail keeps n * tail**(-i / (C -
-    1)), rounded down, at least one (Cao et al., Learning imbalanced datasets with label-distribution- aware margin
+    1)), rounded down, at least one (Cao et al., Learning imbalanced datasets with label-distribution-aware margin
     loss, 2019), and prefers the same images at every seed, as there, but those that validation has. At least one sample
     of each class is trained on. ``labels`` (samples,), int64, are those of the data set's training part.
 
@@ -78,9 +78,9 @@ def with_noise(dataset: Dataset, train_index: Tensor, noise: float, seed: int) -
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Some images of a data set's training part, of its ``rows`` (samples,), int64, CPU.
+    """Some samples of a data set's training part: its ``rows`` (samples,), int64, CPU.
 
-    A sample's position among these is its `Batch.index`.
+    A sample's position in ``rows`` is its `Batch.index`.
     """
 
     dataset: Dataset

@@ -42,7 +42,7 @@ class OfPredictions(Measure):
     """Whether it reads the teacher's logits; the teacher must then know the labels' classes."""
 
     is_single: ClassVar[bool] = True
-    """Whether it is one number; one of several numbers decides nothing and gets no verdict."""
+    """Whether it gives one number; a measure that gives several decides nothing and gets no verdict."""
 
     @abstractmethod
     def __call__(self, predictions: Predictions) -> Tensor | float | Mapping[str, Tensor | float]:

@@ -33,10 +33,10 @@ MEASURES: dict[str, type[Measure]] = {
 }
 
 SPLITS = ("validation", "test")
-"""What begins the names of the numbers of outputs: ``validation_ece``, ``test_ece``."""
+"""Prefixes of the names of numbers that are measured on outputs: ``validation_ece``, ``test_ece``."""
 
 TAKEN = ("accuracy", "loss", "images")
-"""Names that no measure may have, because every epoch has such numbers of a split."""
+"""Names that no measure may have, because every epoch has numbers of a split under them."""
 
 
 def with_settings(value: Any) -> Any:
@@ -52,7 +52,7 @@ def with_settings(value: Any) -> Any:
 
 
 def built(measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Measure]:
-    """Return each measure by name, of its settings, all of which are known and allowed."""
+    """Return measures by name, built from their settings, all of which are known and allowed."""
     return {name: MEASURES[name].model_validate(settings) for name, settings in measures.items()}
 
 
@@ -73,7 +73,7 @@ def settings_of(measures: Mapping[str, Measure]) -> dict[str, str]:
 
 
 def numbers_of(measures: Mapping[str, OfPredictions], split: str, predictions: Predictions) -> dict[str, float]:
-    """Return the numbers of outputs on a split, by name: ``test_ece``, ``test_class_accuracy.3``."""
+    """Return what the measures give for outputs on a split, by name: ``test_ece``, ``test_class_accuracy.3``."""
     found: dict[str, Any] = {}
     for name, measure in measures.items():
         value = measure(predictions)

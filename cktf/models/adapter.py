@@ -13,7 +13,7 @@ from cktf.batch import Activations
 from cktf.errors import InputError, shown
 
 MOST_PREFIX_TOKENS = 5
-"""Most class and register tokens before the tokens of the image, where the network does not say how many there are."""
+"""Most class and register tokens before the tokens of the image, if the network does not say how many there are."""
 
 LOGITS = ""
 """Name of the whole network, as in ``named_modules()``."""
@@ -159,16 +159,16 @@ def run_blank(
 def as_map(output: Tensor, network: nn.Module, *, is_square: bool = True) -> Tensor:
     """Return a layer's output as a map: (batch, channels, height, width).
 
-    Of tokens (batch, tokens, channels) the class and register tokens in front are left out. How many there are, and how
-    the others lie, the network says (timm's ``num_prefix_tokens`` and ``patch_embed.grid_size``); where it does not,
-    they are the largest square behind at most `MOST_PREFIX_TOKENS` others. A Swin's (batch, height, width, channels)
-    are turned. ``is_square`` says whether the images are. All else is an InputError.
+    Of tokens (batch, tokens, channels) the class and register tokens in front are left out. A timm network says how
+    many these are and how the others are arranged (``num_prefix_tokens`` and ``patch_embed.grid_size``); else the
+    others are the largest square behind at most `MOST_PREFIX_TOKENS` tokens. A Swin's (batch, height, width, channels)
+    are permuted. ``is_square`` says whether the images are. Any other output is an InputError.
     """
     if output.ndim == 4:
         _, first, second, third = output.shape
         # Where all sides are equal, or maps need not be square, their shape does not tell.
-        is_open = first == second == third or not is_square
-        is_last = _has_channels_last(network) if is_open else first == second != third
+        is_ambiguous = first == second == third or not is_square
+        is_last = _has_channels_last(network) if is_ambiguous else first == second != third
         return output.permute(0, 3, 1, 2) if is_last else output
     if output.ndim == 3:
         count, known = output.shape[1], getattr(network, "num_prefix_tokens", None)
@@ -209,7 +209,7 @@ def _add_prefix(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
 
 
 def require_layers(names: Iterable[str], layers: Iterable[str]) -> None:
-    """Raise an InputError if a name is not among a network's layers; it says the closest ones."""
+    """Raise an InputError if a name is not among a network's layers; it names the closest ones."""
     known = [layer for layer in layers if layer]
     for name in names:
         if name not in known:

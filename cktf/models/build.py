@@ -177,7 +177,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
 
 
 def with_own_classifier(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return initial weights for a network, its own for a classifier that they lack or have for other classes."""
+    """Return initial weights for a network, with its own classifier if theirs is missing or for other classes."""
     prefix = classifier_keys(network)
     own = {key: value for key, value in network.state_dict().items() if prefix and key.startswith(prefix)}
     if all(key in weights and weights[key].shape == value.shape for key, value in own.items()):

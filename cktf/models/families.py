@@ -24,7 +24,7 @@ _PATTERNS = (
     ("maxpool|conv1", r"stage(\d+)"),  # ShuffleNetV2
     ("stem|patch_embed|conv1", r"(?:stages|layers|blocks|stage|block)[._]?(\d+)"),  # MaxVit, many networks of one's own
 )
-"""For each family the layers that may be the stem, and those of a stage: all for which the group matches the same."""
+"""For each family the layers that may be the stem, and those of stages: of one stage if the group matches the same."""
 
 
 def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _stem_and_stages(network: nn.Module, layers: dict[str, nn.Module]) -> tuple[
 def _last_stages(
     groups: list[list[str]], stems: list[str], layers: dict[str, nn.Module]
 ) -> tuple[list[str], list[list[str]]]:
-    """Return stems and at most `MOST_STAGES` stages; blocks of one stage are a transformer's, and are divided."""
+    """Return stems and at most `MOST_STAGES` stages; a single group holds a transformer's blocks, and is divided."""
     groups = [group for group in groups if group]
     if len(groups) == 1:
         names = groups[0]

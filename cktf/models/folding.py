@@ -18,8 +18,8 @@ convolutions in TF32 differ by a tenth of it."""
 def folded(network: nn.Module, image_shape: Sequence[int], precision: torch.dtype) -> nn.Module:
     """Return a copy of a frozen network in eval mode, whose activations are the same up to rounding.
 
-    A batch-norm is folded into the convolution before it if it alone reads that one's output. In bfloat16 the weights
-    of convolutions and linear layers are stored so, which autocast would else convert in each forward. The network
+    A batch-norm is folded into the convolution before it if it alone reads that one's output. With bfloat16 the weights
+    of convolutions and linear layers are stored in it, which autocast would else convert in each forward. The network
     itself is returned if the activations of two random images differ.
     """
     copy = deepcopy(network)
@@ -28,16 +28,16 @@ def folded(network: nn.Module, image_shape: Sequence[int], precision: torch.dtyp
     outputs: dict[int, tuple[nn.Conv2d, Tensor]] = {}
     pairs: dict[int, tuple[nn.Conv2d, nn.BatchNorm2d]] = {}
 
-    def made(layer: Any, _: object, output: Tensor) -> None:
+    def record_output(layer: Any, _: object, output: Tensor) -> None:
         outputs[id(output)] = layer, output
 
-    def is_read(layer: Any, inputs: tuple[Tensor, ...]) -> None:
+    def record_reader(layer: Any, inputs: tuple[Tensor, ...]) -> None:
         if id(inputs[0]) in outputs:
             pairs[id(inputs[0])] = outputs[id(inputs[0])][0], layer
 
-    hooks = [layer.register_forward_hook(made) for layer in copy.modules() if type(layer) is nn.Conv2d]
+    hooks = [layer.register_forward_hook(record_output) for layer in copy.modules() if type(layer) is nn.Conv2d]
     norms = (layer for layer in copy.modules() if type(layer) is nn.BatchNorm2d and layer.track_running_stats)
-    hooks += [norm.register_forward_pre_hook(is_read) for norm in norms]
+    hooks += [norm.register_forward_pre_hook(record_reader) for norm in norms]
     expected = _tensors(copy(images))
     for hook in hooks:
         hook.remove()

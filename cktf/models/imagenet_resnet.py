@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations
 from cktf.models import resnet
-from cktf.models.layers import classified, conv1x1, conv3x3, initialise, shortcut
+from cktf.models.layers import classified, conv1x1, conv3x3, initialise, shortcut, stage_of
 
 
 class BasicBlock(resnet.BasicBlock):
@@ -30,9 +30,9 @@ class Bottleneck(nn.Module):
 
     expansion: ClassVar[int] = 4
 
-    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        out_channels = self.expansion * width
+        width = out_channels // self.expansion
         self.conv1 = conv1x1(in_channels, width)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = conv3x3(width, width, stride)
@@ -42,7 +42,7 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, 4 * width, height / stride, width / stride)."""
+        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         residual = functional.relu(self.bn1(self.conv1(features)))
         residual = functional.relu(self.bn2(self.conv2(residual)))
         preactivation: Tensor = self.bn3(self.conv3(residual)) + self.shortcut(features)
@@ -64,21 +64,15 @@ class ImageNetResNet(nn.Module):
         block: type[BasicBlock] | type[Bottleneck],
     ) -> None:
         super().__init__()
-
-        def stage(number: int, in_channels: int) -> nn.Sequential:
-            width = 64 * 2**number
-            first = block(in_channels, width, stride=1 if number == 0 else 2)
-            rest = (block(block.expansion * width, width, stride=1) for _ in range(num_blocks[number] - 1))
-            return nn.Sequential(first, *rest)
-
+        first, second, third, fourth = (width * block.expansion for width in (64, 128, 256, 512))
         self.conv1 = conv3x3(in_channels, 64)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = stage(0, 64)
-        self.layer2 = stage(1, 64 * block.expansion)
-        self.layer3 = stage(2, 128 * block.expansion)
-        self.layer4 = stage(3, 256 * block.expansion)
+        self.layer1 = stage_of(block, 64, first, num_blocks[0], stride=1)
+        self.layer2 = stage_of(block, first, second, num_blocks[1], stride=2)
+        self.layer3 = stage_of(block, second, third, num_blocks[2], stride=2)
+        self.layer4 = stage_of(block, third, fourth, num_blocks[3], stride=2)
         initialise(self)
-        self.linear = nn.Linear(512 * block.expansion, num_classes)
+        self.linear = nn.Linear(fourth, num_classes)
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""

@@ -19,7 +19,7 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1, groups: int = 
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    """Return the projection where a residual block changes the shape, no layer where its input is added as it is."""
+    """Return the projection on a residual block's shortcut; no layer if the block does not change the shape."""
     if stride == 1 and in_channels == out_channels:
         return nn.Sequential()
     return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
@@ -51,14 +51,18 @@ def classified(
     stages: Sequence[nn.Sequential],
     classifier: nn.Module,
     last: Callable[[Tensor], Tensor] | None = None,
+    pooled_before: Sequence[nn.Sequential] = (),
 ) -> Activations:
     """Return the activations of a network that runs its stages one after the other, each as `run_stage` does.
 
-    The classifier reads the average of the last block's output, or of what ``last`` makes of it.
+    The classifier reads the average of the last block's output, or of what ``last`` makes of it. The maximum of 2x2
+    pixels is pooled before the stages ``pooled_before``.
     """
     outputs, preactivations = [], []
     features = stem
     for stage in stages:
+        if stage in pooled_before:
+            features = functional.max_pool2d(features, 2)
         blocks, preactivation = run_stage(stage, features)
         features = blocks[-1]
         outputs.append(blocks)

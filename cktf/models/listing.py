@@ -1,4 +1,4 @@
-"""The layers of a network that a study may name, and those that it takes where it names none."""
+"""The layers of a network that a study may name, and those that are taken if it names none."""
 
 from collections.abc import Iterator, Sequence
 

@@ -142,8 +142,5 @@ class ShuffleNetV2(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
-
-        def widened(features: Tensor) -> Tensor:
-            return functional.relu(self.bn2(self.conv2(features)))
-
-        return classified(stem, (self.layer1, self.layer2, self.layer3), self.linear, widened)
+        stages = self.layer1, self.layer2, self.layer3
+        return classified(stem, stages, self.linear, lambda maps: functional.relu(self.bn2(self.conv2(maps))))

@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import global_average, initialise, run_stage, scaled, stage_of
+from cktf.models.layers import classified, initialise, run_stage, scaled, stage_of
 
 POOLED_SIDE = 64
-"""Side from which images are pooled before the last stage, too, so that it has 4x4 maps at 64x64 as at 32x32."""
+"""Smallest side of images whose maps are pooled before the last stage too: it has 4x4 maps at 64x64 as at 32x32."""
 
 
 class ConvolutionBlock(nn.Module):
-    """A 3x3 convolution and batch-norm; gives what the ReLU reads."""
+    """A 3x3 convolution and batch-norm; returns the input of the ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -64,17 +63,9 @@ class VGG(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = run_stage(self.block0, images)[0][-1]
-        stages, preactivations = [], []
-        features = stem
-        for stage in (self.block1, self.block2, self.block3, self.block4):
-            if stage is not self.block4 or min(images.shape[2:]) >= POOLED_SIDE:
-                features = functional.max_pool2d(features, 2)
-            blocks, preactivation = run_stage(stage, features)
-            features = blocks[-1]
-            stages.append(blocks)
-            preactivations.append(preactivation)
-        penultimate = global_average(features)
-        return Activations(self.classifier(penultimate), penultimate, stem, tuple(stages), tuple(preactivations))
+        stages = self.block1, self.block2, self.block3, self.block4
+        pooled_before = stages if min(images.shape[2:]) >= POOLED_SIDE else stages[:-1]
+        return classified(stem, stages, self.classifier, pooled_before=pooled_before)
 
 
 def rename_numbered_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

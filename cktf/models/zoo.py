@@ -65,8 +65,8 @@ def build_from_zoo(
     """Return a network of a prefixed name for images of (channels, height, width), None: of its usual shape.
 
     Position embeddings are made for that size; torchvision's networks read a grey image as three equal channels. With
-    ``is_pretrained`` one of timm has its published weights, and a new classifier for another number of classes. Else
-    nothing is downloaded.
+    ``is_pretrained`` a timm network has its published weights, and a new classifier for another number of classes;
+    else nothing is downloaded.
 
     Raises:
         ValueError: If it cannot be built for such images, or its weights cannot be had.
@@ -97,8 +97,8 @@ def build_from_zoo(
         raise
     except Exception as error:
         if is_pretrained:
-            build_from_zoo(model, num_classes, image_shape)  # which says so where the images are the trouble
-            raise _not_had(error) from error
+            build_from_zoo(model, num_classes, image_shape)  # which raises its own error if the images are the cause
+            raise _unavailable(error) from error
         shape = tuple(image_shape or ())
         raise InputError(f"cannot read images of shape {shape}; data.side sets another: {error}") from error
     return network
@@ -120,8 +120,8 @@ def torchvision_weights(model: str, side: int) -> dict[str, Tensor]:
     try:
         weights = models.get_model_weights(name)["DEFAULT"].get_state_dict(progress=False, check_hash=True)
     except Exception as error:
-        raise _not_had(error) from error
-    if name.startswith("densenet"):  # their files have the names of an older version, which torchvision changes so
+        raise _unavailable(error) from error
+    if name.startswith("densenet"):  # their files have an older version's keys, which torchvision renames like this
         renamed = (re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key) for key in weights)
         weights = dict(zip(renamed, weights.values(), strict=True))
     if name.startswith("vit_"):
@@ -129,7 +129,7 @@ def torchvision_weights(model: str, side: int) -> dict[str, Tensor]:
     return dict(weights)
 
 
-def _not_had(error: Exception) -> InputError:
+def _unavailable(error: Exception) -> InputError:
     return InputError(
         "weights: default: they are not on this machine and cannot be loaded from the network; name a file of them "
         f"under weights ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"

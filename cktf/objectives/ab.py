@@ -69,12 +69,12 @@ class AB(InitialOnly):
 
     class Config(InitialOnlySettings):
         margin: float = Field(default=1.0, gt=0)
-        """mu: how far on the right side of 0 a pre-activation costs nothing."""
+        """mu: a pre-activation that is on the teacher's side of 0 by this much or more costs nothing."""
 
         maps: Literal["preactivation", "activation"] = "preactivation"
         """The map of a stage's end that is compared: `preactivation`, the input of its ReLU, as in the method's paper
-        and in the comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU:
-        so published by CKTF for Tiny-ImageNet."""
+        and in the comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU,
+        as published by CKTF for Tiny-ImageNet."""
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ def attention_loss(student: Tensor, teacher: Tensor, power: int) -> Tensor:
 
     Attention is F(A) = sum over channels of A^p, here a mean, divided by its L2 norm over the positions; p is
     ``power``. The loss is eq. 2 of Zagoruyko and Komodakis (2017, arXiv 1612.03928), as a mean of squares where they
-    take the norm. The maps are float32; of unequal sides the larger is shrunk.
+    take the norm. The maps are float32; if their sizes differ, the larger is shrunk.
     """
     student, teacher = shrink_to_smaller(student, teacher)
     return functional.mse_loss(attention(student, power), attention(teacher, power))

@@ -49,14 +49,14 @@ class CATKD(Objective):
         """l: side that the maps are averaged to. Published for CIFAR-100: 2, and 4 for students of another family."""
 
         normalize: bool = False
-        """Whether each map is divided by its norm; published where teacher and student are of different families."""
+        """Whether each map is divided by its norm; published for teachers and students of different families."""
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.config = config
         for role, shapes in (("student", given.student), ("teacher", given.teacher)):
             pooled_shape(shapes, role, "objective.catkd")
-        # Not a module of this one: the student's classifier is trained, and stored, with the student.
+        # In `Layers`, so no submodule: the student's classifier is trained, and stored, with the student.
         self.student_layers = given.student_layers
         classifier_of(given.student_layers, given.student, "student", "objective.catkd")
         of_teacher = classifier_of(given.teacher_layers, given.teacher, "teacher", "objective.catkd")

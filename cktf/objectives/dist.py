@@ -23,9 +23,9 @@ def relational_losses(
 ) -> tuple[Tensor, Tensor]:
     """Return the inter-class and the intra-class loss, each times tau^2; two scalars.
 
-    Of the softmax of logits (batch, classes), float32, at temperature tau, 1 - the mean correlation of student and
-    teacher: of the rows, each sample's classes (L_inter of Huang et al., 2022, arXiv 2205.10536), and of the columns,
-    each class's samples (L_intra).
+    Each is 1 - the mean correlation of the student's and the teacher's softmax of logits (batch, classes), float32, at
+    temperature tau: over the rows, each sample's classes (L_inter of Huang et al., 2022, arXiv 2205.10536), and over
+    the columns, each class's samples (L_intra).
     """
     student, teacher = (torch.softmax(logits / temperature, dim=1) for logits in (student_logits, teacher_logits))
     inter = 1 - correlations(student, teacher).mean()
@@ -56,7 +56,6 @@ class DIST(Objective):
 
         @property
         def factors(self) -> dict[str, float | Ramp[float]]:
-            """Factors of both losses."""
             return {"inter": self.beta, "intra": self.gamma}
 
     def __init__(self, config: Config, given: BuildContext) -> None:

@@ -13,7 +13,7 @@ from cktf.objectives.schedules import LogitTemperature, Ramp, value_of, warm_up
 
 
 def decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logarithms of b and p-hat, the two parts of a softmax that Zhao et al. (2022) tell apart.
+    """Return the logarithms of b and p-hat, the two parts into which Zhao et al. (2022) split a softmax.
 
     b = (P(label), P(not label)) is (batch, 2); p-hat, (batch, classes - 1), is the softmax over the classes other than
     the label (arXiv 2203.08679, section 3.1). Both come from log-softmaxes, so that no logarithm of 0 is taken.
@@ -72,7 +72,6 @@ class DKD(Objective):
 
         @property
         def factors(self) -> dict[str, float | Ramp[float]]:
-            """Factors of TCKD and NCKD."""
             return {"target": self.alpha, "others": self.beta}
 
     def __init__(self, config: Config, given: BuildContext) -> None:

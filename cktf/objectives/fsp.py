@@ -15,8 +15,8 @@ from cktf.objectives.parts.stages import last_maps, paired_maps
 def flow(lower: Tensor, upper: Tensor) -> Tensor:
     """Return the products of two layers' channels, mean over the positions: (batch, lower channels, upper channels).
 
-    G of eq. 1 of Yim et al. (2017), for maps (batch, channels, height, width), float32; of unequal sides the larger is
-    shrunk.
+    G of eq. 1 of Yim et al. (2017), for maps (batch, channels, height, width), float32; if their sizes differ, the
+    larger is shrunk.
     """
     lower, upper = shrink_to_smaller(lower, upper)
     return lower.flatten(2) @ upper.flatten(2).mT / (lower.shape[2] * lower.shape[3])

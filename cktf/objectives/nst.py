@@ -12,7 +12,7 @@ from cktf.objectives.parts.stages import matched_stages, paired_stages
 def selectivity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the squared maximum mean discrepancy of the channels, mean over the batch; a scalar.
 
-    The maps are (batch, channels, height, width), float32; of unequal sides the larger is shrunk. Every channel,
+    The maps are (batch, channels, height, width), float32; if their sizes differ, the larger is shrunk. Every channel,
     flattened and L2-normalised, is a draw from its network's distribution of selectivity. With the kernel
     k(a, b) = (a . b)^2,
 

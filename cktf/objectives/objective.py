@@ -72,7 +72,6 @@ class TwoPhaseSettings(ObjectiveSettings):
 
     @property
     def phase_epochs(self) -> int:
-        """Epochs of the method's initial phase."""
         return self.initial_epochs
 
 
@@ -158,11 +157,11 @@ class Objective(nn.Module, ABC):
         needs_teacher: Whether the method reads the teacher. If not, nothing of it can be read in ``forward``.
         term_weights: The method's own factor of each term that `forward` returns (the paper's beta and theta), a number
             or a schedule. The objective's ``weight`` multiplies them all, in `WeightedSum` and nowhere else.
-        needs_labels: Whether the method reads classes; others only tell samples of one label from the rest.
-        takes_mixed: Whether the method takes images that are mixed of two samples each, as by mixup, and then weighs
-            both labels. None: if it needs no labels. One that stores something of each sample says false.
+        needs_labels: Whether the labels must be classes; other methods only read which samples have equal labels.
+        takes_mixed: Whether the method can train on images mixed of two samples each, as by mixup, and then weighs
+            both labels. None: it can if it needs no labels. False for a method that stores something of each sample.
         reads_logits: Whether it reads the teacher's logits or classifier, which must then be of the student's classes.
-        reads_features: Whether it reads anything but the teacher's logits, which the mean of several teachers has not.
+        reads_features: Whether it reads more of the teacher than its logits; the mean of several teachers has no more.
         ends_with_initial: Whether the method has no terms after its initial phase (see `InitialOnly`).
         readings: The few tensors that `forward` reads of the teacher; it is then given `Activations` that hold nothing
             else, so that the teacher's output can be stored. None: it may read anything.
@@ -197,16 +196,16 @@ class Objective(nn.Module, ABC):
     def extend_student(cls, config: Any, student: nn.Module, given: BuildContext) -> nn.Module:  # noqa: ARG003
         """Return the network that is trained, evaluated and stored as the student; by default it is ``student``.
 
-        A method whose student has layers of its own also when it is used (SimKD's projector and the teacher's
-        classifier) returns a network around it, which is not copied. All objectives are built for that network.
+        A method that adds layers which the trained student needs too (SimKD's projector and the teacher's classifier)
+        returns a network around ``student``, which is not copied. All objectives are built for that network.
         """
         return student
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return the random numbers of a training batch, by the part that would else draw them in ``forward``.
+        """Return the random numbers of a training batch, by the module that would otherwise draw them in ``forward``.
 
-        A step that is replayed as a CUDA graph reads them as ``batch.drawn``. A method that draws in ``forward`` by
-        ``batch.step`` itself is right too, but its steps are not replayed.
+        A step that is replayed as a CUDA graph reads them as ``batch.drawn``. A method that draws them in ``forward``,
+        addressed by ``batch.step``, is correct too, but its steps are not replayed.
         """
         return {}
 
@@ -215,7 +214,7 @@ class Objective(nn.Module, ABC):
         return False
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """Return diagnostics on a batch of the validation split: part (such as a bank), to measure, to scalar.
+        """Return diagnostics on a batch of the validation split: name of a part (such as a bank) to measure to scalar.
 
         Called without gradients and in eval mode, in some epochs or in none: so it must change no state, and draw only
         addressed random numbers. ``batch.index`` addresses none of the training samples.

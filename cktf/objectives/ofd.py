@@ -78,7 +78,7 @@ class OFD(FeatureObjective):
                 convolution = nn.Conv2d(student[0], teacher[0], config.kernel_size, padding="same", bias=False)
                 nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
             self.connectors[name] = nn.Sequential(convolution, nn.BatchNorm2d(teacher[0]))
-            # Made of the teacher, which is not trained: no state.
+            # Computed from the teacher, which is not trained, so not in the state dict.
             self.register_buffer(f"margin_{name}", margins(batch_norm).cpu(), persistent=False)
         self.term_weights = {name: 2.0 ** (number - len(stages)) for number, name in enumerate(stages, start=1)}
 

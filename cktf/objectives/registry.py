@@ -57,7 +57,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 
 class ChosenObjectives(Settings):
-    """Base of `ObjectivesConfig`, of which type checkers cannot see the fields that are made from the registry."""
+    """Base of `ObjectivesConfig`, for type checkers, which cannot see the fields made from the registry."""
 
     @model_validator(mode="before")
     @classmethod

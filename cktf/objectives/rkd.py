@@ -12,7 +12,7 @@ from cktf.objectives.schedules import Ramp
 
 
 def relative_distances(embeddings: Tensor) -> Tensor:
-    """Return psi_D, (batch, batch): the samples' distances over the mean of those above 0."""
+    """Return psi_D, (batch, batch): the samples' distances, divided by the mean of those above 0."""
     # Not by a matrix product: of nearby vectors its rounding would leave nothing.
     distances = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
     mean = distances.sum() / (distances > 0).sum().clamp(min=1)
@@ -59,7 +59,6 @@ class RKD(FeatureObjective):
 
         @property
         def factors(self) -> dict[str, float | Ramp[float]]:
-            """Factors of both relations."""
             return {"distance": self.distance, "angle": self.angle}
 
     def __init__(self, config: Config, given: BuildContext) -> None:

@@ -1,6 +1,6 @@
 """Numbers of a method that change in training: by a schedule over the epochs, or learned beside the student.
 
-A step reads them as tensors of no dimension, which are filled between epochs, so that every step does the same.
+A step reads them as scalar tensors that are filled between epochs, so that all steps run the same operations.
 """
 
 import math
@@ -27,8 +27,8 @@ class Ramp(Settings, Generic[Number]):
     """The number in the last epochs."""
 
     over: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
-    """Where it begins and ends to move: shares of the way from the phase's first epoch, 0, to its last, 1; equal ones
-    are a step, at the first epoch there."""
+    """When it begins and ends to move, as shares of the way from the phase's first epoch, 0, to its last, 1. Equal
+    shares make a step, at the first epoch that is as far."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -41,7 +41,7 @@ class Ramp(Settings, Generic[Number]):
         return {"from": self.start, "to": self.to, "over": self.over}
 
     def at(self, epoch: int, epochs: int) -> float:
-        """Return the number in an epoch (from 1) of a phase of so many: a pure function, so resuming needs no state."""
+        """Return the number in an epoch (from 1) of a phase of ``epochs``: a pure function, for resuming."""
         share, (begin, end) = (epoch - 1) / max(1, epochs - 1), self.over
         if share >= end:
             return self.to
@@ -54,7 +54,7 @@ class LearnedNumber(Settings, Generic[Number]):
     """A number that is learned: ``{learn: true, start: 0.07, min: 0.02, max: 1}``."""
 
     learn: Literal[True]
-    """true; a number that is not learned is written as it is."""
+    """Always true; a number that is not learned is written as a plain number."""
 
     start: Number
     """Its first value."""
@@ -84,7 +84,7 @@ def _kind_or_learned(value: Any) -> str:
 
 
 SCHEDULED = Discriminator(_kind)
-"""Tells a number (tag ``number``) from a `Ramp` (``schedule``), so that messages are of the kind that is meant."""
+"""Tells a number (tag ``number``) from a `Ramp` (``schedule``), so that messages are about the kind that is meant."""
 
 LEARNABLE = Discriminator(_kind_or_learned)
 """As `SCHEDULED`; a `LearnedNumber` has the tag ``learned``."""
@@ -118,14 +118,13 @@ def largest(number: Changing) -> float:
 
 
 class Value(nn.Module):
-    """The present value of a number that a method reads: called, it returns a float, or a tensor if it changes."""
+    """The current value of a number that a method reads: a call returns a float, or a tensor if the number changes."""
 
     def __init__(self, number: float) -> None:
         super().__init__()
         self.number = number
 
     def forward(self) -> float | Tensor:
-        """Return the number."""
         return self.number
 
 
@@ -143,11 +142,10 @@ class ScheduledValue(Value):
         self.register_buffer("value", torch.tensor(self.number), persistent=False)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Fill in the value of an epoch (from 1) of a phase of so many."""
+        """Fill in the value of an epoch (from 1) of a phase of ``epochs``."""
         self.value.fill_(self.at(epoch, epochs))
 
     def forward(self) -> Tensor:
-        """Return the value, a scalar."""
         return self.value
 
 
@@ -177,7 +175,7 @@ class LearnedValue(Value):
 
 
 def value_of(number: Changing) -> Value:
-    """Return the module that gives the present value of a number's setting."""
+    """Return the module that gives the current value of a number, from its setting."""
     if isinstance(number, Ramp):
         return ScheduledValue(number.at)
     return LearnedValue(number) if isinstance(number, LearnedNumber) else Value(number)

@@ -54,11 +54,11 @@ class WeightedSum(nn.Module):
 
     @property
     def factors(self) -> dict[str, float | Tensor]:
-        """Name of each term of `forward` to its present factor in the sum."""
+        """Name of each term of `forward` to its current factor in the sum."""
         return {name: weight() * factor() for name, (weight, factor) in self._factors.items()}
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Set all schedules to an epoch (from 1) of the student's own phase, which has so many."""
+        """Set all schedules to an epoch (from 1) of the student's own phase of ``epochs``."""
         for module in self.modules():
             if isinstance(module, ScheduledValue):
                 module.begin_epoch(epoch, epochs)
@@ -75,7 +75,7 @@ class WeightedSum(nn.Module):
     def initial(
         self, name: str, student: Activations | None, teacher: Activations | None, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what `forward` does, of the initial phase of one objective, in which its ``weight`` has no part.
+        """Return sum and terms, as `forward`, of one objective's initial phase; the objective's ``weight`` has no part.
 
         ``student`` is None if the phase does not train the student.
         """
@@ -84,7 +84,7 @@ class WeightedSum(nn.Module):
         return _sum({name: phase}, factors, student or NOTHING, teacher or NOTHING, batch)
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return the random numbers of a batch that all objectives would else draw (see `Objective.draws`)."""
+        """Return the random numbers of a batch that the objectives would otherwise draw (see `Objective.draws`)."""
         return {part: drawn for method in self._methods.values() for part, drawn in method.draws(batch).items()}
 
     def is_fused(self, device: torch.device) -> bool:

@@ -23,7 +23,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, steps_before: int) -> None:
-        """Take in the network after a step, before which there were so many."""
+        """Move the average towards the network after a step; ``steps_before`` were made before it."""
         kept = min(steps_before / (steps_before + 1), self.decay)
         own, of_network = zip(*self._averaged, strict=True)
         torch._foreach_lerp_(own, of_network, 1 - kept)

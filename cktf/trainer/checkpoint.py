@@ -58,7 +58,7 @@ def trial_storage(run: Storage, trial_id: str) -> Storage:
 class CheckpointWriter:
     """Writes a trial's checkpoints into its folder while it trains on, one at a time; none without a folder.
 
-    ``seconds`` is the least time between two that are not asked for by the end of a phase.
+    ``seconds`` is the least time between two within a phase; the end of a phase always has one.
     """
 
     def __init__(self, place: Storage | None, seconds: float) -> None:
@@ -85,7 +85,7 @@ class CheckpointWriter:
 
     @contextmanager
     def ends_with_training(self) -> Iterator[None]:
-        """Wait for what is being written, if the training is left within, so that no file appears later."""
+        """Wait for the checkpoint being written if the training is abandoned here, so that no file appears later."""
         try:
             yield
         except GeneratorExit:
@@ -140,7 +140,7 @@ def _sound_content(place: Storage) -> bytes | None:
 def save_student(place: Storage, student: nn.Module, about: Mapping[str, str] | None = None) -> None:
     """Write the weights of a student, its average or the probe around it, as safetensors into the trial's folder.
 
-    ``about`` stands in the file's metadata: what `cktf.trainer.stored_student.AboutStudent` says of it.
+    ``about`` is written into the file's metadata (see `cktf.trainer.stored_student.AboutStudent`).
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in student.state_dict().items()}
     place.write(STUDENT, save_safetensors(tensors, {**(about or {}), "sha256": _checksum(tensors)}))

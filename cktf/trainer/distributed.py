@@ -26,9 +26,9 @@ class Workers:
         return cls()
 
     def read_by_first(self, read: Callable[[], bytes | None], device: torch.device) -> bytes | None:
-        """Return what the first worker reads, for all: others may not see its file yet, or see an older one.
+        """Return to every worker what the first one reads: others may not see its file yet, or see an older one.
 
-        ``device`` is the one that trains, between which bytes can be exchanged.
+        ``device`` is the one that trains, through which the bytes are exchanged.
         """
         content = read() if self.rank == 0 else None
         if self.size == 1:

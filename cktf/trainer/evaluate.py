@@ -14,7 +14,7 @@ MOST_AT_ONCE = 500
 """Largest number of images that are evaluated at once."""
 
 SMALL = 32 * 2**20
-"""Bytes of maps up to which more images may be evaluated at once than are trained."""
+"""Bytes of maps within which more images may be evaluated at once than are trained."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Evaluation:
 def images_at_once(shapes: Shapes, trained: int) -> int:
     """Return how many images a network of these shapes evaluates at once, in no more memory than it trains in.
 
-    These are as many as it trains at once (``trained``), or as have `SMALL` maps together; at most `MOST_AT_ONCE`.
+    These are as many as it trains at once (``trained``), or more if all their maps fit into `SMALL` bytes; at most
+    `MOST_AT_ONCE`.
     """
     if not shapes.has("stages"):  # its maps are not known
         return min(MOST_AT_ONCE, trained)

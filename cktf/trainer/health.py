@@ -101,22 +101,22 @@ class Health:
         was_training = self.student.training
         self.student.eval()
         layers = [layer for layer, _ in self.pairs.values()]
-        kept, own, sizes = [], [], []
+        outputs, of_objectives, sizes = [], [], []
         for batch in self._batches():
             activations: Activations = self.student(batch.images)
-            kept.append(_kept(activations, layers))
-            own.append(self.objective.health(activations, self._teacher_on(batch), batch))
+            outputs.append(_layer_vectors(activations, layers))
+            of_objectives.append(self.objective.health(activations, self._teacher_on(batch), batch))
             sizes.append(len(batch.images))
         self.student.train(was_training)
         found = {}
         if self.teacher:
-            student, teacher = _joined(kept), self._of_teacher[0]
+            student, teacher = _joined(outputs), self._of_teacher[0]
             found["agreement"] = agreement(student[LOGITS], teacher[LOGITS])
             found["kl"] = divergence(student[LOGITS], teacher[LOGITS])
             for name, (student_layer, teacher_layer) in self.pairs.items():
                 found[f"cka.{name}"] = linear_cka(student[student_layer], teacher[teacher_layer])
-        for name in own[0]:
-            values = torch.stack([measures[name] for measures in own]).double()
+        for name in of_objectives[0]:
+            values = torch.stack([measures[name] for measures in of_objectives]).double()
             weights = values.new_tensor(sizes) * values.isfinite()  # a last batch may have no negatives
             found[name] = (values.nan_to_num(posinf=0) * weights).sum() / weights.sum()
         return _finite(found)
@@ -147,13 +147,13 @@ class Health:
         assert self.teacher is not None
         readings = self.objective.health_readings
         layers = [layer for _, layer in self.pairs.values()]
-        kept, read = [], []
+        outputs, read = [], []
         for batch in self._batches():
             activations: Activations = self.teacher(batch.images)
-            kept.append(_kept(activations, layers))
+            outputs.append(_layer_vectors(activations, layers))
             values = {reading.name: reading.compute(activations, batch).float() for reading in readings or ()}
             read.append(Activations.of_readings(values))
-        return _joined(kept), None if readings is None else read
+        return _joined(outputs), None if readings is None else read
 
 
 def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
@@ -167,7 +167,7 @@ def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, s
     return {pair.name: (pair.student, pair.teacher) for pair in pairs}
 
 
-def _kept(activations: Activations, layers: Iterable[str]) -> dict[str, Tensor]:
+def _layer_vectors(activations: Activations, layers: Iterable[str]) -> dict[str, Tensor]:
     """Return the logits and layers of one batch, float32, maps averaged over positions: (batch, channels) each."""
     blocks = {layer: blocks_of(activations, layer)[-1].float() for layer in layers}
     pooled = {layer: block.mean(dim=(2, 3)) if block.dim() == 4 else block for layer, block in blocks.items()}

@@ -10,7 +10,7 @@ from cktf.trainer.distributed import Workers
 
 
 class RunningMeans:
-    """Means of named scalars over batches, weighted by batch size; ``samples`` are counted by whoever adds them.
+    """Means of named scalars over batches, weighted by batch size; whoever adds them counts the ``samples``.
 
     Reading a value at every step would make the CPU wait for the GPU, so sums stay on the device until `result`.
     """
@@ -26,7 +26,7 @@ class RunningMeans:
 
     @torch.no_grad()
     def add(self, values: Mapping[str, Tensor], samples: int) -> None:
-        """Add the scalar means of one batch of so many samples."""
+        """Add the scalar means of one batch of that many samples."""
         weighted = torch.stack([*values.values()]).double() * samples
         if (names := tuple(values)) in self._sums:
             self._sums[names].add_(weighted)

@@ -26,7 +26,7 @@ class Measuring:
     """Takes the measures of one trial, by name and settings.
 
     ``teacher`` is the frozen one; None, and measures that read it are left out, if the trial runs none or it has other
-    classes. ``at_once`` are the images that the student evaluates at once, and those that the teacher does.
+    classes. ``at_once`` are the numbers of images that the student and the teacher evaluate at once.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Measuring:
         self._last: dict[str, Predictions] = {}
 
     def evaluated(self, network: nn.Module, split: str, *, is_last: bool) -> tuple[Evaluation, dict[str, float]]:
-        """Return a network's evaluation on a split, and its measures that are due; ``is_last`` is of the epoch."""
+        """Return a network's evaluation on a split, and the measures due; ``is_last``: in the last epoch."""
         due = {name: each for name, each in self._of_outputs.items() if is_last or each.every_epoch}
         is_stored = is_last and self._keep_logits
         found = evaluate(network, self._batches(split), with_logits=bool(due) or is_stored)

@@ -104,7 +104,7 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Return the optimizer of all trained parameters: the student's and the objectives' ``heads``.
 
-    A group of parameters with a learning rate of its own has it as ``factor`` of the others'.
+    A group of parameters with a learning rate of its own has it as a ``factor`` of the others'.
     """
     rate, own_rate = config.learning_rate, config.head_learning_rate
     own = {id(head) for head in heads} if own_rate is not None else set()

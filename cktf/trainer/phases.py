@@ -35,16 +35,16 @@ class Phase:
         planned_epochs: Passes that the schedule is for; more than ``epochs`` if the phase is stopped early.
         batch_size: Samples per step, over all workers together.
         parameters: Parameters that the optimizer updates.
-        heads: Those of them that are objectives' own and may have a learning rate of theirs.
+        heads: Those of ``parameters`` that belong to objectives, and may have a learning rate of their own.
         student: The network that is trained; None if the phase does not run it.
         teacher: The frozen teacher; None if the phase does not read it.
-        readings: The only values that are read of the teacher; None if all activations may be read.
+        readings: The only values that are read of the teacher; None if any of its activations may be read.
         loss: Loss function.
         reads_objective: Whether the objectives are minimised; a phase without them needs none of their state.
         is_scored: Whether the student's accuracy is reported.
         seed: Seed of the order of samples, their augmentation and the networks' own draws.
         has_own_view: Whether the teacher sees another view of each sample than the student.
-        draws: Returns the random numbers of a batch that the loss would else draw.
+        draws: Returns the random numbers of a batch that the loss would otherwise draw.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What records a step of a training as a CUDA graph, and finds what a replay would not repeat."""
+"""Records a training step as a CUDA graph, and finds what a replay of it would not repeat."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ class NotRecorded(RuntimeError):  # noqa: N818  # it says what has not happened
 
 
 class Unknown:
-    """Number of a batch in a recorded step, which is all batches': to use it raises `NotRecorded`."""
+    """Number of the batch or epoch in a recorded step, which serves all of them: using it raises `NotRecorded`."""
 
     def _raise(self, *_: object) -> NoReturn:
         raise NotRecorded("it reads the number of the batch or of the epoch")
@@ -61,7 +61,7 @@ class Unknown:
 
 
 class Moment:
-    """A copy of a training's state, to which it can be brought back: tensors, modules' attributes, random states."""
+    """A copy of a training's state, which can be restored: tensors, modules' attributes, random states."""
 
     def __init__(self, state: dict[str, list[Tensor]], modules: Sequence[nn.Module], device: torch.device) -> None:
         self.state, self.modules, self.device = state, modules, device
@@ -71,7 +71,7 @@ class Moment:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Bring the state back."""
+        """Restore the state."""
         for part, values in self.state.items():
             for value, copy in zip(values, self.copies[part], strict=True):
                 value.copy_(copy)
@@ -82,14 +82,14 @@ class Moment:
             torch.cuda.set_rng_state(self.streams[1], self.device)
 
     def require_pure(self) -> None:
-        """Raise `NotRecorded` if anything but tensors has changed since."""
+        """Raise `NotRecorded` if anything but tensors has changed since the copy."""
         if not all(map(torch.equal, self.streams, self._streams())):
             raise NotRecorded("it draws random numbers")
         if self.attributes != self._attributes():
             raise NotRecorded("it changes attributes of modules that are no tensors")
 
     def differences(self, other: "Moment") -> dict[str, float]:
-        """Return how far each part of the present state is from another one, as a share of its change since."""
+        """Return how far each part of the current state is from ``other``, as a share of its change since the copy."""
 
         def squared(part: str, copies: list[Tensor]) -> float:
             total = 0.0

@@ -1,4 +1,4 @@
-"""Plug-ins of a study put beside the built-in parts, so that configurations may name them."""
+"""Adds the parts of a study's plug-ins to the built-in ones, so that configurations may name them."""
 
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
@@ -28,7 +28,7 @@ _TABLES: dict[str, MutableMapping[str, Any]] = {
 
 
 def register(plugins: Iterable[Plugin]) -> None:
-    """Import plug-ins and put their parts beside the built-in ones.
+    """Import plug-ins and add their parts to the built-in ones.
 
     A part of an earlier plug-in with the same name, such as of a changed file, is replaced; built-in ones never.
 

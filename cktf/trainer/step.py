@@ -9,8 +9,8 @@ objectives draw for a batch among them (see `Objective.draws`). A step is record
     nothing in it changes an attribute of a module that is no tensor
     the GPU's memory holds the step twice: a graph's is its own
 
-and if its first replays leave the state that eager steps leave, up to rounding: these are made both ways, and what the
-eager ones leave stays. All else runs eagerly.
+and if its first replays leave the same state as eager steps, up to rounding: these steps are made both ways, and the
+eager result stays. All other steps run eagerly.
 """
 
 import logging
@@ -40,17 +40,17 @@ LARGEST_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2}
 the networks: convolutions need not add up in the same order."""
 
 COMPARED_STEPS = 2
-"""Replays that are compared with eager steps; their batches are others than the recorded one."""
+"""Replays that are compared with eager steps, on other batches than the recorded one."""
 
 Teach = Callable[[], Activations | None]
 """Returns the teacher's activations of a batch; None if none are read."""
 
 Observe = Callable[[dict[str, Tensor]], None]
-"""Is given the terms of a step, with their graph, before its gradients are taken."""
+"""Receives the terms of a step, with their graph, before its gradients are taken."""
 
 
 class Step:
-    """Trains a phase's student by batches; nothing of a step is read of the device.
+    """Trains a phase's student by batches; no step waits for a value from the device.
 
     ``autocast`` is that of both networks' forward. Where steps are recorded, which ``is_eager`` forbids, the learning
     rates of the phase's optimizer become tensors.
@@ -118,7 +118,7 @@ class Step:
         share, is_last = accumulated(order, self.loader.num_samples, self.loader.batch_size, self.accumulate)
         is_whole = len(batch.labels) == self.loader.batch_size
         self._whole_steps += is_whole
-        if not (is_whole and observe is None and self._is_recorded(batch)):
+        if not (is_whole and observe is None and self._train_by_recording(batch)):
             self._run(batch, self._teach(batch), share, order % self.accumulate == 0, is_last, observe)
         self.means.samples += len(batch.labels)
         if is_last and self.average:
@@ -139,7 +139,7 @@ class Step:
         is_last: bool = True,
         observe: Observe | None = None,
     ) -> None:
-        """Train on a batch, by default alone: the ``share`` of a step's samples, the ``first`` or ``last`` ones."""
+        """Train on a batch: a whole step by default, else the ``share`` of its samples, whether first or last ones."""
         phase, images = self.phase, batch.images.contiguous(memory_format=torch.channels_last)
         with self.autocast:
             of_teacher = teach()
@@ -161,11 +161,11 @@ class Step:
             observed["correct"] = share_correct(of_student.logits, batch)
         self.means.add(observed, len(batch.labels))
 
-    def _is_recorded(self, batch: Batch) -> bool:
-        """Train by the recording, which is made if it is time to; return whether that was possible."""
+    def _train_by_recording(self, batch: Batch) -> bool:
+        """Train by the recording, which is made first if it is time; return whether that was possible."""
         if self._recorder is None or self._whole_steps <= EAGER_STEPS:
             return False
-        # A live teacher runs within the recording. What is read of tables, other ones in each epoch, is an input.
+        # A live teacher runs within the recording. Stored readings, whose tables differ by epoch, are inputs.
         live = self._read if isinstance(getattr(self._read, "__self__", None), LiveTeacher) else None
         replay = self._replay if live == self._recorded_read else None
         if replay and not self._to_compare:
@@ -182,7 +182,7 @@ class Step:
                 self._recorded_read = live
                 self._record(batch, moment, self._recorder)
         except Exception as error:  # whatever a driver raises: an eager step needs none of it
-            _say(str(error) if isinstance(error, NotRecorded) else f"{type(error).__name__}: {error}")
+            _log_once(str(error) if isinstance(error, NotRecorded) else f"{type(error).__name__}: {error}")
             self._recorder = self._replay = None
             self._buffers = {}
             if moment:  # else the memory did not hold the copy
@@ -197,13 +197,13 @@ class Step:
         for (kind, name), buffer in self._buffers.items():
             of[kind][name] = buffer
         known: dict[str, Any] = {"step": Unknown(), "epoch": Unknown(), "drawn": of["drawn"], **of["batch"]}
-        still = replace(batch, **known)
+        placeholder = replace(batch, **known)
         readings = Activations.of_readings(of["read"])
-        teach: Teach = (lambda: readings) if of["read"] else self._teach(still)
-        recorder.rehearse(lambda: self._run(still, teach))
+        teach: Teach = (lambda: readings) if of["read"] else self._teach(placeholder)
+        recorder.rehearse(lambda: self._run(placeholder, teach))
         before.require_pure()
         after = Moment(self._state(), self._modules, self.device)
-        self._replay = recorder.record(lambda: self._run(still, teach))
+        self._replay = recorder.record(lambda: self._run(placeholder, teach))
         after.restore()
         self._to_compare = COMPARED_STEPS
 
@@ -251,6 +251,6 @@ class Step:
 
 
 @cache
-def _say(reason: str) -> None:
+def _log_once(reason: str) -> None:
     """Log once in a process why steps are not recorded."""
     logging.getLogger(__name__).warning("training steps run eagerly, not as a CUDA graph: %s", reason)

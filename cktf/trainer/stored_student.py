@@ -1,4 +1,4 @@
-"""A stored student: what its file says of it beside its weights, and the network that is built from that."""
+"""A stored student: the description in its file beside its weights, and the network that is built from both."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,22 +18,22 @@ from cktf.trainer.checkpoint import load_weights, metadata_of
 from cktf.trainer.config import TrialConfig
 
 VERSIONS = {"cktf": version("cktf"), "torch": torch.__version__}
-"""Versions that a student's file names, found once: to look for a package takes milliseconds."""
+"""Versions that a student's file names, looked up once: each look-up takes milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AboutStudent:
-    """What is needed to use a student's weights.
+    """Description of a stored student: all that is needed to use its weights.
 
     Attributes:
         config: The trial that trained it.
         study: Name of the study; empty if it was trained without one.
-        num_classes: Of the student's logits.
-        student_classes: Of the classifier within a probe: the teacher's; else as ``num_classes``.
+        num_classes: Classes of the student's logits.
+        student_classes: Classes of the student's own classifier: within a probe the teacher's, else ``num_classes``.
         image_shape: (channels, height, width).
-        mean: Of each channel of the training images, scaled to [0, 1].
+        mean: Mean of each channel of the training images, scaled to [0, 1].
         std: Standard deviation, likewise.
-        class_names: In the order of the logits; empty where they are not known.
+        class_names: Names of the classes in the order of the logits; empty if they are not known.
     """
 
     config: TrialConfig
@@ -47,7 +47,7 @@ class AboutStudent:
 
     @classmethod
     def of(cls, config: TrialConfig, dataset: Dataset, student_classes: int, study: str = "") -> Self:
-        """Return what a trial on a data set says of its student."""
+        """Return the description of a trial's student."""
         return cls(
             config=config,
             study=study,
@@ -59,7 +59,7 @@ class AboutStudent:
         )
 
     def metadata(self) -> dict[str, str]:
-        """Return it as the metadata of a safetensors file: text, and all else as JSON."""
+        """Return the description as metadata of a safetensors file: texts, and all else as JSON."""
         values = {
             "format": "pt",  # which other libraries ask for
             "model": self.config.student.model,
@@ -72,7 +72,7 @@ class AboutStudent:
 
     @classmethod
     def read(cls, content: bytes) -> Self | None:
-        """Return what a student's file says; None if it says nothing, being of an older version.
+        """Return the description in a student's file; None if it has none, being of an older version.
 
         Raises:
             pydantic.ValidationError: If the trial is none that this process knows, as without its plug-ins.
@@ -97,7 +97,7 @@ class Student(nn.Module):
 
     Attributes:
         network: The network, which maps normalised images to `cktf.batch.Activations`.
-        about: What is known of it.
+        about: Its description.
     """
 
     mean: Tensor
@@ -131,7 +131,7 @@ def student_of(content: bytes, about: AboutStudent) -> Student:
     blank = {"weights": None, "weights_sha256": None}
     config = config.model_copy(update={"student": config.student.model_copy(update=blank)})
     teacher = None
-    if extends_student(config.objective):  # its added layers have shapes of the teacher's
+    if extends_student(config.objective):  # whose added layers have the teacher's shapes
         first = next(iter(config.read_teachers.values()))
         named = ModelConfig.model_validate(first.model_dump(include={*ModelConfig.model_fields}) | blank)
         teacher = build_model(named, about.student_classes, about.image_shape)

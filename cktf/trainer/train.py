@@ -41,7 +41,7 @@ class TrainOptions(Settings):
     """How a trial is run; passed as one value from the study to the training loop."""
 
     name: str = ""
-    """Name of the study, which the stored student's file says."""
+    """Name of the study, for the stored student's file."""
 
     read_test: bool = False
     """Evaluate the test split once, after the last epoch."""
@@ -132,10 +132,10 @@ def train(
             objective.load_state_dict(checkpoint.objective)
 
     bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-    of_its_classes = teacher if config.task == "distill" else None
+    measured_teacher = teacher if config.task == "distill" else None
     shapes, shard = objective.given, max(1, config.batch_size // workers.size)
     at_once = images_at_once(shapes.student, shard), images_at_once(shapes.teacher, shard)
-    measuring = Measuring(options.measures, options.keep_logits, of_its_classes, dataset, parts, at_once)
+    measuring = Measuring(options.measures, options.keep_logits, measured_teacher, dataset, parts, at_once)
     current: Phase | None = None
     of_phase: Teacher | None = None
     monitor: Health | None = None
@@ -162,8 +162,8 @@ def train(
                 monitor = Health(options.health, phase, config, objective, teacher, dataset, parts)
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.planned_epochs)
-        beside = average.network if average else None
-        trained = [student for student in (phase.student, beside) if student]
+        averaged = average.network if average else None
+        trained = [student for student in (phase.student, averaged) if student]
         for student in trained:
             student.train()
         objective.begin_epoch(epoch, phase.epochs)
@@ -186,7 +186,7 @@ def train(
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
         is_last = number == config.total_epochs
         scores: dict[str, Any] = {"validation_loss": None, "validation_accuracy": None}
-        judged, other = (beside, network) if beside and config.judge == "ema" else (network, beside)
+        judged, other = (averaged, network) if averaged and config.judge == "ema" else (network, averaged)
         # Always in float32: in bfloat16 logits tie, and accuracies move by tenths.
         if phase.is_scored:
             validation, measures = measuring.evaluated(judged, "validation", is_last=is_last)
@@ -235,7 +235,7 @@ def train(
             started = time.perf_counter()
             of_objective = objective.state_dict() if phase.reads_objective else {}
             states = network.state_dict(), of_objective, optimizer.state_dict()
-            writer.write(Checkpoint(*states, history, beside.state_dict() if beside else {}))
+            writer.write(Checkpoint(*states, history, averaged.state_dict() if averaged else {}))
             if is_last:
                 writer.wait()
             history[-1] = result = replace(result, checkpoint_seconds=time.perf_counter() - started)
@@ -282,7 +282,7 @@ def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> I
 
 @contextmanager
 def _algorithms(*, deterministic: bool) -> Iterator[None]:
-    """Let cuDNN try which of its algorithms is the fastest, for shapes are the same in each step; or none but these."""
+    """Let cuDNN time its algorithms, since shapes are the same in each step; or allow only deterministic ones."""
     cudnn, before = torch.backends.cudnn, torch.get_deterministic_debug_mode()
     tries = cudnn.benchmark
     cudnn.benchmark = not deterministic

@@ -40,7 +40,7 @@ def check_trial(
     is_measured: bool = False,
     measures: Mapping[str, Measure] = MappingProxyType({}),
 ) -> None:
-    """Build all parts of a trial of so many workers on the CPU, with memory banks of one sample per class.
+    """Build all parts of a trial of that many workers on the CPU, with memory banks of one sample per class.
 
     Measures of plug-ins are tried on made-up outputs, and on the network that is not trained.
 
@@ -84,7 +84,7 @@ def _try_measures(measures: Mapping[str, Measure], network: nn.Module, dataset: 
 
 
 def look_at_data(config: TrialConfig) -> list[str]:
-    """Return remarks on a trial's own data for the user: of a folder of images from its layout, of others from all."""
+    """Return remarks for the user on their own data: on a folder of images by its layout, on others by all images."""
     found: list[str] = []
     for data in (config.data, config.source):
         if data is None or not data.is_own:

@@ -42,7 +42,7 @@ def write_student(student: Student, to: str, path: Path) -> str:
     except ImportError as error:
         path.unlink(missing_ok=True)
         raise InputError(f"--to {to}: needs a package that is not there: pip install 'cktf[onnx]' ({error})") from error
-    except Exception as error:  # whatever a tracer says of somebody's network
+    except Exception as error:  # whatever a tracer raises for a user's network
         path.unlink(missing_ok=True)
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise InputError(f"--to {to}: {student.about.config.student.model} cannot be exported: {said}") from error
@@ -140,6 +140,6 @@ FORMATS: dict[str, Callable[[Student, Path], tuple[Reader, str]]] = {
     "torchscript": _as_torchscript,
     "onnx": _as_onnx,
 }
-"""Name of a format to what writes a file of it, and returns that file read back and how it is used."""
+"""Name of a format to the function that writes a file of it, and returns that file read back and how it is used."""
 
 SUFFIXES = {"torch": ".pt", "torchscript": ".torchscript", "onnx": ".onnx"}

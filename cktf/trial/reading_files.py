@@ -31,7 +31,7 @@ from cktf.plugins import code_of
 from cktf.trainer.config import TrialConfig
 
 DEFAULT_LIMIT = 20.0
-"""Gigabytes of all files together, where `$CKTF_CACHE_GB` does not say."""
+"""Gigabytes that all files together may have if `$CKTF_CACHE_GB` is not set."""
 
 _SUFFIX = ".float16"
 
@@ -73,7 +73,7 @@ class ReadingFiles:
         if table.nbytes > self.limit:
             return
         try:
-            # One writes at a time, so that the limit holds, and what is half written is a killed writer's.
+            # One process writes at a time: so the limit holds, and a half-written file is a killed writer's.
             with exclusive(self.folder / "lock"):
                 self._make_room(table.nbytes)
                 write_array(self._path(name), [table.numpy()])

@@ -108,8 +108,8 @@ class TeacherOnce:
         read = LiveTeacher(self.network, tuple(tables)).epoch(epoch)
         for batch in self._all_images() if self.is_static else self.loader.epoch(epoch):
             with self.autocast:
-                seen = batch.images if batch.teacher_images is None else batch.teacher_images
-                found = read(seen.contiguous(memory_format=torch.channels_last), batch).readings
+                images = batch.images if batch.teacher_images is None else batch.teacher_images
+                found = read(images.contiguous(memory_format=torch.channels_last), batch).readings
             rows = batch.index.cpu()
             for reading, table in tables.items():
                 values = found[reading.name].flatten(1)

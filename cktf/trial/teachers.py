@@ -108,7 +108,7 @@ def load_teacher(
         each = partial(load_teacher, shown=shown, is_compiled=is_compiled)
         return MeanOfLogits([each(one, data, device, run) for one in (teacher, *others)]).eval()
     dataset = held_dataset(data, CPU)  # only for the image shape, classes and constants
-    # The first weights of a teacher that is trained are read where it is trained, which need not be here.
+    # Initial weights of a trained teacher are read where it is trained, which may be another machine.
     network = build_teacher(teacher.model_copy(update={"weights": None, "weights_sha256": None}), dataset)
     if teacher.checkpoint is None:
         network.load_state_dict(trained_weights(teacher_trial(teacher, data), device, run))
@@ -139,19 +139,19 @@ class _OwnInput(nn.Module):
 
 
 def with_own_input(network: nn.Module, shown: Constants, own: Constants) -> nn.Module:
-    """Return a network for images normalised with the constants ``shown``, which was trained with its ``own``."""
+    """Return a network for images normalised with ``shown``, which was trained on images normalised with ``own``."""
     return network if shown == own else _OwnInput(network, shown, own)
 
 
 class MeanOfLogits(nn.Module):
-    """Networks of the same classes as one: logits (batch, classes), float32, the mean of theirs, and no features."""
+    """Several networks of the same classes as one: the mean of their logits, (batch, classes), float32; no features."""
 
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the mean of the logits, of which nothing else is known."""
+        """Return the mean of the logits as activations that hold nothing else."""
         logits = torch.stack([network(images).logits.float() for network in self.networks]).mean(0)
         nothing: Any = None
         return Activations(logits, penultimate=nothing, stem=nothing, stages=(), preactivations=())
@@ -165,7 +165,7 @@ def own_constants(teacher: TeacherConfig, dataset: Dataset) -> Constants:
 
 
 def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
-    """Return the teacher's network on the CPU, with the weights of its checkpoint or its first ones if it has such.
+    """Return the teacher's network on the CPU, with the weights of its checkpoint or of its file of initial weights.
 
     It raises what `load_file` does, and an InputError if the teacher's constants are for other channels.
     """

@@ -64,8 +64,8 @@ def train_teacher(
     """Train a teacher as a trial of a run, with its checkpoint there, and yield the results of its epochs.
 
     Of ``options``, those that are about checkpoints and algorithms apply to a teacher too. Weights and scores are
-    written to the run's folder of teachers and, unless the data are generated, to the user's cache. A teacher that one
-    of these has is not trained: where it was found is returned, which is else empty.
+    written to the run's folder of teachers and, unless the data are generated, to the user's cache. A teacher that is
+    there already is not trained. Return where it was found, else an empty string.
     """
     place, teachers = trial_storage(run, trial.trial_id), run.child("teachers")
     cache = None if trial.data.generated else Storage(cache_directory()).child("teachers")

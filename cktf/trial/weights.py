@@ -32,7 +32,7 @@ OUTER = {"model", "net", "network", "backbone", "student", "teacher", "ema", "em
 """Names of the network in a larger module (Lightning's, a trainer's)."""
 
 COUNTERS = {"n_averaged", "initted", "step", "num_updates", "decay"}
-"""Keys of an average of weights that are no weights."""
+"""Keys that averages of weights add to a state dict, and that are no weights."""
 
 EXTRA_STATE = "_extra_state"
 """Last part of the key of a module's extra state, which is of any type and no weight."""

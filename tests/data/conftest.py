@@ -1,4 +1,4 @@
-"""Fixtures of the data room's tests."""
+"""Fixtures of the data sets' tests."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +15,7 @@ from tests.data.generated import generate
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep what is decoded out of the user's own folder, and return where it goes."""
+    """Store decoded images outside of the user's own folder, and return where."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("CKTF_DATA", str(folder))
     return folder / "pixels"

@@ -1,4 +1,4 @@
-"""What is learnt from, with labels and without."""
+"""Samples to train on, with labels and without."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,15 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cktf.data import (
-    AugmentationConfig,
-    DataConfig,
-    Dataset,
-    Samples,
-    TrainLoader,
-    load_dataset,
-    unlabelled_samples,
-)
+from cktf.data import AugmentationConfig, DataConfig, Dataset, Samples, TrainLoader, load_dataset, unlabelled_samples
 
 AS_IT_IS = AugmentationConfig(crop=0, flip=False)
 

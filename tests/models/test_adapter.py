@@ -38,9 +38,7 @@ class TwoStages(nn.Module):
 LAYERS: dict[str, Any] = {"stem": "stem", "stages": [["first"], ["second"]], "penultimate": "pool"}
 
 
-def test_the_adapted_resnet18_gives_the_plain_networks_logits_and_gradients(
-    resnet18_layers: dict[str, Any],
-) -> None:
+def test_the_adapted_resnet18_gives_the_plain_networks_logits_and_gradients(resnet18_layers: dict[str, Any]) -> None:
     plain = resnet18(num_classes=10)
     adapter = Adapter(copy.deepcopy(plain), **resnet18_layers)
     images = torch.randn(4, 3, 32, 32)
@@ -108,10 +106,7 @@ def test_an_activation_in_place_does_not_overwrite_the_layer_before_it() -> None
     ("change", "message"),
     [
         ({"stages": [["unused"]]}, "layer 'unused' does not run"),
-        (
-            {"stem": "classifier"},
-            r"layer 'classifier' gives \(1, 5\), not \(batch, channels, height, width\)",
-        ),
+        ({"stem": "classifier"}, r"layer 'classifier' gives \(1, 5\), not \(batch, channels, height, width\)"),
         ({"stages": [["first"]]}, "layer 'first' is overwritten in place"),
     ],
 )

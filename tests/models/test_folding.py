@@ -36,8 +36,7 @@ def norms_run(network: nn.Module, images: Tensor) -> int:
 
 
 @pytest.mark.parametrize(
-    ("model", "left"),
-    [("resnet8", 0), ("wrn_16_1", 7), ("vgg8", 0), ("MobileNetV2", 0), ("ShuffleV2", 0)],
+    ("model", "left"), [("resnet8", 0), ("wrn_16_1", 7), ("vgg8", 0), ("MobileNetV2", 0), ("ShuffleV2", 0)]
 )
 def test_a_folded_network_has_the_same_activations(model: str, left: int) -> None:
     network = frozen(build_model(ModelConfig(model=model), 7, SHAPE))

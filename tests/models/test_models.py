@@ -197,9 +197,7 @@ def test_initial_parameters_before_the_classifier_do_not_depend_on_the_number_of
 
 
 @pytest.mark.parametrize("name", ["resnet32x4", "wrn_40_2", "vgg8", "MobileNetV2", "ResNet10"])
-def test_convolutions_start_with_the_variance_that_keeps_gradients_and_batch_norm_as_identity(
-    name: str,
-) -> None:
+def test_convolutions_start_with_the_variance_that_keeps_gradients_and_batch_norm_as_identity(name: str) -> None:
     with initialisation(0, "student"):
         network = build_model(name, 10, (3, 32, 32))
     for module in network.modules():

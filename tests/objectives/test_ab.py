@@ -5,15 +5,12 @@ from typing import Literal
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.ab import AB, BoundaryPhase, boundary_loss
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def initial_phase(config: AB.Config, given: BuildContext) -> BoundaryPhase:
@@ -24,7 +21,7 @@ def initial_phase(config: AB.Config, given: BuildContext) -> BoundaryPhase:
 
 @pytest.mark.parametrize("margin", [0.3, 1.0])
 def test_the_loss_equals_a_plain_loop(margin: float) -> None:
-    student, teacher = maps(0, 2, 3, 2, 4), maps(1, 2, 3, 2, 4)
+    student, teacher = drawn(0, 2, 3, 2, 4), drawn(1, 2, 3, 2, 4)
     total = 0.0
     for s, t in zip(student.flatten().tolist(), teacher.flatten().tolist(), strict=True):
         if t > 0 and s < margin:
@@ -42,12 +39,12 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    student = maps(0, 2, 3, 2, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda value: boundary_loss(value, maps(1, 2, 3, 2, 2), 1.0), student)
+    student = drawn(0, 2, 3, 2, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda value: boundary_loss(value, drawn(1, 2, 3, 2, 2), 1.0), student)
 
 
 def test_only_the_sign_of_the_teachers_preactivations_matters() -> None:
-    student, teacher = maps(0, 2, 3, 2, 2), maps(1, 2, 3, 2, 2)
+    student, teacher = drawn(0, 2, 3, 2, 2), drawn(1, 2, 3, 2, 2)
     assert torch.equal(boundary_loss(student, teacher.sign(), 1.0), boundary_loss(student, teacher, 1.0))
     assert boundary_loss(teacher.sign(), teacher, 1.0) == 0
 

@@ -9,10 +9,7 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.at import AT, attention_loss
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def slow_attention(sample: Tensor, power: int) -> list[float]:
@@ -24,7 +21,7 @@ def slow_attention(sample: Tensor, power: int) -> list[float]:
 
 @pytest.mark.parametrize("power", [1, 2, 4])
 def test_the_loss_equals_a_plain_loop(power: int) -> None:
-    student, teacher = maps(0, 2, 3, 2, 4), maps(1, 2, 5, 2, 4)
+    student, teacher = drawn(0, 2, 3, 2, 4), drawn(1, 2, 5, 2, 4)
     squares = [
         (ours - theirs) ** 2
         for one, other in zip(student, teacher, strict=True)
@@ -41,13 +38,13 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    student = maps(0, 2, 3, 4, 4).requires_grad_()
-    for teacher in (maps(1, 2, 5, 4, 4), maps(1, 2, 5, 2, 2), maps(1, 2, 5, 8, 8)):
+    student = drawn(0, 2, 3, 4, 4).requires_grad_()
+    for teacher in (drawn(1, 2, 5, 4, 4), drawn(1, 2, 5, 2, 2), drawn(1, 2, 5, 8, 8)):
         assert torch.autograd.gradcheck(lambda value, other=teacher: attention_loss(value, other, 2), student)
 
 
 def test_neither_the_order_of_channels_nor_the_scale_of_a_map_matters() -> None:
-    student, teacher = maps(0, 2, 4, 3, 3), maps(1, 2, 5, 3, 3)
+    student, teacher = drawn(0, 2, 4, 3, 3), drawn(1, 2, 5, 3, 3)
     expected = attention_loss(student, teacher, 2)
     torch.testing.assert_close(attention_loss(7 * student[:, [2, 0, 3, 1]], teacher / 3, 2), expected)
     assert float(attention_loss(-2 * teacher, teacher, 2)) == pytest.approx(0, abs=1e-12)
@@ -55,7 +52,7 @@ def test_neither_the_order_of_channels_nor_the_scale_of_a_map_matters() -> None:
 
 @pytest.mark.parametrize("wider", ["student", "teacher"])
 def test_the_larger_map_is_averaged_to_the_smaller_one(wider: str) -> None:
-    small, large = maps(0, 2, 4, 2, 2), maps(1, 2, 4, 4, 4)
+    small, large = drawn(0, 2, 4, 2, 2), drawn(1, 2, 4, 4, 4)
     averaged = large.view(2, 4, 2, 2, 2, 2).mean((3, 5))
     given = (large, small) if wider == "student" else (small, large)
     torch.testing.assert_close(attention_loss(*given, 2), attention_loss(averaged, small, 2))

@@ -11,12 +11,9 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch, Layers
 from cktf.objectives import BuildContext
 from cktf.objectives.catkd import CATKD, attention_loss, class_activation_maps
+from tests.objectives.drawn import drawn
 from tests.objectives.golden import Case
 from tests.objectives.modern import MODERN, assert_as_published, filled, maps_of
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def slow_maps(features: Tensor, weight: Tensor, resolution: int) -> Tensor:
@@ -44,20 +41,20 @@ def slow_loss(student: Tensor, teacher: Tensor, *, normalize: bool) -> float:
 
 @pytest.mark.parametrize("resolution", [1, 2, 4])
 def test_maps_equal_a_plain_loop(resolution: int) -> None:
-    features, weight = maps(0, 2, 3, 4, 4), maps(1, 5, 3)
+    features, weight = drawn(0, 2, 3, 4, 4), drawn(1, 5, 3)
     found = class_activation_maps(features, weight, resolution)
     torch.testing.assert_close(found, slow_maps(features, weight, resolution))
 
 
 def test_their_mean_is_the_logit_without_bias() -> None:
-    features, weight = maps(0, 2, 3, 4, 4), maps(1, 5, 3)
+    features, weight = drawn(0, 2, 3, 4, 4), drawn(1, 5, 3)
     logits = features.mean((2, 3)) @ weight.T
     torch.testing.assert_close(class_activation_maps(features, weight, 2).mean((2, 3)), logits)
 
 
 @pytest.mark.parametrize("normalize", [False, True])
 def test_the_loss_equals_a_plain_loop_and_has_its_gradient(normalize: bool) -> None:
-    student, teacher = maps(0, 2, 5, 2, 2), maps(1, 2, 5, 2, 2)
+    student, teacher = drawn(0, 2, 5, 2, 2), drawn(1, 2, 5, 2, 2)
     expected = slow_loss(student, teacher, normalize=normalize)
     assert float(attention_loss(student, teacher, normalize=normalize)) == pytest.approx(expected)
     assert torch.autograd.gradcheck(

@@ -2,19 +2,15 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.cc import CC, correlation_loss
-
-
-def vectors(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def test_the_loss_equals_a_plain_loop() -> None:
-    student, teacher = vectors(0, 5, 3), vectors(1, 5, 3)
+    student, teacher = drawn(0, 5, 3), drawn(1, 5, 3)
     total = 0.0
     for i in range(4):
         for k in range(3):
@@ -30,12 +26,12 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    student = vectors(0, 4, 3).requires_grad_()
-    assert torch.autograd.gradcheck(lambda value: correlation_loss(value, vectors(1, 4, 3)), student)
+    student = drawn(0, 4, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda value: correlation_loss(value, drawn(1, 4, 3)), student)
 
 
 def test_a_shift_of_both_embeddings_does_not_matter() -> None:
-    student, teacher, shift = vectors(0, 5, 3), vectors(1, 5, 3), vectors(2, 3)
+    student, teacher, shift = drawn(0, 5, 3), drawn(1, 5, 3), drawn(2, 3)
     moved = correlation_loss(student + shift, teacher + shift)
     torch.testing.assert_close(moved, correlation_loss(student, teacher))
     assert correlation_loss(student, student) == 0

@@ -17,12 +17,7 @@ from cktf.objectives.fitnet import hint_loss
 from cktf.objectives.sp import similarity_loss
 
 SMALL = {"negatives": 8, "dim": 4}
-AGREEMENT = {
-    "negatives": 0,
-    "critic": "squared_distance",
-    "temperature": 1,
-    "normalize": "none",
-}
+AGREEMENT = {"negatives": 0, "critic": "squared_distance", "temperature": 1, "normalize": "none"}
 """Settings with which a term is the mean squared distance of the two sides."""
 
 
@@ -81,12 +76,7 @@ def test_layers_of_any_shapes_can_be_paired(
 @pytest.mark.parametrize("transform", get_args(Transform))
 @pytest.mark.parametrize("negatives", [0, 8])
 def test_every_transform_trains_the_student(
-    transform: str,
-    negatives: int,
-    student: Activations,
-    teacher: Activations,
-    batch: Batch,
-    given: BuildContext,
+    transform: str, negatives: int, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     cktf = built(given, transform=transform, head="pad", source="batch", negatives=negatives)
     sum(cktf(student, teacher, batch).values()).backward()
@@ -120,14 +110,7 @@ def test_similarity_preservation_is_similarity_padding_and_no_negatives(
 def test_fitnet_is_the_hint_a_regressor_and_no_negatives(
     student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
-    cktf = built(
-        given,
-        transform="hint",
-        head="regressor",
-        unit_length=False,
-        pairs=same_layers("stage2"),
-        **AGREEMENT,
-    )
+    cktf = built(given, transform="hint", head="regressor", unit_length=False, pairs=same_layers("stage2"), **AGREEMENT)
     weight, bias = cktf.parameters()
     assert weight.shape == (8, 4, 1)
     regressed = functional.conv2d(student.stages[1][-1], weight.unsqueeze(3), bias)
@@ -163,10 +146,7 @@ def test_pairs_by_hand_join_networks_with_unequal_numbers_of_stages(
     [
         ({"theta": 0.2}, "pairs: .* leave out theta: 0.2, or the pairs"),
         ({"beta": 0, "pairing": "first"}, "leave out beta: 0.0, pairing: first, or the pairs"),
-        (
-            {"pairs": same_layers("stem", "stem")},
-            "pairs: each pair may be named only once; named twice: stem",
-        ),
+        ({"pairs": same_layers("stem", "stem")}, "pairs: each pair may be named only once; named twice: stem"),
         ({"pairs": same_layers("stage")}, "got 'stage'"),
         ({"pairs": [{"student": "stem"}]}, "teacher"),
         ({"transform": "similarity", "negatives": 0}, "head: rows of transform similarity .*got 'linear'"),

@@ -25,7 +25,7 @@ Candidates = list[tuple[float, Tensor]]
 
 
 class SlowCRD:
-    """What `CRD` does, one anchor and one candidate at a time; its negatives and first rows are the fast one's."""
+    """`CRD`, one anchor and one candidate at a time, with the negatives and first rows of the fast one."""
 
     def __init__(self, crd: CRD, given: BuildContext, config: CRD.Config) -> None:
         self.config, self.labels = config, given.labels
@@ -72,10 +72,7 @@ class SlowCRD:
 
     def one_side(self, side: int, anchors: Tensor, others: Tensor, batch: Batch) -> Tensor:
         """Return the loss of one side's anchors."""
-        positives = {
-            "queue": others.detach(),
-            "batch": others,
-        }.get(self.config.source)
+        positives = {"queue": others.detach(), "batch": others}.get(self.config.source)
         if positives is None:
             positives = torch.stack([self.rows[1 - side][row] for row in batch.index.tolist()])
         own = [torch.exp(self.score(*pair)) for pair in zip(anchors, positives, strict=True)]
@@ -233,10 +230,7 @@ def test_distances_of_free_length_are_contrasted_within_the_batch(
     [
         ({"unit_length": False}, "unit_length: a cosine"),
         ({"unit_length": False, "critic": "squared_distance"}, "unit_length: with false"),
-        (
-            {"unit_length": False, "critic": "squared_distance", "source": "batch"},
-            "unit_length: with false",
-        ),
+        ({"unit_length": False, "critic": "squared_distance", "source": "batch"}, "unit_length: with false"),
         ({"critic": "squared_distance", "temperature": 0.03}, r"temperature: .* 0\.04 or more.* got 0\.03"),
         ({"source": "bank"}, "source"),
         ({"estimator": "softmax"}, "estimator"),

@@ -40,8 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
         for source in ("queue", "batch")
     },
 }
-"""Settings of CKTF whose result does not depend on who holds which samples: fewer negatives than there are, `sampled`
-draws for each worker alone."""
+"""Settings of CKTF whose result does not depend on which worker has which samples. (Fewer negatives than there are,
+`sampled` draws for each worker alone.)"""
 
 OF_A_BATCH = ("sp", "pkt", "rkd", "cc", "dist")
 """Methods that compare the samples of a batch with one another."""
@@ -63,7 +63,7 @@ def activations(step: int, width: int, shard: slice) -> Activations:
 
 
 def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
-    """Return, of each case, losses and gradients of some steps, and what the objective then holds."""
+    """Return, of each case, losses and gradients of some steps, and the objective's state after them."""
     images, results = torch.empty(0, 3, 4, 4), {}
     settings = {name: ("cktf", COMMON | case) for name, case in CASES.items()}
     for name, (method, values) in (settings | {name: (name, {}) for name in OF_A_BATCH}).items():

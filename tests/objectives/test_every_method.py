@@ -54,13 +54,7 @@ def teacher(make_activations: Callable[..., Activations]) -> Activations:
 
 def tensors(of: Activations) -> list[Tensor]:
     """Return every tensor of the activations."""
-    return [
-        of.logits,
-        of.penultimate,
-        of.stem,
-        *(maps for blocks in of.stages for maps in blocks),
-        *of.preactivations,
-    ]
+    return [of.logits, of.penultimate, of.stem, *(maps for blocks in of.stages for maps in blocks), *of.preactivations]
 
 
 def in_bfloat16(given: Activations) -> Activations:
@@ -185,9 +179,7 @@ def test_a_method_that_names_its_readings_needs_nothing_else_of_the_teacher(
         assert torch.equal(found[0], expected[0])
 
 
-def test_of_several_methods_readings_are_united_and_one_that_may_read_anything_decides(
-    given: BuildContext,
-) -> None:
+def test_of_several_methods_readings_are_united_and_one_that_may_read_anything_decides(given: BuildContext) -> None:
     def names(*methods: str) -> list[str] | None:
         readings = build({name: settings_of(name)[name] for name in methods}, given).readings
         return None if readings is None else [reading.name for reading in readings]

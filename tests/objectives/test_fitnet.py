@@ -4,19 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.fitnet import FitNet, hint_loss
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def test_the_loss_equals_a_plain_loop() -> None:
-    guided, hint = maps(0, 2, 3, 4, 5), maps(1, 2, 3, 4, 5)
+    guided, hint = drawn(0, 2, 3, 4, 5), drawn(1, 2, 3, 4, 5)
     pairs = list(zip(guided.flatten().tolist(), hint.flatten().tolist(), strict=True))
     assert float(hint_loss(guided, hint)) == pytest.approx(sum((a - b) ** 2 for a, b in pairs) / len(pairs))
 
@@ -28,8 +24,8 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    guided = maps(0, 2, 3, 2, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda value: hint_loss(value, maps(1, 2, 3, 2, 2)), guided)
+    guided = drawn(0, 2, 3, 2, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda value: hint_loss(value, drawn(1, 2, 3, 2, 2)), guided)
 
 
 @pytest.mark.parametrize(("stage", "name"), [(0, "stem"), (1, "stage1"), (2, "stage2"), (3, "stage3")])

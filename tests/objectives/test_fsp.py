@@ -9,14 +9,11 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.fsp import FSP, flow, flow_loss
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def test_flow_and_loss_equal_plain_loops() -> None:
-    lower, upper, other = maps(0, 2, 3, 2, 4), maps(1, 2, 5, 2, 4), maps(2, 2, 5, 2, 4)
+    lower, upper, other = drawn(0, 2, 3, 2, 4), drawn(1, 2, 5, 2, 4), drawn(2, 2, 5, 2, 4)
 
     def slow_flow(above: Tensor, i: int, a: int, b: int) -> float:
         return sum(float(lower[i, a, y, x] * above[i, b, y, x]) for y in range(2) for x in range(4)) / 8
@@ -38,23 +35,20 @@ def test_flow_and_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    lower, upper = maps(0, 2, 3, 4, 4).requires_grad_(), maps(1, 2, 5, 2, 2).requires_grad_()
-    teacher = flow(maps(2, 2, 3, 4, 4), maps(3, 2, 5, 2, 2))
+    lower, upper = drawn(0, 2, 3, 4, 4).requires_grad_(), drawn(1, 2, 5, 2, 2).requires_grad_()
+    teacher = flow(drawn(2, 2, 3, 4, 4), drawn(3, 2, 5, 2, 2))
     assert torch.autograd.gradcheck(lambda *given: flow_loss(flow(*given), teacher), (lower, upper))
 
 
 def test_the_order_of_positions_does_not_matter() -> None:
-    lower, upper = maps(0, 2, 3, 4, 4), maps(1, 2, 5, 4, 4)
+    lower, upper = drawn(0, 2, 3, 4, 4), drawn(1, 2, 5, 4, 4)
     torch.testing.assert_close(flow(lower.flip(2).mT, upper.flip(2).mT), flow(lower, upper))
 
 
 def test_the_initial_phase_compares_the_flow_into_every_stage(
     make_activations: Callable[..., Activations], batch: Batch
 ) -> None:
-    student, teacher = (
-        make_activations(width=2, blocks=1, seed=1),
-        make_activations(width=2, blocks=3, seed=2),
-    )
+    student, teacher = (make_activations(width=2, blocks=1, seed=1), make_activations(width=2, blocks=3, seed=2))
     given = BuildContext(student.shapes(batch.images), teacher.shapes(batch.images), torch.arange(30), seed=0)
     fsp = FSP(FSP.Config(initial_epochs=3, initial_learning_rate=0.2), given)
     assert fsp(student, teacher, batch) == fsp.term_weights == {}

@@ -4,29 +4,21 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.ft import FT, factor_loss
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def slow_attention(sample: Tensor) -> list[float]:
-    squares = [float(sample[:, y, x].square().sum()) for y in range(2) for x in range(4)]
-    return [value / math.sqrt(sum(other**2 for other in squares)) for value in squares]
+from tests.objectives.drawn import drawn
+from tests.objectives.test_at import slow_attention
 
 
 @pytest.mark.parametrize("exponent", [1, 2, 3])
 def test_the_loss_equals_a_plain_loop(exponent: int) -> None:
-    student, teacher = maps(0, 3, 4, 2, 4), maps(1, 3, 4, 2, 4)
+    student, teacher = drawn(0, 3, 4, 2, 4), drawn(1, 3, 4, 2, 4)
     gaps = [
         abs(ours - theirs) ** exponent
         for one, other in zip(student, teacher, strict=True)
-        for ours, theirs in zip(slow_attention(one), slow_attention(other), strict=True)
+        for ours, theirs in zip(slow_attention(one, 2), slow_attention(other, 2), strict=True)
     ]
     assert float(factor_loss(student, teacher, 2, exponent)) == pytest.approx(sum(gaps) / len(gaps))
 
@@ -39,13 +31,13 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    student = maps(0, 2, 3, 4, 4).requires_grad_()
-    for teacher in (maps(1, 2, 3, 4, 4), maps(1, 2, 3, 2, 2)):
+    student = drawn(0, 2, 3, 4, 4).requires_grad_()
+    for teacher in (drawn(1, 2, 3, 4, 4), drawn(1, 2, 3, 2, 2)):
         assert torch.autograd.gradcheck(lambda value, other=teacher: factor_loss(value, other, 2, 1), student)
 
 
 def test_neither_the_order_of_channels_nor_the_scale_matters() -> None:
-    student, teacher = maps(0, 2, 4, 3, 3), maps(1, 2, 4, 3, 3)
+    student, teacher = drawn(0, 2, 4, 3, 3), drawn(1, 2, 4, 3, 3)
     moved = factor_loss(-3 * student.flip(1), teacher / 2, 2, 1)
     torch.testing.assert_close(moved, factor_loss(student, teacher, 2, 1))
 

@@ -1,6 +1,6 @@
 """The compared methods against the numbers of the published code, in every golden file of any of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +10,9 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import OBJECTIVES, BuildContext, Objective
-from cktf.objectives.ab import AB
-from cktf.objectives.cc import CC, correlation_loss
-from cktf.objectives.fitnet import FitNet
-from cktf.objectives.fsp import FSP
-from cktf.objectives.ft import FT, factor_loss
+from cktf.objectives.cc import correlation_loss
+from cktf.objectives.ft import factor_loss
 from cktf.objectives.objective import InitialPhase
-from cktf.objectives.vid import VID
 from tests.objectives.golden import CASES, DEFAULT_FOLDER, Case, assert_close, cases_in
 
 HYPERPARAMETERS = {
@@ -29,6 +25,17 @@ HYPERPARAMETERS = {
 }
 """The published names, and those of our settings."""
 
+LOADED: dict[str, dict[str, tuple[str, ...]]] = {
+    "fitnet": {"regressor": ("conv.", "bn.")},
+    "cc": {"student": ("embed_s.",), "teacher": ("embed_t.",)},
+    "vid": {"regressors.stage1": ("log_scale", "regressor.")},
+    "ab": {"initial": ("connector.",)},
+    "ft": {"translator": ("translator.",), "initial": ("paraphraser.",)},
+}
+"""Module of a method to the beginnings of its parameters' names in a case."""
+
+COMPARED = ("fitnet", "at", "sp", "cc", "vid", "rkd", "pkt", "ab", "ft", "fsp", "nst")
+OF_VECTORS = {"cc", "rkd", "pkt"}
 BATCH = Batch(torch.zeros(1, 3, 32, 32), torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64), 0)
 
 
@@ -49,11 +56,19 @@ def of_vector(penultimate: Tensor) -> Activations:
     return replace(of_maps([penultimate[:, :, None, None]]), penultimate=penultimate)
 
 
-def build(case: Case, student: Activations, teacher: Activations, **settings: object) -> Objective:
+def activations(method: str, tensors: list[Tensor]) -> Activations:
+    if method == "fsp":
+        return replace(of_maps(tensors[1:]), stem=tensors[0])
+    return of_vector(*tensors) if method in OF_VECTORS else of_maps(tensors)
+
+
+def build(case: Case, student: Activations, teacher: Activations) -> Objective:
     """Return the objective of a case with its hyperparameters, in eval mode, in which the cases were made."""
     method = case.meta["method"]
     ours = HYPERPARAMETERS.get(method, {})
-    settings |= {ours[name]: value for name, value in case.meta.items() if name in ours}
+    settings = {ours[name]: value for name, value in case.meta.items() if name in ours}
+    if method == "fitnet":
+        settings["stage"] = 1
     given = BuildContext(
         student.shapes(BATCH.images), teacher.shapes(BATCH.images), labels=torch.tensor([0, 1]), seed=0
     )
@@ -74,106 +89,47 @@ def total(part: Objective | InitialPhase, student: Activations, teacher: Activat
     return torch.stack([part.term_weights[name] * value for name, value in terms.items()]).sum()
 
 
-def loss_of_maps(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    student, teacher = of_maps(ours), of_maps(theirs)
-    return total(build(case, student, teacher), student, teacher)
-
-
-def loss_of_vectors(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    student, teacher = of_vector(*ours), of_vector(*theirs)
-    return total(build(case, student, teacher), student, teacher)
-
-
-def loss_of_fitnet(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    student, teacher = of_maps(ours), of_maps(theirs)
-    fitnet = build(case, student, teacher, stage=1)
-    assert isinstance(fitnet, FitNet)
-    load(fitnet.regressor, case, "conv.", "bn.")
-    return total(fitnet, student, teacher)
-
-
-def loss_of_cc(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    if "embed_s.linear.weight" not in case.arrays:
+def loss_of(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+    """Return the loss of a case for the student's tensors and the teacher's."""
+    method = case.meta["method"]
+    if method == "cc" and "embed_s.linear.weight" not in case.arrays:
         return correlation_loss(*ours, *theirs)
-    student, teacher = of_vector(*ours), of_vector(*theirs)
-    cc = build(case, student, teacher)
-    assert isinstance(cc, CC)
-    load(cc.student, case, "embed_s.")
-    load(cc.teacher, case, "embed_t.")
-    return total(cc, student, teacher)
-
-
-def loss_of_vid(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    student, teacher = of_maps(ours), of_maps(theirs)
-    vid = build(case, student, teacher)
-    assert isinstance(vid, VID)
-    load(vid.regressors["stage1"], case, "log_scale", "regressor.")
-    return total(vid, student, teacher)
-
-
-def loss_of_ab(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    student, teacher = of_maps(ours), of_maps(theirs)
-    ab = build(case, student, teacher)
-    assert isinstance(ab, AB)
-    assert ab.initial is not None
-    load(ab.initial, case, "connector.")
-    return total(ab.initial, student, teacher)
-
-
-def loss_of_fsp(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    student, teacher = replace(of_maps(ours[1:]), stem=ours[0]), replace(of_maps(theirs[1:]), stem=theirs[0])
-    fsp = build(case, student, teacher)
-    assert isinstance(fsp, FSP)
-    assert fsp.initial is not None
-    return total(fsp.initial, student, teacher)
-
-
-def loss_of_ft(case: Case, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    if "p1" in case.meta:
+    if method == "ft" and "p1" in case.meta:
         (own,), (other,) = ours, theirs
         return factor_loss(own, other, power=case.meta["p1"], exponent=case.meta["p2"])
-    student, teacher = of_maps(ours), of_maps(theirs)
-    ft = build(case, student, teacher)
-    assert isinstance(ft, FT)
-    load(ft.translator, case, "translator.")
-    load(ft.initial, case, "paraphraser.")
-    assert_close(total(ft.initial, student, teacher).detach(), case["reconstruction_loss"])
-    return total(ft, student, teacher)
+    student, teacher = (activations(method, tensors) for tensors in (ours, theirs))
+    objective = build(case, student, teacher)
+    for part, prefixes in LOADED.get(method, {}).items():
+        load(objective.get_submodule(part), case, *prefixes)
+    if objective.initial is None:
+        return total(objective, student, teacher)
+    of_phase = total(objective.initial, student, teacher)
+    if objective.ends_with_initial:
+        return of_phase
+    assert_close(of_phase.detach(), case["reconstruction_loss"])
+    return total(objective, student, teacher)
 
 
-LOSSES: dict[str, Callable[[Case, list[Tensor], list[Tensor]], Tensor]] = {
-    "fitnet": loss_of_fitnet,
-    "at": loss_of_maps,
-    "sp": loss_of_maps,
-    "cc": loss_of_cc,
-    "vid": loss_of_vid,
-    "rkd": loss_of_vectors,
-    "pkt": loss_of_vectors,
-    "ab": loss_of_ab,
-    "ft": loss_of_ft,
-    "fsp": loss_of_fsp,
-    "nst": loss_of_maps,
-}
 IN_TEST_GOLDEN = {"kd", "crd", "cktf"}
 
 
 def test_every_method_with_a_golden_case_has_one_in_the_repository() -> None:
-    assert LOSSES.keys() | IN_TEST_GOLDEN <= cases_in(DEFAULT_FOLDER).keys()
+    assert {*COMPARED} | IN_TEST_GOLDEN <= cases_in(DEFAULT_FOLDER).keys()
 
 
 def test_every_case_of_an_objective_is_run() -> None:
     of_objectives = CASES.keys() & OBJECTIVES.keys()
     assert of_objectives, "no case of any objective was found"
-    assert of_objectives <= LOSSES.keys() | IN_TEST_GOLDEN
+    assert of_objectives <= {*COMPARED} | IN_TEST_GOLDEN
 
 
 @pytest.mark.parametrize(
-    "path", [path for method in LOSSES for path in CASES.get(method, [])], ids=lambda path: path.stem
+    "path", [path for method in COMPARED for path in CASES.get(method, [])], ids=lambda path: path.stem
 )
 def test_a_compared_method_equals_the_published_code(path: Path) -> None:
     case = Case(path)
     student = [maps.requires_grad_() for maps in case.numbered("s")]
-    loss = LOSSES[case.meta["method"]](case, student, case.numbered("t"))
+    loss = loss_of(case, student, case.numbered("t"))
     assert_close(loss.detach(), case["loss"])
     for gradient, expected in zip(torch.autograd.grad(loss, student), case.numbered("grad_s"), strict=True):
         assert_close(gradient, expected)

@@ -1,4 +1,4 @@
-"""What contrastive objectives tell of their banks on samples that they do not learn from."""
+"""Diagnostics of contrastive objectives' banks on samples that are not trained on."""
 
 from dataclasses import replace
 
@@ -27,14 +27,14 @@ def pair_of_crd(objective: WeightedSum) -> contrastive_pair.ContrastivePair:
 
 @pytest.fixture
 def unseen(batch: Batch) -> Batch:
-    """Return samples that are not learnt from: their indices lie behind those of the thirty that are."""
+    """Return samples that are not trained on: their indices follow those of the thirty that are."""
     return replace(batch, index=torch.arange(30, 36), labels=torch.tensor([0, 1, 2, 3, 4, 0]))
 
 
 def reference(
     anchors: Tensor, positives: Tensor, rows: Tensor, of_rows: list[int], of_anchors: list[int]
 ) -> dict[str, float]:
-    """Return what is told of a bank by loops over anchors and rows, given the classes of both."""
+    """Return the diagnostics of a bank by loops over anchors and rows, given the classes of both."""
     means, variances = [], []
     for anchor, own in zip(anchors, of_anchors, strict=True):
         scores = [float(anchor @ row) for row, its in zip(rows, of_rows, strict=True) if its != own]
@@ -43,12 +43,7 @@ def reference(
     positive = sum(float(a @ p) for a, p in zip(anchors, positives, strict=True)) / len(anchors)
     negative = sum(means) / len(means)
     spread = (sum(variances) / len(variances)) ** 0.5
-    return {
-        "positive": positive,
-        "negative": negative,
-        "gap": positive - negative,
-        "temperature": 0.2 / spread,
-    }
+    return {"positive": positive, "negative": negative, "gap": positive - negative, "temperature": 0.2 / spread}
 
 
 @pytest.mark.parametrize("source", ["sampled", "all", "shared", "queue", "batch"])
@@ -122,11 +117,7 @@ def test_kept_readings_give_the_same_as_the_teacher_itself(
 
 
 def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
-    student: Activations,
-    teacher: Activations,
-    unseen: Batch,
-    given: BuildContext,
-    monkeypatch: pytest.MonkeyPatch,
+    student: Activations, teacher: Activations, unseen: Batch, given: BuildContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contrastive_pair, "MOST_ROWS", 10)
     objective = build({"crd": SMALL}, given)
@@ -150,13 +141,7 @@ def test_squared_distances_count_as_the_cosines_at_half_the_temperature_that_the
 def test_without_unit_length_scores_are_minus_squared_distances(
     student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
 ) -> None:
-    settings = {
-        **SMALL,
-        "critic": "squared_distance",
-        "unit_length": False,
-        "source": "batch",
-        "estimator": "infonce",
-    }
+    settings = {**SMALL, "critic": "squared_distance", "unit_length": False, "source": "batch", "estimator": "infonce"}
     objective = build({"crd": settings}, given)
     found = objective.health(student, teacher, unseen)
     pair = pair_of_crd(objective)
@@ -165,10 +150,7 @@ def test_without_unit_length_scores_are_minus_squared_distances(
     others = unseen.labels != unseen.labels.unsqueeze(1)
     negative = (distances * others).sum(1) / others.sum(1)
     torch.testing.assert_close(
-        found["gap.crd.penultimate.teacher"],
-        distances.diagonal().mean() - negative.mean(),
-        rtol=1e-4,
-        atol=1e-5,
+        found["gap.crd.penultimate.teacher"], distances.diagonal().mean() - negative.mean(), rtol=1e-4, atol=1e-5
     )
     deviations = ((distances - negative.unsqueeze(1)).square() * others).sum(1) / others.sum(1)
     torch.testing.assert_close(
@@ -178,11 +160,7 @@ def test_without_unit_length_scores_are_minus_squared_distances(
 
 @pytest.mark.parametrize("objectives", [{"kd": {}}, {"at": {}}, {"crd": {"negatives": 0}}])
 def test_who_has_no_bank_tells_nothing(
-    objectives: dict[str, object],
-    student: Activations,
-    teacher: Activations,
-    unseen: Batch,
-    given: BuildContext,
+    objectives: dict[str, object], student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
 ) -> None:
     objective = build(objectives, given)
     assert objective.health(student, teacher, unseen) == {}

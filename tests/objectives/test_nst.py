@@ -7,14 +7,11 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.nst import NST, selectivity_loss
+from tests.objectives.drawn import drawn
 
 FEW_POSITIONS = (2, 6, 2, 2), (2, 5, 2, 2)
 MANY_POSITIONS = (2, 3, 3, 4), (2, 2, 3, 4)
 """Shapes of student and teacher: each way of computing the loss is taken once."""
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def slow_mean_kernel(first: Tensor, second: Tensor) -> float:
@@ -27,7 +24,7 @@ def slow_mean_kernel(first: Tensor, second: Tensor) -> float:
 
 @pytest.mark.parametrize("shapes", [FEW_POSITIONS, MANY_POSITIONS])
 def test_the_loss_equals_a_plain_loop(shapes: tuple[tuple[int, ...], ...]) -> None:
-    student, teacher = maps(0, *shapes[0]), maps(1, *shapes[1])
+    student, teacher = drawn(0, *shapes[0]), drawn(1, *shapes[1])
     total = 0.0
     for ours, theirs in zip(student, teacher, strict=True):
         own = slow_mean_kernel(ours, ours) + slow_mean_kernel(theirs, theirs)
@@ -44,7 +41,7 @@ def test_the_loss_by_hand() -> None:
 
 @pytest.mark.parametrize("shapes", [FEW_POSITIONS, MANY_POSITIONS])
 def test_gradient(shapes: tuple[tuple[int, ...], ...]) -> None:
-    student, teacher = maps(0, *shapes[0]).requires_grad_(), maps(1, *shapes[1])
+    student, teacher = drawn(0, *shapes[0]).requires_grad_(), drawn(1, *shapes[1])
     assert torch.autograd.gradcheck(lambda value: selectivity_loss(value, teacher), student)
 
 
@@ -52,14 +49,14 @@ def test_gradient(shapes: tuple[tuple[int, ...], ...]) -> None:
 def test_neither_the_order_nor_the_scale_nor_the_repetition_of_channels_matters(
     shapes: tuple[tuple[int, ...], ...],
 ) -> None:
-    student, teacher = maps(0, *shapes[0]), maps(1, *shapes[1])
+    student, teacher = drawn(0, *shapes[0]), drawn(1, *shapes[1])
     moved = torch.cat([student.flip(1), 3 * student], dim=1)
     torch.testing.assert_close(selectivity_loss(moved, teacher), selectivity_loss(student, teacher))
     assert float(selectivity_loss(moved, student)) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_larger_map_is_averaged_to_the_smaller_one() -> None:
-    small, large = maps(0, 2, 3, 2, 2), maps(1, 2, 5, 4, 4)
+    small, large = drawn(0, 2, 3, 2, 2), drawn(1, 2, 5, 4, 4)
     averaged = large.view(2, 5, 2, 2, 2, 2).mean((3, 5))
     torch.testing.assert_close(selectivity_loss(large, small), selectivity_loss(averaged, small))
     torch.testing.assert_close(selectivity_loss(small, large), selectivity_loss(small, averaged))

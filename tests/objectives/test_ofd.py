@@ -12,12 +12,9 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch, Layers
 from cktf.objectives import BuildContext
 from cktf.objectives.ofd import OFD, margins, partial_distance
+from tests.objectives.drawn import drawn
 from tests.objectives.golden import Case
 from tests.objectives.modern import MODERN, assert_as_published, assert_gradients, give, maps_of
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def batch_norm(weight: Tensor, bias: Tensor) -> nn.BatchNorm2d:
@@ -29,7 +26,7 @@ def batch_norm(weight: Tensor, bias: Tensor) -> nn.BatchNorm2d:
 
 
 def test_the_distance_equals_a_plain_loop() -> None:
-    student, teacher, margin = maps(0, 2, 3, 2, 2), maps(1, 2, 3, 2, 2), -maps(2, 3).abs()
+    student, teacher, margin = drawn(0, 2, 3, 2, 2), drawn(1, 2, 3, 2, 2), -drawn(2, 3).abs()
     total = 0.0
     for place in [(b, c, y, x) for b in range(2) for c in range(3) for y in range(2) for x in range(2)]:
         s, t = float(student[place]), max(float(teacher[place]), float(margin[place[1]]))
@@ -46,8 +43,8 @@ def test_the_distance_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    student, margin = maps(0, 2, 3, 2, 2).requires_grad_(), -maps(2, 3).abs()
-    assert torch.autograd.gradcheck(lambda value: partial_distance(value, maps(1, 2, 3, 2, 2), margin), student)
+    student, margin = drawn(0, 2, 3, 2, 2).requires_grad_(), -drawn(2, 3).abs()
+    assert torch.autograd.gradcheck(lambda value: partial_distance(value, drawn(1, 2, 3, 2, 2), margin), student)
 
 
 def test_a_margin_is_the_mean_of_a_channels_negative_values() -> None:

@@ -9,10 +9,7 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.pkt import PKT, neighbour_divergence, neighbour_probabilities
-
-
-def vectors(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def slow_probabilities(samples: Tensor) -> list[list[float]]:
@@ -24,7 +21,7 @@ def slow_probabilities(samples: Tensor) -> list[list[float]]:
 
 
 def test_the_divergence_equals_a_plain_loop() -> None:
-    student, teacher = vectors(0, 5, 3), vectors(1, 5, 4)
+    student, teacher = drawn(0, 5, 3), drawn(1, 5, 4)
     q, p = slow_probabilities(student), slow_probabilities(teacher)
     total = sum(p[i][j] * math.log(p[i][j] / q[i][j]) for i in range(5) for j in range(5))
     assert float(neighbour_divergence(student, teacher)) == pytest.approx(total / 25, rel=1e-5)
@@ -39,13 +36,13 @@ def test_probabilities_and_divergence_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    student = vectors(0, 4, 3).requires_grad_()
-    assert torch.autograd.gradcheck(lambda value: neighbour_divergence(value, vectors(1, 4, 2)), student)
+    student = drawn(0, 4, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda value: neighbour_divergence(value, drawn(1, 4, 2)), student)
 
 
 def test_rotation_of_all_and_scale_of_each_embedding_do_not_matter() -> None:
-    student, teacher = vectors(0, 5, 3), vectors(1, 5, 4)
-    rotation, _ = torch.linalg.qr(vectors(2, 3, 3))
+    student, teacher = drawn(0, 5, 3), drawn(1, 5, 4)
+    rotation, _ = torch.linalg.qr(drawn(2, 3, 3))
     moved = student @ rotation * torch.tensor([1, 2, 3, 4, 5])[:, None]
     torch.testing.assert_close(neighbour_divergence(moved, teacher), neighbour_divergence(student, teacher))
     assert float(neighbour_divergence(moved, student)) == pytest.approx(0, abs=1e-12)

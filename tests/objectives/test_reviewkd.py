@@ -10,12 +10,9 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.reviewkd import Fusion, ReviewKD, hierarchical_context_loss
+from tests.objectives.drawn import drawn
 from tests.objectives.golden import Case
 from tests.objectives.modern import MODERN, assert_as_published, assert_gradients, give, maps_of
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def slow_loss(student: Tensor, teacher: Tensor) -> float:
@@ -38,7 +35,7 @@ def slow_loss(student: Tensor, teacher: Tensor) -> float:
 
 @pytest.mark.parametrize("side", [8, 4, 2, 1])
 def test_the_loss_equals_a_plain_loop(side: int) -> None:
-    student, teacher = maps(0, 2, 3, side, side), maps(1, 2, 3, side, side)
+    student, teacher = drawn(0, 2, 3, side, side), drawn(1, 2, 3, side, side)
     assert float(hierarchical_context_loss(student, teacher)) == pytest.approx(slow_loss(student, teacher))
 
 
@@ -49,13 +46,13 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    student = maps(0, 2, 2, 4, 4).requires_grad_()
-    assert torch.autograd.gradcheck(lambda value: hierarchical_context_loss(value, maps(1, 2, 2, 4, 4)), student)
+    student = drawn(0, 2, 2, 4, 4).requires_grad_()
+    assert torch.autograd.gradcheck(lambda value: hierarchical_context_loss(value, drawn(1, 2, 2, 4, 4)), student)
 
 
 def test_a_fusion_equals_a_plain_loop() -> None:
     fusion = Fusion(2, 3, torch.Size([2, 4, 4]), fuses=True).double().eval()
-    own, below = maps(0, 1, 2, 2, 2), maps(1, 1, 3, 1, 1)
+    own, below = drawn(0, 1, 2, 2, 2), drawn(1, 1, 3, 1, 1)
     compared, fused = fusion(own, below)
     assert fusion.attention is not None
     weight, bias = fusion.attention.weight[:, :, 0, 0], fusion.attention.bias

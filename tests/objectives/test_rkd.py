@@ -10,10 +10,7 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext, ObjectivesConfig, active_objectives
 from cktf.objectives.rkd import RKD, angle_loss, angles, distance_loss, relative_distances
-
-
-def vectors(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def huber(gap: float) -> float:
@@ -38,7 +35,7 @@ def slow_angles(samples: list[list[float]]) -> list[float]:
 
 
 def test_both_losses_equal_plain_loops() -> None:
-    student, teacher = 5 * vectors(0, 5, 3), vectors(1, 5, 4)
+    student, teacher = 5 * drawn(0, 5, 3), drawn(1, 5, 4)
     for loss, relation in ((distance_loss, slow_relative_distances), (angle_loss, slow_angles)):
         ours, theirs = relation(student.tolist()), relation(teacher.tolist())
         terms = [huber(a - b) for a, b in zip(ours, theirs, strict=True)]
@@ -58,28 +55,26 @@ def test_relations_of_a_right_triangle_by_hand() -> None:
 
 @pytest.mark.parametrize("loss", [distance_loss, angle_loss])
 def test_gradient(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-    student = vectors(0, 4, 3).requires_grad_()
-    assert torch.autograd.gradcheck(lambda value: loss(value, vectors(1, 4, 2)), student)
+    student = drawn(0, 4, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda value: loss(value, drawn(1, 4, 2)), student)
 
 
 @pytest.mark.parametrize("loss", [distance_loss, angle_loss])
-def test_rotation_shift_and_scale_of_the_embeddings_do_not_matter(
-    loss: Callable[[Tensor, Tensor], Tensor],
-) -> None:
-    student, teacher = vectors(0, 5, 3), vectors(1, 5, 4)
-    rotation, _ = torch.linalg.qr(vectors(2, 3, 3))
-    moved = 3 * student @ rotation + vectors(3, 3)
+def test_rotation_shift_and_scale_of_the_embeddings_do_not_matter(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    student, teacher = drawn(0, 5, 3), drawn(1, 5, 4)
+    rotation, _ = torch.linalg.qr(drawn(2, 3, 3))
+    moved = 3 * student @ rotation + drawn(3, 3)
     torch.testing.assert_close(loss(moved, teacher), loss(student, teacher))
     assert float(loss(moved, student)) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("loss", [distance_loss, angle_loss])
 def test_equal_samples_have_a_finite_gradient(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-    twins = vectors(0, 4, 3).float()
+    twins = drawn(0, 4, 3).float()
     twins[1] = twins[0]
     for student in (twins, torch.ones(4, 3)):
         student.requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(student, vectors(1, 4, 2).float()), student)
+        (gradient,) = torch.autograd.grad(loss(student, drawn(1, 4, 2).float()), student)
         assert gradient.abs().max() < 10
 
 

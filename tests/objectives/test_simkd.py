@@ -12,14 +12,11 @@ from cktf.batch import Activations, Batch, Layers
 from cktf.models import build_model, inner_layers, measure_shapes
 from cktf.objectives import BuildContext, ObjectivesConfig, extended_student
 from cktf.objectives.simkd import Projector, Reusing, SimKD, projection_loss
+from tests.objectives.drawn import drawn
 from tests.objectives.golden import Case
 from tests.objectives.modern import MODERN, assert_as_published, assert_gradients, filled, give, maps_of
 
 IMAGE = (3, 16, 16)
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def context(student: nn.Module, teacher: nn.Module) -> BuildContext:
@@ -29,7 +26,7 @@ def context(student: nn.Module, teacher: nn.Module) -> BuildContext:
 
 
 def test_the_loss_equals_a_plain_loop_also_where_the_teachers_map_is_larger() -> None:
-    projection, teacher = maps(0, 2, 3, 2, 2), maps(1, 2, 3, 4, 4)
+    projection, teacher = drawn(0, 2, 3, 2, 2), drawn(1, 2, 3, 4, 4)
     total = 0.0
     for b, c, y, x in [(b, c, y, x) for b in range(2) for c in range(3) for y in range(2) for x in range(2)]:
         mean = sum(float(teacher[b, c, 2 * y + i, 2 * x + j]) for i in range(2) for j in range(2)) / 4
@@ -44,7 +41,7 @@ def test_the_loss_by_hand() -> None:
 
 def test_a_projector_equals_a_plain_loop() -> None:
     projector = Projector(2, 3, 4).double().eval()
-    values = maps(0, 1, 2, 3, 3)
+    values = drawn(0, 1, 2, 3, 3)
     for layer in projector:
         if isinstance(layer, nn.BatchNorm2d):  # as it was made: no shift, a factor of 1 / sqrt(1 + epsilon)
             values = values / (1 + layer.eps) ** 0.5
@@ -55,7 +52,7 @@ def test_a_projector_equals_a_plain_loop() -> None:
             values = torch.stack([torch.stack(row, 1) for row in found], 1)[None]
         else:
             values = values.clamp(min=0)
-    torch.testing.assert_close(projector(maps(0, 1, 2, 3, 3)), values)
+    torch.testing.assert_close(projector(drawn(0, 1, 2, 3, 3)), values)
 
 
 def test_a_student_that_projects_to_the_teachers_own_map_gives_the_teachers_logits() -> None:

@@ -9,10 +9,7 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.sp import SP, similarity_loss
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def slow_similarities(samples: Tensor) -> list[list[float]]:
@@ -25,7 +22,7 @@ def slow_similarities(samples: Tensor) -> list[list[float]]:
 
 
 def test_the_loss_equals_a_plain_loop() -> None:
-    student, teacher = maps(0, 4, 3, 2, 2), maps(1, 4, 5, 3, 3)
+    student, teacher = drawn(0, 4, 3, 2, 2), drawn(1, 4, 5, 3, 3)
     ours, theirs = slow_similarities(student), slow_similarities(teacher)
     total = sum((theirs[i][j] - ours[i][j]) ** 2 for i in range(4) for j in range(4))
     assert float(similarity_loss(student, teacher)) == pytest.approx(total / 4**2)
@@ -39,12 +36,12 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    student = maps(0, 4, 3, 2, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda value: similarity_loss(value, maps(1, 4, 5, 3, 3)), student)
+    student = drawn(0, 4, 3, 2, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda value: similarity_loss(value, drawn(1, 4, 5, 3, 3)), student)
 
 
 def test_neither_the_order_of_channels_and_positions_nor_the_scale_matters() -> None:
-    student, teacher = maps(0, 4, 3, 2, 2), maps(1, 4, 5, 3, 3)
+    student, teacher = drawn(0, 4, 3, 2, 2), drawn(1, 4, 5, 3, 3)
     expected = similarity_loss(student, teacher)
     moved = 3 * student[:, [2, 0, 1]].flip(3)
     torch.testing.assert_close(similarity_loss(moved, teacher[:, [4, 0, 3, 1, 2]] / 5), expected)

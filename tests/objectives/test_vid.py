@@ -4,19 +4,15 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.vid import VID, GaussianRegressor, negative_log_likelihood
-
-
-def maps(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.objectives.drawn import drawn
 
 
 def test_the_loss_equals_a_plain_loop() -> None:
-    mean, teacher, variance = maps(0, 2, 3, 2, 4), maps(1, 2, 3, 2, 4), maps(2, 3).exp()
+    mean, teacher, variance = drawn(0, 2, 3, 2, 4), drawn(1, 2, 3, 2, 4), drawn(2, 3).exp()
     values = [
         0.5 * (float(teacher[i, c, y, x] - mean[i, c, y, x]) ** 2 / float(variance[c]) + math.log(variance[c]))
         for i in range(2)
@@ -35,15 +31,15 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_gradient() -> None:
-    mean, variance = maps(0, 2, 3, 2, 2).requires_grad_(), maps(2, 3).exp().requires_grad_()
-    teacher = maps(1, 2, 3, 2, 2)
+    mean, variance = drawn(0, 2, 3, 2, 2).requires_grad_(), drawn(2, 3).exp().requires_grad_()
+    teacher = drawn(1, 2, 3, 2, 2)
     assert torch.autograd.gradcheck(
         lambda mean, variance: negative_log_likelihood(mean, variance, teacher), (mean, variance)
     )
 
 
 def test_the_loss_is_least_where_the_variance_is_the_mean_squared_error() -> None:
-    mean, teacher = maps(0, 4, 2, 3, 3), maps(1, 4, 2, 3, 3)
+    mean, teacher = drawn(0, 4, 2, 3, 3), drawn(1, 4, 2, 3, 3)
     variance = (mean - teacher).square().mean((0, 2, 3)).requires_grad_()
     (gradient,) = torch.autograd.grad(negative_log_likelihood(mean, variance, teacher), variance)
     torch.testing.assert_close(gradient, torch.zeros(2, dtype=torch.float64))

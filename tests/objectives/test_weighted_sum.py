@@ -7,14 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import (
-    OBJECTIVES,
-    BuildContext,
-    Objective,
-    ObjectivesConfig,
-    ObjectiveSettings,
-    WeightedSum,
-)
+from cktf.objectives import OBJECTIVES, BuildContext, Objective, ObjectivesConfig, ObjectiveSettings, WeightedSum
 from cktf.objectives.kd import KD
 
 SETTINGS: dict[str, object] = {
@@ -106,7 +99,7 @@ def test_a_method_that_denies_its_teacher_and_reads_it_fails_where_it_reads(
 
 
 class MeanLogit(Objective):
-    """The least that a method has to say."""
+    """A method with as few definitions as possible."""
 
     Config = ObjectiveSettings
     needs_teacher = False

@@ -51,9 +51,7 @@ def test_a_teacher_s_file_is_known_by_its_content_wherever_it_is(tiny: MakeTrial
     assert with_contents(first) == first, "what is planned does not change with the file"
 
 
-def test_a_teacher_s_precision_is_that_of_its_own_training_and_means_nothing_beside_a_file(
-    tiny: MakeTrial,
-) -> None:
+def test_a_teacher_s_precision_is_that_of_its_own_training_and_means_nothing_beside_a_file(tiny: MakeTrial) -> None:
     def teacher(**values: Any) -> TrialConfig:
         return tiny(teacher={"model": "resnet8", **values})
 

@@ -95,7 +95,7 @@ def two_workers(run_in_two_workers: TwoWorkers, tmp_path_factory: pytest.TempPat
 
 
 def _measured(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What of the results is no time and no memory."""
+    """All of the results but times and memory."""
     left_out = ("epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib")
     return [{name: value for name, value in values.items() if name not in left_out} for values in results]
 

@@ -14,7 +14,7 @@ from cktf.trainer.evaluate import evaluate, images_at_once
 
 
 class _Readout(nn.Module):
-    """Takes its images for logits; in training mode it would answer zeros."""
+    """Returns its images as logits, in training mode zeros."""
 
     def forward(self, images: Tensor) -> Activations:
         logits = images.flatten(1) * (0 if self.training else 1)

@@ -1,7 +1,5 @@
 """A student with layers of an objective (SimKD's): it is trained, evaluated, stored and resumed with them."""
 
-from collections.abc import Generator, Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ from torch import nn
 
 from cktf.data import evaluation_batches, split
 from cktf.models import build_model
-from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.evaluate import evaluate
@@ -22,13 +19,9 @@ from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from cktf.trial.teachers import load_teacher
 from tests.kinds import MakeTrial
+from tests.trainer.interrupted import figures, killed
 
 CPU = torch.device("cpu")
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
-
-
-def figures(results: Iterable[EpochResult]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in asdict(result).items() if key not in TIMES} for result in results]
 
 
 def test_the_projected_student_is_evaluated_and_stored_with_the_teacher_s_classifier(
@@ -70,10 +63,7 @@ def test_its_initial_student_is_that_of_the_other_arms(tiny: MakeTrial) -> None:
 def test_a_trial_that_is_resumed_or_measured_is_bit_equal(tiny: MakeTrial, tmp_path: Path) -> None:
     config = tiny(objective={"cross_entropy": {}, "simkd": {}, "catkd": {}}, epochs=2)
     whole = figures(run_trial(config))
-    first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=Storage(tmp_path))
-    next(first)
-    assert isinstance(first, Generator)
-    first.close()
+    killed(config, Storage(tmp_path))
     assert figures(run_trial(config, run=Storage(tmp_path))) == whole
     measured = figures(run_trial(config, TrainOptions(health=HealthConfig(every=1))))
     health = [row.pop("health") for row in measured]

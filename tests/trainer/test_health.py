@@ -1,8 +1,7 @@
 """The health of a distillation: what is measured, and that measuring changes nothing."""
 
 import math
-from collections.abc import Generator, Iterable
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +25,21 @@ from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
+from tests.trainer.interrupted import figures, killed
 from tests.two_workers import TwoWorkers
 
 CPU = torch.device("cpu")
 ALWAYS = HealthConfig(every=1)
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 
 
 def trained(results: Iterable[EpochResult]) -> tuple[Any, ...]:
     """All of the results that the same training must repeat, and what was measured beside it."""
-    rows = [asdict(result) for result in results]
-    measured = [row.pop("health") for row in rows]
-    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows], measured
+    rows = figures(results)
+    return rows, [row.pop("health") for row in rows]
 
 
 def built(config: TrialConfig) -> tuple[Any, ...]:
-    """Return a trial's main phase with a teacher that has learnt nothing, what measures it, and what it is made of."""
+    """Return a trial's main phase with an untrained teacher, its `Health`, and its parts."""
     dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
     with initialisation(1, "teacher"):
@@ -83,10 +81,7 @@ def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_inter
     config = tiny()
     whole = trained(run_trial(config, TrainOptions(health=ALWAYS)))
     run = Storage(tmp_path / "run")
-    first = run_trial(config, TrainOptions(health=ALWAYS, checkpoint_seconds=0), run=run)
-    next(first)
-    assert isinstance(first, Generator)
-    first.close()
+    killed(config, run, health=ALWAYS)
     assert trained(run_trial(config, TrainOptions(health=ALWAYS), run=run)) == whole
     assert trained(run_trial(config, run=run)) == whole, "what was measured is in the checkpoint"
 
@@ -155,9 +150,7 @@ def test_the_teacher_runs_once_where_what_is_read_of_it_can_be_kept(
     assert health.on_validation() != first
 
 
-def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_training(
-    tiny: MakeTrial,
-) -> None:
+def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_training(tiny: MakeTrial) -> None:
     _, health, teacher, dataset, parts = built(tiny(batch_size=50))
     health.student.eval()
     expected: dict[str, float] = {}
@@ -178,7 +171,7 @@ def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_trainin
 
 
 def step(config: TrialConfig, workers: Workers) -> tuple[Any, ...]:
-    """Return what measures a trial, and one training step's terms and share."""
+    """Return a trial's `Health`, and one training step's loss, terms and share."""
     phase, health, teacher, *_ = built(config)
     batch = next(iter(phase.loader(workers).epoch(1)))
     phase.student.train()

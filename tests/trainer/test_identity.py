@@ -111,10 +111,10 @@ def members(annotation: Any) -> Iterator[tuple[str, Any]]:
 
 
 def test_every_setting_with_a_default_stands_among_the_frozen_defaults() -> None:
-    # What differs in each of several teachers is found by the entries of one.
+    # Each of several teachers is compared with the defaults of a single one.
     all_defaults = ((path.replace("teachers[].", "teacher."), default) for path, default in defaults(TrialConfig))
     missing = {path: default for path, default in all_defaults if path not in FROZEN_DEFAULTS}
-    del missing["seed"]  # which always stands beside what differs
+    del missing["seed"]  # which is always part of the identity
     lines = "".join(f"\n    {json.dumps(path)}: {default!r}," for path, default in missing.items())
     assert not missing, (
         f"add to FROZEN_DEFAULTS in cktf/trainer/frozen_defaults.py, and never edit what is there:{lines}"
@@ -135,9 +135,7 @@ def test_the_frozen_defaults_are_never_edited() -> None:
     assert not FROZEN_DEFAULTS.keys() - pinned, "new settings get a line in tests/trainer/frozen_defaults.json too"
 
 
-def test_a_default_that_the_code_changes_makes_another_trial_and_its_old_value_the_old_one(
-    tiny: MakeTrial,
-) -> None:
+def test_a_default_that_the_code_changes_makes_another_trial_and_its_old_value_the_old_one(tiny: MakeTrial) -> None:
     colder = create_model("Colder", __base__=KD.Config, temperature=(float, 2.0))
     changed = create_model("Changed", __base__=ObjectivesConfig, kd=(colder | None, None))
     later = create_model("Later", __base__=TrialConfig, objective=(changed, ...), epochs=(int, 120))
@@ -167,9 +165,7 @@ def test_a_new_setting_counts_only_where_it_has_not_its_default(tiny: MakeTrial)
     assert Wider.model_validate({**values, "corners": [0.5]}).trial_id != tiny().trial_id
 
 
-def test_a_subclass_of_a_method_s_settings_gives_the_same_identity_where_it_changes_nothing(
-    tiny: MakeTrial,
-) -> None:
+def test_a_subclass_of_a_method_s_settings_gives_the_same_identity_where_it_changes_nothing(tiny: MakeTrial) -> None:
     class Wider(KD.Config):
         sharpness: float = 3.0
 
@@ -180,9 +176,7 @@ def test_a_subclass_of_a_method_s_settings_gives_the_same_identity_where_it_chan
     assert with_kd(Wider(sharpness=2)).arm_id != with_kd(KD.Config()).arm_id
 
 
-def test_an_optional_section_counts_where_it_is_there_and_not_where_it_is_null(
-    tiny: MakeTrial,
-) -> None:
+def test_an_optional_section_counts_where_it_is_there_and_not_where_it_is_null(tiny: MakeTrial) -> None:
     assert tiny(objective={"cross_entropy": {}, "kd": None}).arm_id == tiny(objective={"cross_entropy": {}}).arm_id
     with_kd = tiny(objective={"cross_entropy": {}, "kd": {}})
     assert with_kd.arm_id != tiny(objective={"cross_entropy": {}}).arm_id

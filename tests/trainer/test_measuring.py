@@ -1,4 +1,4 @@
-"""A measured trial: what is measured when, that training stays the same, and that stored outputs tell the same."""
+"""A measured trial: what is measured when, that training stays the same, and that stored outputs give equal numbers."""
 
 import base64
 from dataclasses import replace
@@ -23,7 +23,7 @@ from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from cktf.trial.teachers import load_teacher
 from tests.kinds import MakeTrial
-from tests.trainer.test_train import figures
+from tests.trainer.interrupted import figures
 
 CPU = torch.device("cpu")
 EVERY = ("top5", "nll", "ece", "balanced_accuracy", "agreement")
@@ -44,7 +44,7 @@ def test_a_trial_is_the_same_measured_or_not_and_stored_outputs_give_the_same_nu
     run = Storage(tmp_path / "run")
     plain = list(run_trial(config, TrainOptions(read_test=True), device=CPU))
     measured = list(run_trial(config, MEASURED, run=run, device=CPU))
-    assert [figures(replace(result, measures={})) for result in measured] == [figures(result) for result in plain]
+    assert figures(replace(result, measures={}) for result in measured) == figures(plain)
 
     first, last = (result.measures for result in measured)
     assert first.keys() == {f"validation_{name}" for name in EVERY}
@@ -55,7 +55,7 @@ def test_a_trial_is_the_same_measured_or_not_and_stored_outputs_give_the_same_nu
     assert last["validation_nll"] == pytest.approx(measured[-1].validation_loss)
     assert all(last[name] > 0 for name in TIMED)
 
-    # Of outputs, from what is stored: to the last bit, because float32 is.
+    # Measures of the stored outputs: equal to the last bit, because these are float32.
     place = trial_storage(run, config.trial_id)
     of_outputs = {n: m for n, m in built(MEASURES).items() if isinstance(m, OfPredictions) and not m.needs_teacher}
     stored = stored_predictions(place)

@@ -35,15 +35,18 @@ def test_warm_up_rises_linearly_and_then_the_schedule_takes_over() -> None:
     assert [learning_rate(config, epoch, 5) for epoch in range(1, 6)] == pytest.approx([0.1, 0.2, 0.3, 0.3, 0.3])
 
 
-def test_one_step_of_the_optimiser_is_the_momentum_rule_with_weight_decay() -> None:
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_steps_are_the_momentum_rule_with_weight_decay_and_nesterov_looks_ahead_along_it(nesterov: bool) -> None:
     weight = torch.nn.Parameter(torch.tensor([2.0]))
-    optimizer = build_optimizer(OptimizerConfig(learning_rate=0.1, momentum=0.9, weight_decay=0.5), [weight])
+    config = OptimizerConfig(learning_rate=0.1, momentum=0.9, nesterov=nesterov, weight_decay=0.5)
+    optimizer = build_optimizer(config, [weight])
     velocity, expected = 0.0, 2.0
     for gradient in (3.0, -1.0):
         weight.grad = torch.tensor([gradient])
         optimizer.step()
-        velocity = 0.9 * velocity + gradient + 0.5 * expected
-        expected -= 0.1 * velocity
+        penalised = gradient + 0.5 * expected
+        velocity = 0.9 * velocity + penalised
+        expected -= 0.1 * (penalised + 0.9 * velocity if nesterov else velocity)
     assert weight.item() == pytest.approx(expected)
 
 
@@ -63,19 +66,6 @@ def test_milestones_written_as_epochs_are_refused_with_the_fraction_to_write() -
 def test_nesterov_without_momentum_is_refused() -> None:
     with pytest.raises(ValidationError, match="momentum, which is 0"):
         OptimizerConfig(nesterov=True, momentum=0)
-
-
-def test_one_step_of_nesterov_looks_ahead_along_the_momentum() -> None:
-    weight = torch.nn.Parameter(torch.tensor([2.0]))
-    optimizer = build_optimizer(OptimizerConfig(learning_rate=0.1, nesterov=True, weight_decay=0.5), [weight])
-    velocity, expected = 0.0, 2.0
-    for gradient in (3.0, -1.0):
-        weight.grad = torch.tensor([gradient])
-        optimizer.step()
-        penalised = gradient + 0.5 * expected
-        velocity = 0.9 * velocity + penalised
-        expected -= 0.1 * (penalised + 0.9 * velocity)
-    assert weight.item() == pytest.approx(expected)
 
 
 def test_adamw_is_adam_with_a_decay_that_no_gradient_sees() -> None:

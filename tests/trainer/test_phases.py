@@ -1,9 +1,7 @@
 """Phases: a method's own training comes before the student's, in the rows and in the checkpoint."""
 
 import copy
-from collections.abc import Generator
-from dataclasses import asdict
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +15,14 @@ from cktf.objectives import OBJECTIVES, BuildContext, Objective, TwoPhaseSetting
 from cktf.objectives.ab import AB
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.fsp import FSP
-from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
-from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import InitialStudent
-from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
-
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
+from tests.trainer.interrupted import assert_equal_states, checkpoint_of, figures, killed, killed_after_each_epoch
 
 OBJECTIVE = {
     "cross_entropy": {},
@@ -49,10 +43,6 @@ EVERY_OBJECTIVE = {
 @pytest.fixture
 def two_phased(tiny: MakeTrial) -> TrialConfig:
     return tiny(objective=OBJECTIVE, epochs=2)
-
-
-def figures(result: EpochResult) -> dict[str, Any]:
-    return {key: value for key, value in asdict(result).items() if key not in TIMES}
 
 
 def test_initial_phases_come_first_each_with_its_epochs_rate_and_terms(two_phased: TrialConfig) -> None:
@@ -90,30 +80,17 @@ def test_the_teacher_runs_as_long_as_an_objective_reads_it(tiny: MakeTrial) -> N
 def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(tiny: MakeTrial, tmp_path: Path) -> None:
     config = tiny(objective=EVERY_OBJECTIVE, epochs=2, optimizer={"learning_rate": 1e-3})
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
-    uninterrupted = [figures(result) for result in run_trial(config, run=whole)]
-    for epoch in range(1, config.total_epochs):  # and each time resumed
-        training = run_trial(config, TrainOptions(checkpoint_seconds=0), run=broken)
-        assert len([*islice(training, epoch)]) == epoch
-        assert isinstance(training, Generator)
-        training.close()
-    assert [figures(result) for result in run_trial(config, run=broken)] == uninterrupted
-    expected, found = (load_checkpoint(trial_storage(run, config.trial_id)) for run in (whole, broken))
-    assert expected is not None
-    assert found is not None
-    for key, value in {**expected.student, **expected.objective}.items():
-        torch.testing.assert_close({**found.student, **found.objective}[key], value, rtol=0, atol=0)
+    uninterrupted = figures(run_trial(config, run=whole))
+    assert figures(killed_after_each_epoch(config, broken)) == uninterrupted
+    assert_equal_states(checkpoint_of(whole, config), checkpoint_of(broken, config), "student", "objective")
 
 
 def test_what_an_initial_phase_has_trained_is_frozen_afterwards(two_phased: TrialConfig, tmp_path: Path) -> None:
     run = Storage(tmp_path)
     paraphrasers = []
     for epoch in range(1, 6):
-        training = run_trial(two_phased, TrainOptions(checkpoint_seconds=0), run=run)
-        *_, result = islice(training, epoch)
-        assert isinstance(training, Generator)
-        training.close()
-        found = load_checkpoint(trial_storage(run, two_phased.trial_id))
-        assert found is not None
+        *_, result = killed(two_phased, run, after=epoch)
+        found = checkpoint_of(run, two_phased)
         paraphrasers.append({key: value for key, value in found.objective.items() if "paraphraser" in key})
         assert paraphrasers[-1], result.phase
 

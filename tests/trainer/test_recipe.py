@@ -1,9 +1,7 @@
 """Every part of the recipe of today in one training, and what each does to a training."""
 
 import math
-from collections.abc import Generator
-from dataclasses import asdict, replace
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +14,13 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, Objective
-from cktf.rows import EpochResult
 from cktf.storage import Storage
-from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, trial_storage
-from cktf.trainer.config import TrialConfig
 from cktf.trainer.means import share_correct
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
+from tests.trainer.interrupted import TIMES, assert_equal_states, checkpoint_of, figures, killed_after_each_epoch
 
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 CPU = torch.device("cpu")
 EVERYTHING: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.08},
@@ -60,16 +55,6 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def figures(result: EpochResult) -> dict[str, Any]:
-    return {key: value for key, value in asdict(result).items() if key not in TIMES}
-
-
-def checkpoint_of(run: Storage, config: TrialConfig) -> Checkpoint:
-    found = load_checkpoint(trial_storage(run, config.trial_id))
-    assert found is not None
-    return found
-
-
 @pytest.mark.parametrize(
     "changes",
     [{}, {"objective": {"cross_entropy": {}, "ab": {"initial_epochs": 1}, "kd": {}}}],
@@ -83,18 +68,9 @@ def test_with_everything_on_a_run_that_is_killed_and_resumed_is_bit_equal(
     uninterrupted = list(run_trial(config, TrainOptions(read_test=True), run=whole))
     expected = checkpoint_of(whole, config)
     broken = Storage(tmp_path / "broken")
-    for epoch in range(1, config.total_epochs):  # and each time resumed
-        training = run_trial(config, TrainOptions(read_test=True, checkpoint_seconds=0), run=broken)
-        assert len([*islice(training, epoch)]) == epoch
-        assert isinstance(training, Generator)
-        training.close()
-    resumed = list(run_trial(config, TrainOptions(read_test=True), run=broken))
-    assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
+    assert figures(killed_after_each_epoch(config, broken, read_test=True)) == figures(uninterrupted)
     found = checkpoint_of(broken, config)
-    for name in ("student", "objective", "average"):
-        left, right = getattr(expected, name), getattr(found, name)
-        assert left.keys() == right.keys()
-        assert all(torch.equal(value, right[key]) for key, value in left.items())
+    assert_equal_states(expected, found, "student", "objective", "average")
     assert expected.average
     assert all(math.isfinite(value) for result in uninterrupted for value in result.terms.values())
 

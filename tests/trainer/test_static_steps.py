@@ -23,7 +23,7 @@ WAITS = {
 
 
 class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the operators of a step with the shapes of their arguments, and what reads the device."""
+    """Records the operators of a step with the shapes of their arguments, and those that read the device."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -44,7 +44,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def watched(patch: pytest.MonkeyPatch) -> Iterator[list[Watch]]:
-    """Yield what is noted of each step, from the time on that students are trained."""
+    """Yield the record of each step that is taken inside."""
     steps: list[Watch] = []
     plain = Step.__call__
 

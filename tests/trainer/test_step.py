@@ -1,5 +1,4 @@
 import logging
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -8,16 +7,15 @@ from torch import Tensor, nn
 
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.nce import is_fused
-from cktf.rows import EpochResult
 from cktf.trainer import step as steps
 from cktf.trainer.distributed import Workers
 from cktf.trainer.means import RunningMeans
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
+from tests.trainer.interrupted import figures
 from tests.trainer.tape import TapeRecorder
 
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib", "step"}
 FEW = {"name": "digits", "train_fraction": 0.1}
 RECIPE = {
     "augmentation": {"mixup": 0.4, "cutmix": 1.0},
@@ -36,25 +34,18 @@ INFONCE = {
 }
 
 
-def figures(result: EpochResult) -> dict[str, Any]:
-    return {key: value for key, value in asdict(result).items() if key not in TIMES}
-
-
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
     """Record and replay on the CPU."""
     recorder = TapeRecorder()
     monkeypatch.setattr(steps, "recorder_of", lambda _: recorder)
-    steps._say.cache_clear()
+    steps._log_once.cache_clear()
     return recorder
 
 
 REPLAYED: dict[str, dict[str, Any]] = {
     "sampled": {"objective": {"cross_entropy": {}, "cktf": {"negatives": 32}}},
-    "several blocks": {
-        "objective": {"cktf": {"negatives": 32}},
-        "teacher": {"model": "resnet14", "epochs": 1},
-    },
+    "several blocks": {"objective": {"cktf": {"negatives": 32}}, "teacher": {"model": "resnet14", "epochs": 1}},
     "unlabelled": {"objective": {"cross_entropy": {}, "crd": {"negatives": 32, "labels": False}}},
     "shared": {"objective": {"crd": {"negatives": 16, "source": "shared"}, "cktf": {"negatives": 9, "source": "all"}}},
     "queue": {"objective": {"crd": {"negatives": 50, "source": "queue", **INFONCE}}},
@@ -80,7 +71,7 @@ def test_a_replayed_training_equals_the_eager_one_to_the_bit(
     eager = list(run_trial(config, options.model_copy(update={"step": "eager"})))
     recorder.replays = 0  # the teacher's training is replayed too
     replayed = list(run_trial(config, options))
-    assert [figures(result) for result in replayed] == [figures(result) for result in eager]
+    assert figures(replayed, "step") == figures(eager, "step")
     assert {result.step for result in eager} == {"eager"}
     assert replayed[-1].step == "graph"
     assert recorder.replays > 5
@@ -105,7 +96,7 @@ def test_what_cannot_be_recorded_stays_eager_and_says_so_once(
     with caplog.at_level(logging.WARNING):
         found = list(run_trial(config))
         list(run_trial(config))
-    assert [figures(result) for result in found] == [figures(result) for result in eager]
+    assert figures(found, "step") == figures(eager, "step")
     assert {result.step for result in found} == {"eager"}
     (record,) = (record for record in caplog.records if record.name == steps.__name__)
     assert reason in record.getMessage()
@@ -137,17 +128,13 @@ def _reading(self: Any, student: Any, teacher: Any, batch: Any) -> dict[str, Ten
     [(_counting, "attributes of modules"), (_drawing, "draws random numbers"), (_reading, "differ by")],
 )
 def test_what_a_replay_would_not_repeat_is_found_and_changes_no_number(
-    forward: Any,
-    reason: str,
-    tiny: MakeTrial,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    forward: Any, reason: str, tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(CKTF, "forward", forward)
     config = tiny(data=FEW, epochs=2, batch_size=16, objective={"cktf": {"negatives": 32}})
     eager = list(run_trial(config, TrainOptions(step="eager")))
     found = list(run_trial(config))
-    assert [figures(result) for result in found] == [figures(result) for result in eager]
+    assert figures(found, "step") == figures(eager, "step")
     assert {result.step for result in found} == {"eager"}
     assert reason in caplog.text
 
@@ -176,7 +163,7 @@ def test_a_driver_s_failure_costs_a_step_and_no_trial(
     else:
         monkeypatch.setattr(recorder, "record" if fails == "replay" else fails, broken)
     found = list(run_trial(config))
-    assert [figures(result) for result in found] == [figures(result) for result in eager]
+    assert figures(found, "step") == figures(eager, "step")
     assert {result.step for result in found} == {"eager"}
     assert "RuntimeError: CUDA error: not permitted" in caplog.text
 

@@ -2,11 +2,10 @@ import gc
 import math
 import os
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partialmethod
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -23,7 +22,7 @@ from cktf.models import build_model
 from cktf.models.resnet import ResNet
 from cktf.models.wide_resnet import WideResNet
 from cktf.plan.planner import Planner
-from cktf.rows import EpochResult, EpochRow, Row
+from cktf.rows import EpochRow, Row
 from cktf.seeding import derive
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, Checkpoint, load_checkpoint, trial_storage
@@ -33,13 +32,7 @@ from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from tests.kinds import MakeSpec, MakeTrial
 from tests.planning import next_row
-
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
-
-
-def figures(result: EpochResult) -> dict[str, Any]:
-    """All of a result that the same training must repeat."""
-    return {key: value for key, value in asdict(result).items() if key not in TIMES}
+from tests.trainer.interrupted import assert_equal_states, checkpoint_of, figures, killed, killed_after_each_epoch
 
 
 def test_a_student_learns_digits(tiny: MakeTrial) -> None:
@@ -92,26 +85,14 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
         optimizer={"learning_rate": 0.05, "schedule": "cosine"},
     )
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
-    uninterrupted = list(run_trial(config, run=whole))
-
-    for epoch in range(1, config.total_epochs):  # and each time resumed
-        training = run_trial(config, TrainOptions(checkpoint_seconds=0), run=broken)
-        assert len([*islice(training, epoch)]) == epoch
-        assert isinstance(training, Generator)
-        training.close()
-    resumed = list(run_trial(config, run=broken))
-
-    assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
-    one, other = (load_checkpoint(trial_storage(run, config.trial_id)) for run in (whole, broken))
-    for name in ("student", "objective"):
-        left, right = getattr(one, name), getattr(other, name)
-        assert left.keys() == right.keys()
-        for key in left:
-            torch.testing.assert_close(left[key], right[key], rtol=0, atol=0, equal_nan=True)
+    uninterrupted = figures(run_trial(config, run=whole))
+    resumed = killed_after_each_epoch(config, broken)
+    assert figures(resumed) == uninterrupted
+    one = checkpoint_of(whole, config)
+    assert_equal_states(one, checkpoint_of(broken, config), "student", "objective")
     if "temperature" in contrast:
         learned = [result.health["learned.cktf.temperature"] for result in resumed]
         assert len({0.1, *learned}) == 4, "it is learned in each epoch, and told after it"
-    assert one is not None
     assert len(one.objective) > 10, "heads, banks and Z of five pairs are in the checkpoint"
 
 
@@ -119,7 +100,7 @@ def test_epochs_after_the_last_checkpoint_are_trained_again_to_the_same_rows_whi
     tiny: MakeTrial, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     config = tiny(epochs=4, teacher=None, objective={"cross_entropy": {}})
-    whole = [figures(result) for result in run_trial(config)]
+    whole = figures(run_trial(config))
     run, rows, told = Storage(tmp_path), list[Row](), []
     trial_id = config.trial_id
     planner = Planner(make_spec(seeds=1), rows.append)
@@ -128,16 +109,11 @@ def test_epochs_after_the_last_checkpoint_are_trained_again_to_the_same_rows_whi
     rows.clear()
     # Killed after the first epoch, which has a checkpoint; after the third, which has none; then not any more.
     for seconds, epochs in ((0, 1), (1000, 3), (1000, 4)):
-        training = run_trial(config, TrainOptions(checkpoint_seconds=seconds), run=run)
-        for result in islice(training, epochs):
+        for result in killed(config, run, after=epochs, checkpoint_seconds=seconds):
             told.append(result)
             planner.on_epoch(trial_id, result)
-        assert isinstance(training, Generator)
-        training.close()
-        found = load_checkpoint(trial_storage(run, trial_id))
-        assert found is not None
-        assert len(found.history) == (4 if epochs == 4 else 1)
-    assert [figures(result) for result in told] == [*whole[:1], *whole[:3], *whole]
+        assert len(checkpoint_of(run, config).history) == (4 if epochs == 4 else 1)
+    assert figures(told) == [*whole[:1], *whole[:3], *whole]
     assert told[0].checkpoint_seconds > 0 == told[2].checkpoint_seconds < told[-1].checkpoint_seconds
     assert told[1].epoch_seconds == told[0].epoch_seconds, "told from the checkpoint"
     epoch_rows = [row for row in rows if isinstance(row, EpochRow)]
@@ -172,10 +148,7 @@ def test_a_short_trial_writes_its_state_once_and_one_with_two_phases_twice(
 
 def test_a_training_holds_no_state_of_the_checkpoint_that_it_goes_on_from(tiny: MakeTrial, tmp_path: Path) -> None:
     config, run = tiny(epochs=3), Storage(tmp_path)
-    first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=run)
-    next(first)
-    assert isinstance(first, Generator)
-    first.close()
+    killed(config, run)
     held = []
 
     def load(place: Storage, *workers: Any) -> Checkpoint | None:
@@ -211,7 +184,7 @@ def test_only_deterministic_algorithms_train_where_that_is_asked_for_and_setting
     found = []
     for deterministic in (False, True):
         training = run_trial(tiny(epochs=1), TrainOptions(deterministic=deterministic))
-        found.append(figures(next(training)))
+        found += figures([next(training)])
         assert not torch.are_deterministic_algorithms_enabled()
         assert not torch.backends.cudnn.benchmark
         assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) is deterministic
@@ -226,15 +199,12 @@ def test_a_network_s_own_randomness_is_addressed_too(tmp_path: Path, tiny: MakeT
     config = tiny(student={"model": "wrn_16_1"}, objective={"cross_entropy": {}}, teacher=None, epochs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cktf.models.wide_resnet.WideResNet.forward", _with_dropout(WideResNet.forward))
-        whole = [figures(result) for result in run_trial(config)]
+        whole = figures(run_trial(config))
         torch.rand(7)
         run = Storage(tmp_path / "run")
-        first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=run)
-        next(first)
-        assert isinstance(first, Generator)
-        first.close()
+        killed(config, run)
         torch.rand(3)
-        assert [figures(result) for result in run_trial(config, run=run)] == whole
+        assert figures(run_trial(config, run=run)) == whole
 
 
 def test_accuracies_are_counted_in_float32_whatever_the_training_s_precision(tiny: MakeTrial, tmp_path: Path) -> None:
@@ -318,18 +288,19 @@ def test_a_finished_trial_yields_its_history_again_and_trains_nothing(tiny: Make
 
 def test_the_same_seed_gives_the_same_results_and_another_seed_others(tiny: MakeTrial) -> None:
     config = tiny(epochs=1)
-    assert figures(*run_trial(config)) == figures(*run_trial(config))
-    assert figures(*run_trial(config))["train_loss"] != figures(*run_trial(config.with_seed(1)))["train_loss"]
+    (one,), (same,), (other,) = (figures(run_trial(each)) for each in (config, config, config.with_seed(1)))
+    assert one == same
+    assert one["train_loss"] != other["train_loss"]
 
 
 def test_global_randomness_is_neither_read_nor_moved(tiny: MakeTrial) -> None:
     config = tiny(epochs=1)
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one = figures(*run_trial(config))
+    one = figures(run_trial(config))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    assert figures(*run_trial(config)) == one
+    assert figures(run_trial(config)) == one
 
 
 def test_an_objective_that_cannot_matter_leaves_the_student_alone(tiny: MakeTrial) -> None:

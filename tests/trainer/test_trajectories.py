@@ -55,7 +55,7 @@ from tests.trainer.formulas import (
 RELATIVE = 1e-4
 
 LARGE = {"cktf_resnet50": 2, "cktf_vgg64": 2}
-"""Cases to how many of their steps are taken, whose losses and blocks are compared; six take half a minute."""
+"""Large case to the number of its steps that are taken, because all six take half a minute."""
 
 
 SIDES = ("student", "teacher")
@@ -122,7 +122,7 @@ def second_pairs(settings: dict[str, Any], stages: int) -> dict[str, Any]:
 
 @dataclass
 class Start:
-    """A case, filled: what is trained, and the tensors of each group that the file tells of.
+    """A case at its start: what is trained, and the tensors of each group that the file describes.
 
     Attributes:
         phase: The phase that takes the steps.
@@ -325,7 +325,7 @@ def teacher_in_words(name: str) -> str:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Two threads of a small product wait for each other longer than one takes where others use the cores, too."""
+    """Use one thread: on busy cores, two threads wait for each other longer than one takes for a small product."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -347,7 +347,7 @@ def test_six_steps_equal_the_published_ones(name: str, monkeypatch: pytest.Monke
 
 
 def differences(case: dict[str, Any], precision: torch.dtype, patch: pytest.MonkeyPatch, steps: int) -> list[str]:
-    """Take the steps of a case and say what is not as the file tells, beyond its tolerances."""
+    """Take the steps of a case and return what differs from the file by more than its tolerances."""
     found: list[str] = []
 
     def compare(what: str, actual: object, expected: object, *, within: float | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from safetensors.torch import load_file
 
 from cktf.data import evaluation_batches, load_dataset
 from cktf.models import build_model
-from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
@@ -26,6 +24,7 @@ from cktf.trial.check import check_trial
 from cktf.trial.run import run_trial
 from tests.data.generated import generate
 from tests.kinds import MakeTrial
+from tests.trainer.interrupted import assert_equal_states, checkpoint_of, figures, killed_after_each_epoch
 
 CPU = torch.device("cpu")
 CKTF = {"cktf": {"beta": 1, "theta": 0.04, "temperature": 0.07, "negatives": 32}}
@@ -65,11 +64,6 @@ def transfer() -> MakeTrial:
     return make
 
 
-def timeless(result: EpochResult) -> Any:
-    """All of a result that the same training must repeat."""
-    return replace(result, epoch_seconds=0, samples_per_second=0, checkpoint_seconds=0, peak_memory_gib=0)
-
-
 def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer: MakeTrial) -> None:
     config = transfer(probe={"epochs": 3})
     results = list(run_trial(config, TrainOptions(read_test=True)))
@@ -88,13 +82,10 @@ def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer: MakeTr
         )
 
 
-def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(
-    transfer: MakeTrial,
-) -> None:
+def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(transfer: MakeTrial) -> None:
     config = transfer()
-    alone = [timeless(result) for result in run_trial(config)]
-    beside = [timeless(result) for result in run_trial(config, TrainOptions(health=HealthConfig(every=1)))]
-    assert [replace(result, health={}) for result in beside] == alone
+    beside = list(run_trial(config, TrainOptions(health=HealthConfig(every=1))))
+    assert figures(replace(result, health={}) for result in beside) == figures(run_trial(config))
     assert [bool(result.health) for result in beside] == [True, True, False, False]
     assert {"agreement", "cka.stem", "gap.cktf.stage3.teacher", "gradient.cktf.stem"} <= beside[0].health.keys()
 
@@ -122,21 +113,9 @@ def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(
 ) -> None:
     config = transfer(probe={"epochs": 2, "mode": mode})
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
-    uninterrupted = list(run_trial(config, TrainOptions(read_test=True), run=whole))
-
-    for epoch in range(1, config.total_epochs):  # and each time resumed
-        training = run_trial(config, TrainOptions(read_test=True, checkpoint_seconds=0), run=broken)
-        assert len([*islice(training, epoch)]) == epoch
-        assert isinstance(training, Generator)
-        training.close()
-    resumed = list(run_trial(config, TrainOptions(read_test=True), run=broken))
-
-    assert list(map(timeless, resumed)) == list(map(timeless, uninterrupted))
-    one, other = (load_checkpoint(trial_storage(run, config.trial_id)) for run in (whole, broken))
-    assert one is not None
-    assert other is not None
-    assert one.student.keys() == other.student.keys()
-    assert all(torch.equal(one.student[name], other.student[name]) for name in one.student)
+    uninterrupted = figures(run_trial(config, TrainOptions(read_test=True), run=whole))
+    assert figures(killed_after_each_epoch(config, broken, read_test=True)) == uninterrupted
+    assert_equal_states(checkpoint_of(whole, config), checkpoint_of(broken, config), "student")
 
 
 def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfer: MakeTrial, tmp_path: Path) -> None:
@@ -180,9 +159,7 @@ def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(
     assert torch.allclose(student(dataset.test_images[: len(images)]), network.eval()(images).logits, atol=1e-5)
 
 
-def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(
-    transfer: MakeTrial,
-) -> None:
+def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(transfer: MakeTrial) -> None:
     def results(train_fraction: float) -> list[Any]:
         data = {"name": "stl10", "verify": False, "side": 16, "train_fraction": train_fraction}
         # A hundred classes: as many as the student's own classifier tells, and none of them the target's.
@@ -194,7 +171,7 @@ def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_t
             probe={"epochs": 1},
         )
         check_trial(config)
-        return [timeless(result) for result in run_trial(config)]
+        return figures(run_trial(config))
 
     few, all_ = results(0.2), results(1.0)
     assert few[0] == all_[0]
@@ -209,8 +186,8 @@ def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(
     )
     live = list(run_trial(config))
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
-    cold, warm = ([timeless(result) for result in run_trial(config, TrainOptions(teacher_once=True))] for _ in range(2))
-    assert warm == cold
+    cold, warm = (list(run_trial(config, TrainOptions(teacher_once=True))) for _ in range(2))
+    assert figures(warm) == figures(cold)
     assert len({path.parent for path in tmp_path.rglob("*.float16")}) == 1, "the probe reads no teacher"
     assert cold[1].train_loss == pytest.approx(live[1].train_loss, rel=1e-3)
     assert cold[1].train_loss != live[1].train_loss

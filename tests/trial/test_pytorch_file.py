@@ -15,8 +15,7 @@ import torch
 from cktf.errors import InputError
 from cktf.trial.pytorch_file import read_pytorch
 from cktf.trial.weights import read_weights
-
-WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "bn.num_batches_tracked": torch.tensor(7)}
+from tests.trial.test_weights import WEIGHTS
 
 
 class Calls:

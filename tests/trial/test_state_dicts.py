@@ -1,4 +1,4 @@
-"""State dicts in checkpoints of many hands: where they stand, and what is put before their keys."""
+"""State dicts in checkpoints of many origins: where they are found, and prefixes of their keys."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from torch.optim.swa_utils import AveragedModel
 from cktf.errors import InputError
 from cktf.models import build_model
 from cktf.trial.weights import part_of, state_dict_in
+from tests.trial.test_weights import WEIGHTS, assert_are_the_weights
 
-WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "bn.num_batches_tracked": torch.tensor(7)}
 OTHER = {"conv.weight": torch.zeros(2, 3), "bn.num_batches_tracked": torch.tensor(0)}
 OPTIMIZER = {"state": {0: {"momentum_buffer": torch.ones(2)}, "named": {"step": torch.ones(1)}}, "param_groups": []}
 
@@ -19,11 +19,6 @@ OPTIMIZER = {"state": {0: {"momentum_buffer": torch.ones(2)}, "named": {"step": 
 def behind(*prefixes: Any, weights: dict[str, Any] = WEIGHTS) -> dict[str, Any]:
     """Return weights with a prefix before each key, the next one at each key."""
     return {prefixes[n % len(prefixes)] + key: value for n, (key, value) in enumerate(weights.items())}
-
-
-def assert_are_the_weights(found: Any) -> None:
-    assert found.keys() == WEIGHTS.keys()
-    assert all(torch.equal(found[key], value) for key, value in WEIGHTS.items())
 
 
 @pytest.mark.parametrize(

@@ -144,9 +144,7 @@ def test_a_kill_between_the_files_of_a_run_s_teacher_loses_none_of_them(
     assert {path.name for path in (tmp_path / "teachers").iterdir()} == set(written)
 
 
-def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_is_not(
-    tiny: MakeTrial,
-) -> None:
+def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_is_not(tiny: MakeTrial) -> None:
     def name(teacher: Any, **data: Any) -> str:
         config = tiny(teacher={"model": "resnet8", **teacher}, data={"name": "digits", **data})
         return trial_of_teacher(config).trial_id
@@ -310,8 +308,7 @@ def test_of_an_older_checkpoint_that_almost_fits_only_what_differs_is_named(tiny
     torch.save(older, tmp_path / "file.pth")
     wrong = tiny(teacher={"model": "vgg11", "checkpoint": str(tmp_path / "file.pth")})
     with pytest.raises(
-        ValueError,
-        match=r"vgg11: shapes: classifier\.weight is \(100, 512\), not \(10, 512\), classifier\.bias [^;]*$",
+        ValueError, match=r"vgg11: shapes: classifier\.weight is \(100, 512\), not \(10, 512\), classifier\.bias [^;]*$"
     ):
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 

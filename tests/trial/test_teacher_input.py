@@ -1,4 +1,4 @@
-"""What the teacher sees of images that are normalised for the student."""
+"""The teacher's input, made of images that are normalised for the student."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ HERE = {"mean": (0.25,), "std": (0.5,)}
 
 
 class Seen(nn.Module):
-    """Gives back the images that it is given, as logits."""
+    """Returns its images as logits."""
 
     def forward(self, images: Tensor) -> Activations:
         nothing = torch.empty(0)

@@ -1,8 +1,7 @@
-"""The teacher once: never other features than the live teacher's, and numbers that no file can change."""
+"""A teacher that is run once: it gives the live teacher's features, and no file changes a result."""
 
 import shutil
-from collections.abc import Generator, Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,6 @@ import torch
 
 from cktf.data import split
 from cktf.models import build_model
-from cktf.rows import EpochResult
 from cktf.seeding import initialisation
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
@@ -24,10 +22,10 @@ from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from cktf.trial.teacher_once import TeacherOnce, shared_teacher
 from tests.kinds import MakeTrial
+from tests.trainer.interrupted import figures, killed
 from tests.two_workers import TwoWorkers
 
 CPU = torch.device("cpu")
-TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 KD: dict[str, Any] = {"cross_entropy": {}, "kd": {}}
 AUGMENTED = {"crop": 2, "flip": True}
 AS_IT_IS = {"crop": 0, "flip": False}
@@ -176,7 +174,7 @@ def test_whatever_decides_the_values_is_in_the_name_of_their_files(
     names.append(folder(base))
     assert len(set(names)) == len(names)
     monkeypatch.undo()
-    # What another arm changes for its student alone leaves it where it is.
+    # Settings that only the student reads leave the folder as it is.
     other = {"student": {"model": "resnet14"}, "optimizer": {"learning_rate": 0.01}, "epochs": 5}
     monkeypatch.setenv("CKTF_CACHE", str(cache))
     assert folder(tiny(objective={"kd": {"temperature": 2}}, augmentation=AUGMENTED, **other)) == names[0]
@@ -328,10 +326,6 @@ def test_two_processes_at_once_run_the_teacher_once_and_read_the_same(
         assert all(torch.equal(a, b) for x, y in zip(mine, its, strict=True) for a, b in zip(x, y, strict=True))
 
 
-def figures(results: Iterable[EpochResult]) -> list[Any]:
-    return [{key: value for key, value in asdict(result).items() if key not in TIMES} for result in results]
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -353,10 +347,7 @@ def test_a_trial_s_numbers_do_not_depend_on_what_was_there(
 
     # Interrupted, and taken up where the files are gone.
     run = Storage(tmp_path / "run")
-    first = run_trial(config, TrainOptions(teacher_once=True, checkpoint_seconds=0), run=run)
-    next(first)
-    assert isinstance(first, Generator)
-    first.close()
+    killed(config, run, teacher_once=True)
     shutil.rmtree(cache / "readings")
     assert figures(run_trial(config, TrainOptions(teacher_once=True), run=run)) == cold
 

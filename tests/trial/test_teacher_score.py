@@ -1,4 +1,4 @@
-"""Teachers from files are scored before anybody learns from them, and refused where they know nothing."""
+"""Teachers from files are scored before a student learns from them, and refused if they know nothing."""
 
 import json
 import math
@@ -17,14 +17,7 @@ from cktf.trial.check import check_trial
 from cktf.trial.content import with_contents
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
-from cktf.trial.teachers import (
-    CPU,
-    build_teacher,
-    load_teacher,
-    score_teacher,
-    teacher_id,
-    teacher_trial,
-)
+from cktf.trial.teachers import CPU, build_teacher, load_teacher, score_teacher, teacher_id, teacher_trial
 from cktf.trial.trained_teachers import trained_row, validation_part
 from tests.kinds import MakeTrial
 

@@ -20,13 +20,13 @@ def draw_boxes(
     area: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Tensor:
-    """Return a box in each sample in one epoch, by default that of the random resized crop: (4, batch), int64.
+    """Return a random box in each image in one epoch, by default that of the random resized crop: (4, batch), int64.
 
-    These are its first row and column, its height and its width, in pixels. The area is uniform, the ratio of the sides
-    uniform in its logarithm; of ten such pairs the first is taken whose box fits into the image, or the whole image
-    where none does. The box's place is uniform. ``area`` and ``ratio`` are the ranges of its share of the area and of
-    width over height; ``index`` (batch,), int64, are the samples' positions in the training split, ``epoch`` counts
-    from 1.
+    The four are its first row and column, its height and its width, in pixels. The area is uniform, the ratio of the
+    sides uniform in its logarithm; of ten such pairs the first is taken whose box fits into the image, or the whole
+    image where none does. The box's place is uniform. ``area`` and ``ratio`` are the ranges of its share of the area
+    and of width over height; ``index`` (batch,), int64, are the samples' positions in the training split, ``epoch``
+    counts from 1.
     """
 
     def key(*purpose: str | int) -> int:

@@ -8,7 +8,7 @@ from cktf.settings import Settings
 
 
 class ImageChange(Settings, ABC):
-    """A random change of images that a plug-in adds: its settings, and what it does with them."""
+    """Base of random changes of images: its fields are the settings, a call changes a batch."""
 
     @abstractmethod
     def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:

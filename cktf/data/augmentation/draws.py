@@ -15,8 +15,8 @@ def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device
 def uniform_integers(key: int | Tensor, index: Tensor, num_values: int | Tensor) -> Tensor:
     """Return an integer in [0, num_values) for each index, uniform, a pure function of (key, index).
 
-    The upper half of the index-th output of SplitMix64 seeded with ``key``, of 63 bits, scaled to the range, of at most
-    2^31. ``index`` is of any shape, int64; tensors of keys and ranges are broadcast with it.
+    It is the upper half of the index-th output of SplitMix64, seeded with the 63 bits of ``key``, scaled to the range,
+    of at most 2^31. ``index`` is of any shape, int64; tensors of keys and ranges are broadcast with it.
     """
     upper = _shift_right(splitmix64(key, index), 32)
     return (upper * num_values) >> 32

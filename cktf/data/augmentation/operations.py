@@ -1,4 +1,4 @@
-"""The operations of RandAugment and TrivialAugment on a whole batch, of which each image gets one at its own strength.
+"""The operations of RandAugment and TrivialAugment on a whole batch: each image gets one, at its own strength.
 
 Each operation is computed for all images and acts on those that were given it. So a step does the same whatever was
 drawn, and nothing is read from the device. They are those of `torchvision.transforms.v2` for uint8: geometric ones take
@@ -45,7 +45,7 @@ def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
         return (chosen == OPERATIONS.index(name))[:, None, None, None]
 
     images = _moved(images, strength)
-    # Blends: of the image and of what has none of the quality.
+    # Blends of the image with one that has none of the quality.
     grey = of_torchvision.rgb_to_grayscale(images).float()
     without = torch.where(is_given("contrast"), grey.mean((1, 2, 3), keepdim=True), 0.0)
     without = torch.where(is_given("sharpness"), _blurred(images), without)
@@ -53,7 +53,7 @@ def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
     if images.shape[1] > 1:  # a grey image has no colour to change
         without = torch.where(is_given("color"), grey, without)
         more = more + strength("color")
-    # Written so, what has nothing of the quality stays exactly as it is.
+    # In this form an image that has none of the quality stays exactly as it is.
     images = (images + more * (images - without)).clamp(0, 255).to(torch.uint8)
     images = images & (256 - 2 ** (8 - strength("posterize", 8.0))).to(torch.uint8)
     images = torch.where(images >= 255 * strength("solarize", math.inf), 255 - images, images)
@@ -64,7 +64,7 @@ def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
 def _moved(images: Tensor, strength: Callable[[str], Tensor]) -> Tensor:
     """Return the images sheared, translated and rotated; shears leave the first corner in its place, as in PIL."""
     height, width = images.shape[2:]
-    # Of each new pixel the coordinates from the image's centre, and from there those of the old one that it shows.
+    # Coordinates of each new pixel from the image's centre, and from them those of the old pixel that it shows.
     # No matrix product: its last bits would depend on the size of the batch, and the nearest pixel may hang on them.
     x, y = (torch.arange(side, device=images.device) - (side - 1) / 2 for side in (width, height))
     y = y[:, None]

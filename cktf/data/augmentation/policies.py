@@ -56,8 +56,8 @@ class TrivialAugment(ImageChange):
 def _with_one(images: Tensor, index: Tensor, level: Tensor, widest: tuple[float, ...], key: int) -> Tensor:
     """Return images (batch, channels, height, width), uint8, each with one operation and sign that are drawn for it.
 
-    ``level`` (batch,), float32, is from 0, no change, to 1, the widest: at which strengths are those of two shears, two
-    translations, the rotation and the blends, and the bits that are taken. ``key`` is that of what is drawn.
+    ``level`` (batch,), float32, is from 0, no change, to 1, at which the strengths are ``widest``: those of two shears,
+    two translations, the rotation and the blends, and the bits that are removed. ``key`` is that of the draws.
     """
     *moves, blend, bits = widest
     ends = constant((0, *moves, *[blend] * 4, -bits, -1, 0, 0), torch.float32, images.device)

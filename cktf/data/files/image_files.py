@@ -28,10 +28,10 @@ _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA"
 _AT_A_TIME = 1024  # images in memory while files are decoded
 
 BACKGROUND = "white"
-"""What transparent pixels are laid on; the colour that a file hides under them is seen by nobody."""
+"""Colour that transparent pixels are laid on, whatever colour the file has there."""
 
 MADE_BY = f"upright, on {BACKGROUND}, 16 bits to 8"
-"""What is done to the pixels of a file, for those who keep what it comes to."""
+"""How a file's pixels are changed: part of the name under which decoded images are stored."""
 
 _DIRECT = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
 """Modes of 8 bits a channel or fewer, without transparency, that PIL converts to RGB."""
@@ -40,7 +40,7 @@ _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 """Grey of 16 bits; but a file's signed or 32-bit numbers, which have no stated white, are of mode I, too."""
 
 _WHITE = {"I": ("PNG", "PPM"), "I;16": ("PNG", "PPM", "JPEG2000", "TIFF")}
-"""Wide mode to the formats of which 65,535 is white; that of PNG and PPM differs between versions of PIL."""
+"""Wide mode to the formats in which 65,535 is white; the mode of PNG and PPM differs between versions of PIL."""
 
 _UPRIGHT = {
     **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
@@ -59,7 +59,7 @@ Encoded = tuple[str, Path | bytes]
 
 
 class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
-    """Files cannot be read as images: each, as it is shown, and what it is instead."""
+    """Files cannot be read as images; ``found`` has the name of each, as it is shown, and what it is instead."""
 
     def __init__(self, found: Sequence[tuple[str, str]]) -> None:
         self.found = tuple(found)
@@ -70,8 +70,8 @@ class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
 def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) -> list[Tensor]:
     """Return the images of each part, (samples, 3, side, side), uint8, decoded once and mapped from then on.
 
-    They are decoded again when a file's path, size or time of change is another one, by `eight_bit_colour`, and scaled
-    and cut, out of the middle, to squares of ``side`` pixels. Each part has at least one file.
+    They are decoded again when a file's path, size or time of change has changed, by `eight_bit_colour`, and scaled and
+    cut, out of the middle, to squares of ``side`` pixels. Each part has at least one file.
 
     Raises:
         DamagedImages: If files of any part are no images, are too large, or are of a mode without a stated range.
@@ -146,7 +146,7 @@ def _square(image: Encoded, side: int, *, is_exact: bool) -> Tensor | tuple[str,
 
 @contextmanager
 def _opened(file: Path | bytes, name: str) -> Iterator["Image.Image"]:
-    """Open an image; whatever is wrong with it, as PIL's limit of its size, becomes a `DamagedImages` that names it."""
+    """Open an image; any error in it, such as PIL's limit of its size, becomes a `DamagedImages` that names it."""
     from PIL import Image, UnidentifiedImageError
 
     source = BytesIO(file) if isinstance(file, bytes) else file
@@ -186,9 +186,9 @@ def eight_bit_colour(image: "Image.Image") -> "Image.Image":
     """
     from PIL import Image
 
-    tiles = getattr(image, "tile", [])  # of what comes from a file
+    tiles = getattr(image, "tile", [])  # only images from a file have it
     rawmode = str(tiles[0].args) if image.format == "PNG" and tiles else ""
-    image.load()  # turns a TIFF itself, and forgets then that it was to be turned
+    image.load()  # rotates a TIFF itself, and then drops its orientation
     turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     if image.mode in _WIDE:
         colour = _from_wide(image)
@@ -197,9 +197,9 @@ def eight_bit_colour(image: "Image.Image") -> "Image.Image":
         if rawmode in _KEY_SCALE and key is not None:
             scaled = [int(part * _KEY_SCALE[rawmode]) for part in (key if isinstance(key, tuple) else (key,))]
             image.info["transparency"] = tuple(scaled) if isinstance(key, tuple) else scaled[0]
-        # The modes of multiplied colour and alpha, La and RGBa, have a way to the other alone.
-        seen = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)).convert("RGBA")
-        colour = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), seen).convert("RGB")
+        # La and RGBa, in which colour is multiplied by alpha, can only be converted to LA and RGBA.
+        with_alpha = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)).convert("RGBA")
+        colour = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), with_alpha).convert("RGB")
     elif image.mode in _DIRECT:
         colour = image.convert("RGB")
     else:
@@ -216,8 +216,8 @@ def _from_wide(image: "Image.Image") -> "Image.Image":
     if tags := getattr(image, "tag_v2", None):
         white = 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1  # some have 12
         is_negative = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    # PIL says what bytes come first in a wide mode; NumPy reads them by that.
-    values = np.asarray(image).astype(np.int32)  # which hold 255 times the largest
+    # PIL's mode states the order of bytes, by which NumPy reads them.
+    values = np.asarray(image).astype(np.int32)  # holds 255 times the largest value
     grey = (255 * values + white // 2) // white
     shown = 255 - grey if is_negative else grey
     if (key := image.info.get("transparency")) is not None:

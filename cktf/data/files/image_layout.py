@@ -26,7 +26,7 @@ TEST_PARTS = ("test", "val", "valid")
 """Folders of the test part; the first of them that has classes is read."""
 
 DRAWN_SHARE = 0.2
-"""Share of each class's images that is tested on where the test part has no folder."""
+"""Share of each class's images that is the test part if no folder is."""
 
 SUFFIXES = frozenset(
     {
@@ -55,7 +55,7 @@ _NAMES_OF_TESTS = frozenset({"test", "testing", "tst", "eval", "evaluation", "va
 class Entries:
     """Names of what lies directly in a folder, in order: images by their suffix, folders, and what else is left out.
 
-    Hidden files and those of systems are nowhere; their folders, broken links and other files are among the ``others``.
+    Hidden files and those of systems are in none; their folders, broken links and other files are among the ``others``.
     """
 
     images: tuple[str, ...] = ()
@@ -132,12 +132,12 @@ def layout_of(root: str | None, *, test_classes: str = "all") -> Layout:
     train = _part(folder / "train")
     parts = [_part(folder / name) for name in TEST_PARTS]
     test = next((part for part in parts if part.classes), parts[0])
-    beside = entries_of(folder)
-    if not test.classes and not any(name.strip().lower() in _NAMES_OF_TESTS for name in beside.folders):
+    in_root = entries_of(folder)
+    if not test.classes and not any(name.strip().lower() in _NAMES_OF_TESTS for name in in_root.folders):
         train, test = _drawn(train)
     if not train.classes or not test.classes:
         remedy = "set data.root to a folder with train/<class>/<image>, and test/ or val/ likewise"
-        held = [*(f"{name}/" for name in beside.folders), *beside.images, *beside.others]
+        held = [*(f"{name}/" for name in in_root.folders), *in_root.images, *in_root.others]
         what = f"{folder} holds {some_of(held)}" if held else f"{folder} is no folder, or an empty one"
         raise DatasetMissing(IMAGE_FOLDER, [folder / part for part in _PARTS], remedy, what)
     if unknown := [name for name in test.classes if name not in train.classes]:

@@ -86,13 +86,13 @@ def reading(root: str | None) -> Iterator[None]:
 
 
 def state_of(path: Path) -> str:
-    """Return a text that differs once a file is another one: its path, size and time of change."""
+    """Return a file's path, size and time of change as one text, to notice that it has changed."""
     status = path.stat()
     return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
 def file_digest(path: Path, kind: str = "sha256") -> str:
-    """Return a hash of a file's bytes; they are read again only if its size or time of change is another one."""
+    """Return a hash of a file's bytes; they are read again only if its size or time of change has changed."""
     state = path.stat()
     return _digest(path, kind, state.st_size, state.st_mtime_ns)
 

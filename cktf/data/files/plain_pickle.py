@@ -19,7 +19,7 @@ _PLAIN_TYPE = re.compile(r"[<>=|]*[biuf][1248]")
 
 
 def read_plain_pickle(path: Path, keys: Collection[str]) -> dict[str, Any]:
-    """Return some entries of the dict that a file of data alone holds, whatever version of Python and NumPy wrote it.
+    """Return the entries ``keys`` of the dict in a file of data alone, whatever version of Python and NumPy wrote it.
 
     Keys that are not there are left out; keys of bytes are known as text.
 
@@ -28,7 +28,7 @@ def read_plain_pickle(path: Path, keys: Collection[str]) -> dict[str, Any]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of an odd escape in what is damaged
+            warnings.simplefilter("ignore", DeprecationWarning)  # of odd escapes in a damaged file
             found = _Reader(io.BytesIO(path.read_bytes()), encoding="latin-1").load()
         if not isinstance(found, dict):
             raise InputError(f"it holds a {type(found).__name__}, and a batch of images is a dict")  # noqa: TRY301
@@ -106,11 +106,11 @@ _STAND_INS: dict[str, Any] = {
     "__builtin__.bytes": _Array.encoded,
     "builtins.bytes": _Array.encoded,
 }
-"""Name in a pickle to what it gets; a function is a bound method, whose attributes a pickle cannot set."""
+"""Name in a pickle to its stand-in; functions are bound methods, whose attributes a pickle cannot set."""
 
 
-# The reader in Python, since that in C makes room for any place that a file names; and a bytearray would be made in
-# whatever size a file states, before it is read.
+# Python's reader, because C's allocates memory up to any memo index that a file names. A bytearray is read as bytes,
+# because it would be allocated at whatever size a file states before it is read.
 _READERS = pickle._Unpickler.dispatch
 _DISPATCH = {**_READERS, pickle.BYTEARRAY8[0]: _READERS[pickle.BINBYTES8[0]]}
 

@@ -17,8 +17,8 @@ class Published:
         folder: Folder that the archive unpacks to.
         url: Address of the archive, whose checksum is ``md5``.
         sums: Name of each file that is read to its MD5 sum.
-        binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read. No checksums of
-            its files were published, whose names end in ``.bin``.
+        binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read. Its files' names
+            end in ``.bin``, and no checksums of them were published.
     """
 
     name: str

@@ -32,11 +32,11 @@ DATASETS = {name: loader for name, (loader, _) in _BUILT_IN.items()}
 """Name to loader; plug-ins add theirs."""
 
 KINDS = {name: kind for name, (_, kind) in _BUILT_IN.items()}
-"""Name to what is known of the data set without its files."""
+"""Name to the facts about a data set that are known without its files."""
 
 OWN: dict[str, Callable[[str | None], str | None]] = {
     IMAGE_FOLDER: folder_digest,
     ARRAYS: arrays_digest,
     HUGGINGFACE: tables_digest,
 }
-"""Name of a data set of the user's own images to what returns the SHA-256 of its files, None where there are none."""
+"""Name of a data set of the user's own images to the function that returns its files' SHA-256, None without files."""

@@ -86,10 +86,10 @@ def _part(name: str, files: Sequence[Path], side: int | None) -> tuple[Tensor, T
     labels = torch.cat([_labels(path) for path in files])
     if not len(labels):
         raise InputError(f"data.root: {files[0]} has no rows")
-    given = side or size_of(next(_encoded(files)))
+    actual_side = side or size_of(next(_encoded(files)))
     sources = [MADE_BY, side, *map(state_of, files)]
-    shape = len(labels), 3, given, given
-    make = partial(decoded, _encoded(files), given, is_exact=side is None)
+    shape = len(labels), 3, actual_side, actual_side
+    make = partial(decoded, _encoded(files), actual_side, is_exact=side is None)
     return mapped_images(f"{HUGGINGFACE}-{name}", sources, shape, make), labels
 
 

@@ -31,9 +31,9 @@ _MOST_MEASURED = 10_000  # images, for the mean
 
 
 def test_part(names: Collection[str], held: str) -> tuple[str, list[str]]:
-    """Return the part that is tested on, of those that there are, and remarks on others that are not read.
+    """Return the name of the test part among ``names``, and remarks on parts that are not read.
 
-    ``held`` says where they are, and under which names, for the message if one of the two is missing.
+    ``held`` says where the parts are, and under which names, for the message if one of the two is missing.
     """
     found = [name for name in TEST_PARTS if name in names]
     if "train" not in names or not found:

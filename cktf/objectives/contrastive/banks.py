@@ -33,7 +33,7 @@ class Bank(nn.Module, ABC):
 
     @abstractmethod
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
-        """Return the rows (candidates, dim) that anchors' negatives are among: each a column of the negatives' weights.
+        """Return the rows (candidates, dim) that a training step scores, one for each column of `Negatives.weights`.
 
         ``embeddings`` (batch, dim) are this side's current ones of this worker's shard.
         """
@@ -107,7 +107,7 @@ def random_rows(num_rows: int, dim: int, precision: BankPrecision) -> Tensor:
 
 
 def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank | None:
-    """Return the bank of one side for so many training samples and dimensions; None without negatives."""
+    """Return one side's bank, for ``num_samples`` training samples or a queue of them; None without negatives."""
     if config.negatives == 0:
         return None
     match config.source:

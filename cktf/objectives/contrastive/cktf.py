@@ -81,13 +81,13 @@ class CKTF(FeatureObjective):
             return {pair.name: pair.weight for pair in self.pairs} or {"beta": self.beta, "theta": self.theta}
 
         def of_pair(self, pair: LayerPair) -> Self:
-            """Return the settings with those that a pair has in their place."""
+            """Return the settings, with those that the pair sets itself in place of the method's."""
             own = {name: getattr(pair, name) for name in ("dim", "temperature", "negatives")}
             return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
         @model_validator(mode="after")
         def _fits_together(self) -> Self:
-            # Not by whether they were set: a configuration that was written out names them all.
+            # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
             replaced = {name: getattr(self, name) for name in ("beta", "theta", "pairing")}
             defaults = type(self).model_fields
             changed = [f"{name}: {value}" for name, value in replaced.items() if value != defaults[name].default]

@@ -1,4 +1,4 @@
-"""Heads and critics: the projection of a representation into the space where two are compared, and the comparison.
+"""Heads, which project representations into the space where they are compared, and critics, which compare them there.
 
     cosine              v . m / tau, of vectors of length 1
     squared_distance    -|v - m|^2 / tau

@@ -44,7 +44,7 @@ TILE_ELEMENTS = 2**19
 """Scores of one tile on a CPU: 2 MiB a temporary."""
 
 SHARE_OF_CACHE = 12
-"""A GPU's cache holds three temporaries of float32 scores of one tile: a tile has this share of its bytes."""
+"""Bytes of a GPU's cache for each score of a tile: three temporaries in float32."""
 
 LARGEST_LOG = 80.0
 """Largest logarithm of a product of denominators: float32 ends at exp(88.7)."""
@@ -147,7 +147,7 @@ class _NoiseContrastiveLoss(GradientTakenForward):
                 weights = negatives.weights[:, columns]
                 scores = times_transposed(in_bits[side], tile).exp2_()
                 if negatives.distinct:
-                    # Where the weight is 0, so are then loss and gradient: one pass for both.
+                    # A weight of 0 then makes both loss and gradient 0, so one pass serves for both.
                     scores.mul_(weights)
                     denominators = torch.add(one, scores, alpha=odds[side])
                     scores.div_(denominators)
@@ -184,7 +184,7 @@ def _sum(values: Tensor, scale: Tensor | None) -> Tensor:
 
 
 def _logs_of_products(values: Tensor, largest_log: float) -> Tensor:
-    """Return fewer logarithms, (batch, products), with the same sum for each anchor as those of values of 1 or more.
+    """Return logarithms (batch, products) that have each anchor's sum of the logarithms of values of 1 or more.
 
     A logarithm costs as much as ten products. So half of the columns are multiplied by the other half first, as long as
     no product can leave float32. The values, of which no logarithm is above ``largest_log``, are overwritten.
@@ -233,7 +233,7 @@ def tile_elements(device: torch.device) -> int:
 
 
 def is_fused(device: torch.device, dim: int) -> bool:
-    """Return whether the fused kernel takes contrasts of a device in so many dimensions."""
+    """Return whether the fused kernel takes contrasts on a device, of embeddings of ``dim`` dimensions."""
     fused = _kernel(device)
     return fused is not None and dim <= fused.LARGEST_DIM
 

@@ -17,7 +17,7 @@ from cktf.objectives.contrastive.settings import ContrastiveSettings, SourceKind
 from cktf.objectives.parts.workers import gather_batch
 
 SECOND_WIDTH = 64
-"""Draws that are added to the fill of sampled negatives."""
+"""Draws for each anchor that `SampledNegatives` adds to the fixed width of its fill."""
 
 NO_CLASS = -1
 """Label of a queue's row that no sample has taken yet: a negative of every anchor."""
@@ -47,7 +47,7 @@ class Negatives:
 
     @cached_property
     def packed(self) -> Tensor:
-        """The weights as the fused kernel reads them: in a byte each where that holds them."""
+        """The weights as the fused kernel reads them: as bytes if all are 0 or 1."""
         return self.weights.to(torch.uint8) if self.distinct else self.weights
 
     @property
@@ -66,7 +66,7 @@ def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | N
 
 @torch.no_grad()
 def without_alike(negatives: Negatives, teacher: Tensor, rows: Tensor, batch: Batch, threshold: float) -> Negatives:
-    """Return the negatives without the candidates whose cosine with the anchor, of the teacher, is above a threshold.
+    """Return the negatives without candidates whose cosine with the anchor, in the teacher, is above a threshold.
 
     ``teacher`` (batch, dim) are the teacher's embeddings of the anchors, ``rows`` (candidates, dim) of the candidates.
     """
@@ -80,7 +80,7 @@ class Source(nn.Module, ABC):
     """Chooses a batch's negatives, once for all pairs."""
 
     several: bool = False
-    """Whether candidates of the anchor's class are positives, beside its own."""
+    """Whether candidates of the anchor's class are positives too, beside that of its own sample."""
 
     def with_positives(
         self, negatives: Negatives, classes: Tensor, batch: Batch, index: Tensor | None = None
@@ -96,7 +96,7 @@ class Source(nn.Module, ABC):
         return replace(negatives, positives=is_further.float())
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return the random numbers of a batch that ``forward`` would else draw (see `Objective.draws`)."""
+        """Return the random numbers of a batch that ``forward`` would otherwise draw (see `Objective.draws`)."""
         return {}
 
     @abstractmethod
@@ -119,7 +119,7 @@ class FromMemory(Source):
     def __init__(self, labels: Tensor, count: int) -> None:
         super().__init__()
         self.count = count
-        # Derived of data and settings, as all buffers of a subclass: not for a checkpoint.
+        # Computed from data and settings, as all buffers of subclasses are: not for a checkpoint.
         self.register_buffer("labels", labels.int(), persistent=False)
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -127,9 +127,9 @@ class FromMemory(Source):
 
 
 class EveryNegative(FromMemory):
-    """All samples of other classes, each of weight K / available: so NCE is its expectation with K sampled negatives.
+    """All samples of other classes, each of weight K / available: so NCE is its expectation over K sampled negatives.
 
-    Of InfoNCE it is the limit of many negatives, and an upper bound of the expectation.
+    For InfoNCE it is the limit of many negatives, and an upper bound of the expectation.
     """
 
     scales: Tensor
@@ -185,8 +185,8 @@ class SampledNegatives(FromMemory):
     random byte each. Then what is missing is filled with uniform draws among those not yet taken; of a set that is too
     large, one in three million, uniform draws among its members are left out. Neither move prefers one sample to
     another, hence the set is uniform. Where K is more than half of what is available, the samples to leave out are
-    drawn instead. The fill has a fixed width, which is enough in all but few batches of a thousand; what a second draw
-    adds to it is for those, and always drawn, because a step must not wait for the device to tell whether it is needed.
+    drawn instead. The fill has a fixed width, which is enough in all but few batches of a thousand. For these there is
+    a second draw; it is always made, because a step must not wait for the device to tell whether it is needed.
     """
 
     by_class: Tensor
@@ -231,7 +231,7 @@ class SampledNegatives(FromMemory):
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
         """Return the weights (batch, num_samples), float32, of a batch."""
         classes = batch.labels
-        # What is added has a stream of its own, so that draws behind the fill do not depend on it.
+        # The second fill has a stream of its own, so that draws after the first do not depend on it.
         first, second = (
             seeding.generator(self.seed, purpose, batch.step, batch.offset, device=classes.device)
             for purpose in ("negatives", "negatives, second fill")
@@ -250,7 +250,7 @@ class SampledNegatives(FromMemory):
     def _draw_distinct(self, classes: Tensor, first: torch.Generator, second: torch.Generator) -> Tensor:
         """Return weights (batch, num_samples): 1 for each of K distinct negatives, of anchors that have K; else 0."""
         is_other = self.labels != classes.int().unsqueeze(1)
-        # Eight bytes of each number that the generator makes.
+        # Each number that the generator makes gives eight bytes.
         words = torch.empty(-(-is_other.numel() // 8), dtype=torch.int64, device=classes.device)
         words.random_(-(2**63), None, generator=first)
         uniform = words.view(torch.uint8)[: is_other.numel()].view(is_other.shape)
@@ -269,7 +269,7 @@ class SampledNegatives(FromMemory):
         of the anchor's samples are left out instead: the first of the row.
         """
         taken = weights.gather(1, candidates)
-        # The row's weights say for a moment at which draw, counted from the last, a sample comes up first.
+        # For a moment the weights hold the draw, counted from the last, at which a sample comes up first.
         places = torch.arange(candidates.shape[1], 0, -1.0, device=weights.device).expand_as(taken)
         weights.scatter_reduce_(1, candidates, places, "amax")
         first = weights.gather(1, candidates)
@@ -299,7 +299,7 @@ class SampledNegatives(FromMemory):
 
 
 class QueuedNegatives(Source):
-    """The last K samples of the trial, of which those of an anchor's class do not count (He et al., arXiv 1911.05722).
+    """The last K samples of the trial, except those of an anchor's class (He et al., arXiv 1911.05722).
 
     Their labels are stored here, their embeddings in an `EmbeddingQueue` for each side.
     """
@@ -320,12 +320,11 @@ class QueuedNegatives(Source):
         return negatives
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of the queue's rows and of a batch's samples."""
         return self.labels.values, batch.labels
 
 
 class BatchNegatives(Source):
-    """The samples of the whole batch, over all workers, of which those of an anchor's class do not count.
+    """The samples of the whole batch, over all workers, except those of an anchor's class.
 
     As in SimCLR (arXiv 2002.05709) and CLIP (arXiv 2103.00020). K is the number of the others, whatever the setting.
     """

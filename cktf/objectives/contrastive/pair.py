@@ -22,7 +22,7 @@ from cktf.objectives.parts.workers import gather_batch, gather_samples
 from cktf.objectives.schedules import Value, value_of
 
 MOST_ROWS = 4096
-"""Rows whose scores are measured at most; larger banks are sampled evenly, so the cost does not grow with the data."""
+"""Most rows whose scores are measured; larger banks are sampled evenly, so the cost does not grow with the data."""
 
 
 class Side(nn.Module):
@@ -74,11 +74,9 @@ class Side(nn.Module):
         return score_health(anchors, positives, rows, is_negative, temperature)
 
     def get_extra_state(self) -> dict[str, float | None]:
-        """Return the part of the state dict besides parameters and buffers."""
         return {"partition": self.partition}
 
     def set_extra_state(self, state: Any) -> None:
-        """Restore the state that `get_extra_state` returned."""
         self.partition = state["partition"]
 
 
@@ -236,7 +234,7 @@ def _losses(
 
 
 def scaled(temperature: float | Tensor, config: ContrastiveSettings) -> float | Tensor:
-    """Return the temperature that products are divided by: those of vectors of length 1 are no squared distances."""
+    """Return the temperature of products: half of it if they replace squared distances of vectors of length 1."""
     return temperature / 2 if config.unit_length and config.critic == "squared_distance" else temperature
 
 

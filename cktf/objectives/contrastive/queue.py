@@ -30,9 +30,7 @@ class Queue(nn.Module):
         self.position.add_(total).remainder_(length)
 
     def get_extra_state(self) -> dict[str, int]:
-        """Return the part of the state dict besides parameters and buffers."""
         return {"position": int(self.position)}
 
     def set_extra_state(self, state: Any) -> None:
-        """Restore the state that `get_extra_state` returned."""
         self.position.fill_(state["position"])

@@ -96,7 +96,7 @@ def blocks_of(network: Activations, layer: str) -> tuple[Tensor, ...]: ...
 @overload
 def blocks_of(network: Shapes, layer: str) -> tuple[torch.Size, ...]: ...
 def blocks_of(network: Activations | Shapes, layer: str) -> tuple[Tensor | torch.Size, ...]:
-    """Return the maps or vectors that a layer's name stands for: all blocks of a stage alone, else one.
+    """Return the maps or vectors that a layer's name stands for: all blocks if it names a stage alone, else one.
 
     Raises:
         ValueError: If the network has no such layer.
@@ -146,10 +146,10 @@ class Representations:
             return row, row
         # Measured on tensors without data.
         of_student, of_teacher = (torch.empty(2, *size, device="meta") for size in sizes)
-        nobody = torch.empty(2, device="meta")
-        batch = Batch(nobody, nobody, nobody, step=0)
+        unused = torch.empty(2, device="meta")
+        batch = Batch(unused, unused, unused, step=0)
         of_student = self._of_student(pair, of_student, of_teacher.shape[1], batch)
-        return of_student.shape[1:], self._seen(of_teacher, self.windows[1], batch).shape[1:]
+        return of_student.shape[1:], self._head_input(of_teacher, self.windows[1], batch).shape[1:]
 
     def matched(self, pair: LayerPair) -> tuple[str, str]:
         """Return the names of the two layers that are compared; the stage if its block is chosen per batch."""
@@ -160,10 +160,9 @@ class Representations:
         """Return the teacher's tensor that a pair reads; None if it is a whole map, or a block chosen by similarity."""
         if pair.teacher == "penultimate":
             return penultimate_of(given.teacher)
-        is_open = self.pairing in BY_SIMILARITY and len(blocks_of(given.teacher, pair.teacher)) > 1
-        if self.transform != "map" or is_open:
+        by_similarity = self.pairing in BY_SIMILARITY and len(blocks_of(given.teacher, pair.teacher)) > 1
+        if self.transform != "map" or by_similarity:
             return None
-
         return Reading(
             self._name(pair),
             self.shapes(pair, given)[1],
@@ -197,7 +196,7 @@ class Representations:
         if len(blocks) > 1 and self.pairing in BY_SIMILARITY:
             assert of_student is not None, "a pairing of BY_SIMILARITY reads the student's map"
             normalised = torch.stack([self._normalised(block, pair.teacher, batch) for block in blocks])
-            # The block is taken by a number that stays on the device: no step waits for it.
+            # The block's number stays on the device, so that no step waits for it.
             chosen = normalised.index_select(0, most_similar(self.pairing, of_student, normalised, batch))[0]
         else:
             generator = None
@@ -205,7 +204,7 @@ class Representations:
                 generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
             chosen = blocks[choose_block(self.pairing, len(blocks), generator)]
             chosen = self._normalised(chosen, pair.teacher, batch)
-        return self._seen(chosen, self.windows[1], batch)
+        return self._head_input(chosen, self.windows[1], batch)
 
     def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
         values = values.float()
@@ -215,24 +214,24 @@ class Representations:
         """Return the student's representation; a map is padded to as many channels as the teacher's."""
         if self.transform == "map" and is_block(pair.student) and is_block(pair.teacher):
             of_student = maps.pad_channels(of_student, num_channels)
-        return self._seen(of_student, self.windows[0], batch)
+        return self._head_input(of_student, self.windows[0], batch)
 
-    def _seen(self, values: Tensor, window: maps.Window, batch: Batch) -> Tensor:
-        """Return a layer transformed or pooled; a vector that is not transformed stays as it is."""
+    def _head_input(self, values: Tensor, window: maps.Window, batch: Batch) -> Tensor:
+        """Return a layer transformed or, with transform ``map``, pooled; a vector is then returned as it is."""
         if self.transform != "map":
             return transformed(values, self.transform, batch)
         return maps.pool(values, window) if values.dim() == 4 else values
 
 
 def choose_block(pairing: Pairing, num_blocks: int, generator: torch.Generator | None) -> int:
-    """Return the number of the teacher's block that the student is matched with, if no map has to be read for it."""
+    """Return the index of the teacher's block that the student is matched with, in pairings that read no map."""
     if pairing == "random" and generator:
         return int(torch.randint(num_blocks, (), generator=generator))
     return num_blocks - 1 if pairing == "last" else 0
 
 
 def most_similar(pairing: Pairing, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
-    """Return the number of the teacher's block that is most or least similar to the student's map, (1,), int64.
+    """Return the index of the teacher's block that is most or least similar to the student's map, (1,), int64.
 
     The student's map is (batch, channels, height, width), the teacher's (blocks, batch, channels, height, width).
     """

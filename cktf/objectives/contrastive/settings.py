@@ -53,8 +53,8 @@ class ContrastiveSettings(ObjectiveSettings):
     exp(beta score), so the more the nearer it is; 0: all alike."""
 
     teacher_threshold: float | None = Field(default=None, gt=-1, lt=1)
-    """Samples are no negatives of each other where the cosine of the teacher's embeddings, behind its head, is above
-    this: they may be of one kind, whatever the labels say. None: all are."""
+    """Two samples are no negatives of each other if the cosine of the teacher's embeddings of them, behind its head, is
+    above this: they may be of one kind, whatever the labels say. None: there is no limit."""
 
     estimator: Estimator = "nce"
     """`nce`: noise-contrastive estimation with a fixed Z, as published; `infonce`: cross-entropy over positive and
@@ -67,9 +67,9 @@ class ContrastiveSettings(ObjectiveSettings):
     """Share of the old embedding when a row of a memory bank moves."""
 
     bank_precision: BankPrecision = "float32"
-    """In which banks and queues keep embeddings. `bfloat16` halves their memory, and where the processor has products
-    in it, anchors are scored in it: 1.5 times as fast, and a score is exact to 1 in 512. Exponentials, losses and the
-    positives' scores stay in float32."""
+    """Precision of the embeddings in banks and queues. `bfloat16` halves their memory, and where the processor has
+    products in it, anchors are scored in it: 1.5 times as fast, and a score is exact to 1 in 512. Exponentials, losses
+    and the positives' scores stay in float32."""
 
     dim: Dim = 128
     """Dimensions in which representations are contrasted, where the head is `linear` or `mlp`."""

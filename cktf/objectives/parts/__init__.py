@@ -1,1 +1,1 @@
-"""Parts that several methods share: maps, stages, regressor, workers."""
+"""Parts that several methods share: maps, pooled maps, stages, regressor, workers."""

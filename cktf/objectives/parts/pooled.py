@@ -32,7 +32,7 @@ def pooled_shape(shapes: Shapes, role: str, key: str) -> torch.Size:
 
 
 def classifier_of(layers: Layers, shapes: Shapes, role: str, key: str) -> nn.Linear:
-    """Return the linear layer that makes a network's logits of its penultimate vector; raise likewise."""
+    """Return the linear layer from a network's penultimate vector to its logits; it raises as `pooled_shape` does."""
     classifier = layers.classifier
     expected = shapes.penultimate.numel(), shapes.logits.numel()
     if classifier is None or (classifier.in_features, classifier.out_features) != expected:

@@ -56,7 +56,7 @@ def matched_stages(student: Activations, teacher: Activations) -> Iterator[tuple
 
 
 def require_known(name: str, given: BuildContext) -> None:
-    """Raise a `NoRepresentation` if ``penultimate`` or ``stages`` of either network is not known."""
+    """Raise a `NoRepresentation` if a representation, ``penultimate`` or ``stages``, of either network is not known."""
     for network in (given.student, given.teacher):
         getattr(network, name)
 

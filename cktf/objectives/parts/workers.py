@@ -1,6 +1,6 @@
 """Collectives of data-parallel workers, so that their banks and constants stay equal.
 
-A batch that one worker holds whole (``share`` 1, as in an evaluation) needs none: then all is returned as it is.
+A batch that one worker holds whole (``share`` 1, as in an evaluation) needs none: its tensors are returned as they are.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
         return shard
     whole = shard.new_zeros(round(len(shard) / batch.share), *shard.shape[1:])
     whole[batch.offset : batch.offset + len(shard)] = shard
-    dist.all_reduce(whole)  # so none needs to know the length of another's shard
+    dist.all_reduce(whole)  # so no worker needs to know the length of another's shard
     return whole
 
 
@@ -29,7 +29,7 @@ def gather_samples(embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return index (batch,) and embeddings (sides, batch, dim), float32, of a whole batch, in one exchange."""
     if batch.share == 1:
         return batch.index, embeddings
-    # As numbers of 32 bits, of which all but one worker's are 0: so their sum is exact.
+    # Exchanged as 32-bit integers, each of which is 0 on all workers but one, so that the sum is exact.
     by_sample = embeddings.transpose(0, 1)
     bits = [batch.index.view(torch.int32).view(-1, 2), by_sample.flatten(1).view(torch.int32)]
     whole = gather_batch(torch.cat(bits, dim=1), batch)

@@ -23,7 +23,7 @@ INDEX = torch.arange(40_000)
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Tensor]]:
-    """Operations and strengths of every call, which changes nothing."""
+    """Operations and strengths of every call, which leaves the images as they are."""
     calls: list[tuple[Tensor, Tensor]] = []
 
     def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:

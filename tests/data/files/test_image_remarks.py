@@ -1,4 +1,4 @@
-"""What is said of a folder of images before anything is decoded."""
+"""Remarks on a folder of images before anything is decoded."""
 
 import shutil
 from pathlib import Path

@@ -82,9 +82,7 @@ def test_of_those_who_start_together_one_makes_the_file() -> None:
     assert maker.times == 1
 
 
-def test_a_disk_without_room_is_told_and_a_file_larger_than_memory_is_mapped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_disk_without_room_is_told_and_a_file_larger_than_memory_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     shape = (2 * memory // (3 * 1024 * 1024), 3, 1024, 1024)
 
@@ -95,8 +93,7 @@ def test_a_disk_without_room_is_told_and_a_file_larger_than_memory_is_mapped(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(
-        ValueError,
-        match=r"No space left on device; it needs [\d.,]+ GiB: make room there, or set \$CKTF_DATA",
+        ValueError, match=r"No space left on device; it needs [\d.,]+ GiB: make room there, or set \$CKTF_DATA"
     ) as told:
         mapped_images("large", [], shape, fill_the_disk)
     path = Path(str(told.value).partition(" cannot be written")[0])

@@ -22,7 +22,7 @@ def test_the_home_folder_of_nobody_is_one_message(name: str) -> None:
 def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("CKTF_DATA", raising=False)
-    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_123)  # of nobody
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_123)  # no user's
     with pytest.raises(
         ValueError, match=r"\$CKTF_DATA: ~/\.cache/cktf/data: no home folder is known .* set \$CKTF_DATA"
     ):

@@ -158,11 +158,7 @@ def test_what_is_there_instead_is_said(tmp_path: Path, name: str, said: str) -> 
 
 def test_a_pipe_and_a_device_are_no_files(root: Path) -> None:
     folder = root / "cifar-10-batches-py"
-    for make in (
-        os.mkfifo,
-        lambda path: path.symlink_to("/dev/zero"),
-        lambda path: path.symlink_to("nowhere"),
-    ):
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("nowhere")):
         (folder / "data_batch_5").unlink()
         make(folder / "data_batch_5")
         with pytest.raises(DatasetMissing, match="cifar10 is not there"):

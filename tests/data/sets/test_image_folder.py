@@ -97,8 +97,7 @@ def test_data_sets_that_everybody_knows_need_no_content() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", ".ipynb_checkpoints"],
+    "name", ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", ".ipynb_checkpoints"]
 )
 def test_folders_of_servers_and_systems_are_no_classes(root: Path, name: str) -> None:
     before = DataConfig(name="image_folder", root=str(root), side=16).with_content().content
@@ -117,7 +116,7 @@ def test_a_class_that_lies_elsewhere_is_read(root: Path, tmp_path: Path) -> None
 
 
 def not_files(folder: Path) -> None:
-    """Put what is called as images are, and is none, into a folder."""
+    """Put files that are named like images, and are none, into a folder."""
     (folder / "nothing.png").symlink_to("nowhere")
     (folder / "loop.png").symlink_to("loop.png")
     (folder / "zero.png").symlink_to("/dev/zero")
@@ -200,11 +199,7 @@ def test_what_is_there_instead_of_parts_is_said(root: Path, tmp_path: Path) -> N
 
 
 def test_all_that_is_damaged_in_both_parts_is_named_at_once(root: Path) -> None:
-    damaged = [
-        root / "train" / "red" / "1.png",
-        root / "train" / "blue" / "0.png",
-        root / "val" / "green" / "0.png",
-    ]
+    damaged = [root / "train" / "red" / "1.png", root / "train" / "blue" / "0.png", root / "val" / "green" / "0.png"]
     for path in damaged:
         path.write_bytes(b"no image")
     with pytest.raises(ValueError, match="3 files cannot be read") as told:
@@ -262,7 +257,7 @@ def test_images_may_lie_in_a_folder_images_of_their_class(root: Path, parts: tup
 
 
 def only_train(root: Path, num_images: int = 10) -> DataConfig:
-    """Leave train/ alone, with so many images of each class, of which no two are the same."""
+    """Leave train/ alone, with that many images of each class, no two of them alike."""
     for path in (root / "val").rglob("*.png"):
         path.unlink()
     for name in COLOURS:

@@ -100,7 +100,7 @@ def test_a_file_of_another_checksum_is_named(folder: Path, name: str) -> None:
         load(folder.parent, verify=True)
     assert len(load(folder.parent).train_images) == 200
     with pytest.raises(ValueError, match=f"{path} is damaged, or of another"):
-        load(folder.parent, verify=True)  # the pixels that are stored by now are not verified
+        load(folder.parent, verify=True)  # the stored pixels are those of files that are not verified
 
 
 @pytest.mark.usefixtures("published")

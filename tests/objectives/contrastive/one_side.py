@@ -1,5 +1,9 @@
-"""What tests ask of one side of a pair alone: its losses, as they write them, and its memory bank."""
+"""What tests ask of one side of a pair alone: its losses, as they write them, what these store, and its memory bank."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 from torch import Tensor
 
 from cktf.objectives.contrastive import info_nce, nce
@@ -32,6 +36,19 @@ def info_nce_loss(
     """Return the InfoNCE loss of anchors (batch, dim), a scalar."""
     given = anchors.unsqueeze(0), positives.unsqueeze(0), [rows], negatives
     return info_nce.info_nce_loss(*given, temperature=temperature)[0]
+
+
+@contextmanager
+def shapes_saved_for_backward() -> Iterator[list[torch.Size]]:
+    """Yield the list of the shapes of all tensors that are saved for a backward pass inside."""
+    saved: list[torch.Size] = []
+
+    def save(tensor: Tensor) -> Tensor:
+        saved.append(tensor.shape)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        yield saved
 
 
 def memory_of(side: Side) -> Tensor:

@@ -102,9 +102,7 @@ def test_a_student_wider_than_its_teacher_is_not_cut(
     assert list(terms) == ALL_PAIRS
 
 
-def test_unequal_numbers_of_stages_are_refused_unless_only_the_penultimate_pair_is_used(
-    given: BuildContext,
-) -> None:
+def test_unequal_numbers_of_stages_are_refused_unless_only_the_penultimate_pair_is_used(given: BuildContext) -> None:
     shorter = replace(given, teacher=replace(given.teacher, stages=given.teacher.stages[1:]))
     with pytest.raises(ValueError, match=r"objective\.cktf\.theta.*student has 3 and the teacher 2.*pairs by hand"):
         CKTF(CKTF.Config(**SMALL), shorter)
@@ -120,14 +118,7 @@ def test_similarity_needs_maps_of_equal_size(given: BuildContext) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("temperature", 0.01),
-        ("negatives", -1),
-        ("momentum", 1.0),
-        ("dim", 0),
-        ("theta", -1),
-        ("pairing", "middle"),
-    ],
+    [("temperature", 0.01), ("negatives", -1), ("momentum", 1.0), ("dim", 0), ("theta", -1), ("pairing", "middle")],
 )
 def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):

@@ -72,10 +72,7 @@ def test_loss_and_gradients_equal_float64(
         loss = info_nce_loss(fast, positives, rows, negatives, temperature=TEMPERATURE)
     else:
         loss = noise_contrastive_loss(
-            *(fast, positives, rows, negatives),
-            temperature=TEMPERATURE,
-            partition=PARTITION,
-            num_samples=candidates,
+            *(fast, positives, rows, negatives), temperature=TEMPERATURE, partition=PARTITION, num_samples=candidates
         )
     expected = slow_loss(slow, positives, rows, negatives, estimator)
     if estimator == "nce":  # the constant that the published epsilon leaves, of the weights' mean instead of K

@@ -83,6 +83,5 @@ def test_embeddings_may_keep_their_length() -> None:
     head = Head("linear", torch.Size([7]), dim=4, unit_length=False)
     representation = torch.randn(5, 7)
     torch.testing.assert_close(
-        head(2 * representation) - head(representation),
-        head.projection(representation) - head.projection.bias,
+        head(2 * representation) - head(representation), head.projection(representation) - head.projection.bias
     )

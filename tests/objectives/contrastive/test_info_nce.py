@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cktf.objectives.contrastive import nce as contrast
 from cktf.objectives.contrastive.negatives import Negatives
-from tests.objectives.contrastive.one_side import info_nce_loss
+from tests.objectives.contrastive.one_side import info_nce_loss, shapes_saved_for_backward
 
 BATCH, CANDIDATES, DIM = 4, 23, 3
 
@@ -68,10 +68,7 @@ def test_loss_and_all_gradients_equal_the_formula(
     expected = slow_loss(*slow, weights(kind), temperature)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(
-        torch.autograd.grad(3 * loss, fast),
-        torch.autograd.grad(3 * expected, slow),
-        rtol=1e-6,
-        atol=1e-9,
+        torch.autograd.grad(3 * loss, fast), torch.autograd.grad(3 * expected, slow), rtol=1e-6, atol=1e-9
     )
 
 
@@ -136,13 +133,7 @@ def test_a_near_candidate_that_does_not_count_hides_none_that_do() -> None:
 
 
 def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_candidates() -> None:
-    kept: list[torch.Size] = []
     anchors, positives, rows = case()
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept.append(tensor.shape)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with shapes_saved_for_backward() as saved:
         info_nce_loss(anchors.requires_grad_(), positives, rows, weights("once"), temperature=0.1)
-    assert kept == [torch.Size([1, BATCH, DIM])]
+    assert saved == [torch.Size([1, BATCH, DIM])]

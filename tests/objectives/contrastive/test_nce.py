@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 from cktf.objectives.contrastive import nce as contrast
 from cktf.objectives.contrastive.nce import estimate_partition
 from cktf.objectives.contrastive.negatives import Negatives
-from tests.objectives.contrastive.one_side import noise_contrastive_loss
+from tests.objectives.contrastive.one_side import noise_contrastive_loss, shapes_saved_for_backward
 
 NUM_SAMPLES, BATCH, DIM, NEGATIVES = 23, 4, 3, 6
+
+loss_of = partial(noise_contrastive_loss, num_samples=NUM_SAMPLES)
 
 
 def case(*, distinct: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -70,15 +73,7 @@ def test_loss_and_gradient_equal_equation_18(
     assert as_negatives(negatives).distinct == distinct
     partition = slow_partition(anchors, bank, index, negatives, temperature)
     fast, slow = anchors.clone().requires_grad_(), anchors.clone().requires_grad_()
-    loss = noise_contrastive_loss(
-        fast,
-        bank[index],
-        bank,
-        as_negatives(negatives),
-        temperature=temperature,
-        partition=partition,
-        num_samples=NUM_SAMPLES,
-    )
+    loss = loss_of(fast, bank[index], bank, as_negatives(negatives), temperature=temperature, partition=partition)
     expected = slow_loss(slow, bank, index, negatives, temperature, partition)
     torch.autograd.backward([3 * loss, 3 * expected])
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)
@@ -95,14 +90,8 @@ def test_a_bank_in_bfloat16_has_the_loss_and_gradient_of_its_rows(
     rows = bank.bfloat16()
     fast, slow = anchors.float().requires_grad_(), anchors.float().double().requires_grad_()
     partition = slow_partition(slow.detach(), rows.double(), index, negatives, 0.1)
-    loss = noise_contrastive_loss(
-        fast,
-        rows[index].float(),
-        rows,
-        as_negatives(negatives, torch.float32),
-        temperature=0.1,
-        partition=partition,
-        num_samples=NUM_SAMPLES,
+    loss = loss_of(
+        fast, rows[index].float(), rows, as_negatives(negatives, torch.float32), temperature=0.1, partition=partition
     )
     expected = slow_loss(slow, rows.double(), index, negatives, 0.1, partition)
     torch.autograd.backward([loss, expected])
@@ -119,9 +108,7 @@ def test_gradients_of_anchors_positives_and_rows_are_those_of_the_loss(distinct:
     negatives = replace(as_negatives(rows), scale=torch.tensor([0.5, 1.0, 2.0, 4.0], dtype=torch.float64))
     values = [value.clone().requires_grad_() for value in (anchors, bank[index], bank)]
     assert torch.autograd.gradcheck(
-        lambda anchors, positives, bank: noise_contrastive_loss(
-            anchors, positives, bank, negatives, temperature=0.5, partition=50.0, num_samples=NUM_SAMPLES
-        ),
+        lambda anchors, positives, bank: loss_of(anchors, positives, bank, negatives, temperature=0.5, partition=50.0),
         values,
     )
 
@@ -135,7 +122,7 @@ def test_a_scale_of_two_counts_each_negative_twice() -> None:
     for chosen in (scaled, twice):
         scored = anchors.requires_grad_(), bank[index], bank, chosen
         z = estimate_partition(*scored, temperature=0.1, num_samples=NUM_SAMPLES)
-        loss = noise_contrastive_loss(*scored, temperature=0.1, partition=float(z), num_samples=NUM_SAMPLES)
+        loss = loss_of(*scored, temperature=0.1, partition=float(z))
         values.append((z, loss, *torch.autograd.grad(loss, anchors)))
     torch.testing.assert_close(values[0], values[1])
 
@@ -172,14 +159,8 @@ def test_float32_keeps_to_float64(temperature: float) -> None:
         anchors, bank, index, negatives = (value.to(dtype) if value.is_floating_point() else value for value in case())
         partition = slow_partition(anchors.double(), bank.double(), index, negatives, temperature)
         anchors.requires_grad_()
-        loss = noise_contrastive_loss(
-            anchors,
-            bank[index],
-            bank,
-            as_negatives(negatives, dtype),
-            temperature=temperature,
-            partition=partition,
-            num_samples=NUM_SAMPLES,
+        loss = loss_of(
+            anchors, bank[index], bank, as_negatives(negatives, dtype), temperature=temperature, partition=partition
         )
         (gradient,) = torch.autograd.grad(loss, anchors)
         results.append((loss.detach().double(), gradient.double()))
@@ -191,9 +172,7 @@ def test_order_of_the_bank_does_not_matter() -> None:
     order = torch.randperm(NUM_SAMPLES, generator=torch.Generator().manual_seed(5))
     place = order.argsort()
     losses = [
-        noise_contrastive_loss(
-            anchors, rows[own], rows, chosen, temperature=0.1, partition=50.0, num_samples=NUM_SAMPLES
-        )
+        loss_of(anchors, rows[own], rows, chosen, temperature=0.1, partition=50.0)
         for rows, own, chosen in (
             (bank, index, as_negatives(negatives)),
             (bank[order], place[index], as_negatives(place[negatives])),
@@ -203,24 +182,10 @@ def test_order_of_the_bank_does_not_matter() -> None:
 
 
 def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_bank() -> None:
-    kept: list[torch.Size] = []
     anchors, bank, index, negatives = case()
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept.append(tensor.shape)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        noise_contrastive_loss(
-            anchors.requires_grad_(),
-            bank[index],
-            bank,
-            as_negatives(negatives),
-            temperature=0.1,
-            partition=50.0,
-            num_samples=NUM_SAMPLES,
-        )
-    assert kept == [torch.Size([1, BATCH, DIM])]
+    with shapes_saved_for_backward() as saved:
+        loss_of(anchors.requires_grad_(), bank[index], bank, as_negatives(negatives), temperature=0.1, partition=50.0)
+    assert saved == [torch.Size([1, BATCH, DIM])]
 
 
 def test_anchors_may_have_unequal_numbers_of_negatives() -> None:

@@ -1,4 +1,4 @@
-"""Every sample of another class as a negative: what the sampled ones are on average."""
+"""Every sample of another class as a negative: what sampled negatives come to on average."""
 
 import itertools
 
@@ -53,7 +53,7 @@ def test_the_mean_over_many_draws_tends_to_it() -> None:
     draws = torch.stack([both(sampled(Batch(torch.empty(0), BATCH.labels, INDEX, step))) for step in range(800)])
     error = draws.std(0) / 800**0.5
     assert ((draws.mean(0) - every).abs() < 4 * error + 1e-6).all()
-    assert (draws.std(0)[:2] > 10 * error[:2]).all()  # a single draw is not it
+    assert (draws.std(0)[:2] > 10 * error[:2]).all()  # single draws differ from it
 
 
 def test_with_k_equal_to_all_others_it_is_the_sampled_draw_of_all() -> None:

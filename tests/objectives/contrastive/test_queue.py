@@ -42,7 +42,7 @@ def test_a_queue_goes_on_from_its_state_dict() -> None:
 
 def test_samples_of_earlier_batches_are_negatives_of_other_classes() -> None:
     source = QueuedNegatives(count=4)
-    # Nobody has been there: random rows are negatives of every anchor.
+    # No sample is stored yet: random rows are negatives of every anchor.
     assert source(labelled(0, 1)).weights.tolist() == [[1, 1, 1, 1]] * 2
     negatives = source(labelled(1, 2))  # behind them 0, 1 and two random rows
     assert negatives.weights.tolist() == [[1, 0, 1, 1], [1, 1, 1, 1]]

@@ -1,4 +1,4 @@
-"""From activations to what heads are given; the published representations are tested with CKTF."""
+"""From activations to the inputs of heads; the published representations are tested with CKTF."""
 
 from dataclasses import replace
 
@@ -73,7 +73,7 @@ def test_a_reading_is_what_is_compared_of_the_teacher(
                 ):
                     assert torch.equal(ours, theirs)
                 assert values.shape[1:] == reading.shape
-                # A row alone is the row among others, unless the reading says that it is not.
+                # A sample alone gives the row that it gives in a batch, unless the reading depends on the batch.
                 alone = replace(batch, index=batch.index[:1])
                 first = reading.compute(_first_sample(teacher), alone)
                 assert reading.of_batch or torch.allclose(first, values[:1])

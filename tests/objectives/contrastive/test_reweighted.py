@@ -13,7 +13,7 @@ from torch import Tensor
 from cktf.objectives.contrastive import nce as contrast
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.reweighted import reweighted_loss
-from tests.objectives.contrastive.one_side import info_nce_loss
+from tests.objectives.contrastive.one_side import info_nce_loss, shapes_saved_for_backward
 from tests.objectives.contrastive.test_info_nce import BATCH, CANDIDATES, case, leaves, weights
 
 
@@ -125,14 +125,8 @@ def test_float32_keeps_to_float64_however_large_the_scores(length: float) -> Non
 
 
 def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_candidates() -> None:
-    kept: list[torch.Size] = []
     anchors, positives, rows = case()
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept.append(tensor.shape)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with shapes_saved_for_backward() as saved:
         reweighted_loss(anchors.requires_grad_(), positives, rows, several("once"), temperature=0.1, hardness=1.0)
-    assert kept
-    assert not any(CANDIDATES in shape for shape in kept)
+    assert saved
+    assert not any(CANDIDATES in shape for shape in saved)

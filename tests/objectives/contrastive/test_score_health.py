@@ -1,4 +1,4 @@
-"""What the scores of a batch of anchors say of a contrast, against plain loops."""
+"""Diagnostics of a contrast from the scores of a batch of anchors, against plain loops."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What of a layer's activations is compared."""
+"""The part of a layer's activations that is compared."""
 
 from typing import get_args
 

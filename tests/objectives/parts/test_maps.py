@@ -20,8 +20,7 @@ def shapes(image: int, last: int) -> Shapes:
 
 
 @pytest.mark.parametrize(
-    ("image", "last", "window"),
-    [(32, 8, 8), (8, 2, 2), (28, 7, 7), (30, 8, 8), (32, 4, None), (64, 8, None)],
+    ("image", "last", "window"), [(32, 8, 8), (8, 2, 2), (28, 7, 7), (30, 8, 8), (32, 4, None), (64, 8, None)]
 )
 def test_window_is_a_quarter_of_the_image_where_the_last_stage_has_that_side(
     image: int, last: int, window: int | None
