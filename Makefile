@@ -8,7 +8,7 @@ CASES ?= 1000
 SEED ?= 0
 KIND ?=
 
-.PHONY: docs quickstart test test-quick test-gpu faults coverage fuzz check bench lock clean
+.PHONY: docs quickstart test test-quick test-slow test-gpu faults coverage fuzz check bench lock clean
 .DEFAULT_GOAL := quickstart
 
 # The stamp is a copy of the lock that the environment was made from: an environment with the right lock is used as it is.
@@ -28,9 +28,12 @@ quickstart: $(VENV)/requirements.lock
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/requirements.lock
-	$(PYTEST) $(TWO) -m "not ray"
+test: test-quick
 	$(PYTEST) -m "ray and not faults"
+
+# Whole reports, whole trainings, real servers: what takes longest, and CI runs too.
+test-slow: $(VENV)/requirements.lock
+	$(PYTEST) $(TWO) -m "slow and not ray"
 
 # Studies of which processes and machines are killed or stopped: some minutes.
 faults: $(VENV)/requirements.lock

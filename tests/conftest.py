@@ -299,15 +299,31 @@ NEEDS_RAY = {"ray_on_this_machine", "ray_cluster"}
 """Fixtures that start Ray."""
 
 SLOW = (
-    "tests/analysis/test_page.py",
-    "tests/fuzz/test_kinds.py",
+    # Whole reports.
+    "tests/analysis/exports/",
+    "tests/analysis/figures/",
+    "tests/analysis/foreign/",
+    "tests/analysis/report/",
+    "tests/analysis/searches/",
+    "tests/analysis/test_",
+    # Whole trainings, of networks as large as users' ones.
+    "tests/cluster/test_slot.py",
     "tests/models/test_golden.py",
-    "tests/run/test_lease.py",
+    "tests/models/test_models.py",
+    "tests/objectives/test_data_parallel.py",
+    "tests/test_benchmarks.py",
     "tests/test_shipped_studies.py",
-    "tests/test_storage_in_buckets.py",
     "tests/trainer/test_trajectories.py",
+    "tests/trainer/test_transfer.py",
+    # Processes, servers, large files and many inputs.
+    "tests/cli/test_app.py",
+    "tests/data/sets/test_tiny_imagenet.py",
+    "tests/docs/test_blocks.py",
+    "tests/fuzz/test_kinds.py",
+    "tests/run/test_lease.py",
+    "tests/test_storage_in_buckets.py",
 )
-"""Tests that take a third of the time of all that start no Ray; ``make test-quick`` leaves them out too."""
+"""Tests that take two thirds of the time of all that start no Ray: those of ``make test-slow``, which CI runs too."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
