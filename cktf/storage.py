@@ -4,7 +4,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -274,14 +274,25 @@ class Storage:
         self._try(name, move)
         _log.warning("%s is damaged (%s): set aside as %s, and made again", self.full(name), why, name + DAMAGED)
 
+    def delete_listed(self, names: Collection[str], listed: Iterable[str]) -> None:
+        """Delete files in folders of this one, given all that are ``listed`` there.
+
+        In a bucket a folder of which no file stays is deleted in one batch: its files, deleted one by one, would leave
+        an empty object in its place.
+        """
+        staying = {name.partition("/")[0] for name in listed if name not in names}
+        whole = set() if self.is_local else {name.partition("/")[0] for name in names} - staying
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            list(threads.map(lambda folder: self._try(folder, self._clear), whole))
+        self.delete(*(name for name in names if name.partition("/")[0] not in whole))
+
     def clear(self) -> None:
         """Delete this folder and everything in it, if it exists."""
+        self._try("", self._clear)
 
-        def remove(path: str) -> None:
-            if self.filesystem.get_file_info(path).type == fs.FileType.Directory:
-                self.filesystem.delete_dir(path)
-
-        self._try("", remove)
+    def _clear(self, path: str) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self.filesystem.delete_dir(path)
 
     def clear_empty(self) -> None:
         """Delete the empty folders directly below this one; a bucket has none."""

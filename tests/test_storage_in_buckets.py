@@ -37,6 +37,20 @@ def test_a_bucket_s_files_are_written_read_listed_and_deleted(proxy: Proxy) -> N
     assert place.names(below=True) == []
 
 
+def test_folders_are_deleted_in_batches_and_leave_no_object_behind(proxy: Proxy) -> None:
+    place = Storage(proxy.uri("batches"))
+    write_all(open_folder(place.root), {f"{n}/{name}": b"" for n in range(600) for name in ("checkpoint", "student")})
+    listed = place.names(below=True)
+    place.delete_listed({"0/checkpoint", "0/student", "1/checkpoint"}, listed)
+    assert set(listed) - {*place.names(below=True)} == {"0/checkpoint", "0/student", "1/checkpoint"}
+    assert len(place.folders()) == 599
+    proxy.requests.clear()
+    place.clear()
+    assert len(proxy.requests) < 12, "of 1,197 files"
+    assert place.names(below=True) == place.folders() == []
+    place.clear()
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("status", "seconds"), [(403, 0.5), (503, 7.0), (DROPPED, 7.0)])
 def test_what_fails_for_a_while_is_tried_again_and_said(

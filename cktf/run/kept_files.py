@@ -33,14 +33,20 @@ class TrialFiles:
         if isinstance(row, EndRow) and row.status != Status.FAILED:
             trials = Storage(self._run.root).child(TRIALS)  # without patience: the study must not wait for this
             with self._logging_failures():
-                names = trials.child(row.trial_id).names()
-                trials.delete(*(f"{row.trial_id}/{name}" for name in names if self._is_done_with(row.trial_id, name)))
+                files = trials.child(row.trial_id).names(below=True)
+                done_with = {f"{row.trial_id}/{file}" for file in files if self._is_done_with(row.trial_id, file)}
+                trials.delete_listed(done_with, [f"{row.trial_id}/{file}" for file in files])
 
     def finish(self) -> None:
         """Delete what ended trials need no more: also what a kill has left, and all but the best arm's weights."""
         trials = self._run.child(TRIALS)
         with self._logging_failures():
-            trials.delete(*self._left_over(trials.names(below=True)))
+            names = trials.names(below=True)
+            left_over = {*self._left_over(names)}
+            if len(left_over) == len(names):
+                trials.clear()
+                return
+            trials.delete_listed(left_over, names)
             trials.clear_empty()
 
     def _left_over(self, names: Iterable[str]) -> Iterator[str]:

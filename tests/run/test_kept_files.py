@@ -9,6 +9,7 @@ from cktf.plan.planner import Planner
 from cktf.rows import EndRow, Row, Status
 from cktf.run.kept_files import TrialFiles
 from cktf.storage import Storage
+from tests.buckets import Proxy
 from tests.kinds import MakeSpec, RunToEnd
 from tests.planning import by_arm, next_row
 
@@ -34,6 +35,24 @@ def test_students_stay_as_the_study_says(
     if keep == ["momentum=0"]:
         arms = {planner.state.trials[path.name].planned.arm for path in tmp_path.glob("trials/*")}
         assert arms == {"momentum=0"}
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("none", 0)])
+def test_in_a_bucket_a_study_leaves_what_it_keeps_and_no_empty_folders(
+    keep: str, kept: int, make_spec: MakeSpec, proxy: Proxy, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    spec, run = make_spec(keep=keep), Storage(proxy.uri(f"keep-{keep}"))
+    planner = Planner(spec, rows.append)
+    files = TrialFiles(run, planner.state, spec)
+    for trial_id in planner.state.trials:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+        run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
+    planner.listeners.append(files.on_row)
+    run_to_end(planner, by_arm)
+    files.finish()
+    left = run.child("trials")
+    assert [name.partition("/")[2] for name in left.names(below=True)] == ["student.safetensors"] * kept
+    assert len(left.folders()) == kept
 
 
 def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(
