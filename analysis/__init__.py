@@ -1,4 +1,4 @@
-"""Ledger -> tables -> statistics -> figures -> page. Needs neither torch nor Ray, nor the half that trains.
+"""Ledger -> tables -> statistics -> figures -> report page. Needs neither torch, nor Ray, nor the training code.
 
 From a notebook::
 

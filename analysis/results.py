@@ -23,14 +23,14 @@ MOST_ROWS = 20
 class Results(StudyTables):
     """The results of one run, or of several read together; a notebook shows a summary.
 
-    Each is equal to itself alone: two of the same run are compared table by table.
+    Equality is identity: to compare two of the same run, compare their tables.
     """
 
     def __repr__(self) -> str:
         return "\n".join(self._summary())
 
     def _repr_html_(self) -> str:
-        """Return the summary, and the first arms of the table that answers: effects, or a search's leaderboard."""
+        """Return the summary, and the first rows of the main table: effects, or a search's leaderboard."""
         head, *counts = self._summary()
         lines = "<br>".join(escape(line.strip()) for line in counts)
         return f"<div><p><b>{escape(head)}</b><br>{lines}</p>{self._answer()}</div>"

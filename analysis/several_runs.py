@@ -22,16 +22,16 @@ from cktf.names import arm_label, short_name
 from cktf.rows import Stage, Status, StudyRow
 
 SEVERAL = "several"
-"""Design of what is read together of studies, each a context, of different designs or factors."""
+"""Design of several studies that are read together as contexts, and whose designs or factors differ."""
 
 AROUND_ONE = "around_one_baseline"
-"""Design of what is read together of different designs around the same baselines."""
+"""Design of runs that are read together, and whose designs differ but whose baselines are the same."""
 
 OF_ALL_FACTORS = ("grid", "fractional", "search")
-"""Designs whose arms have a level of every factor: with other factors it is another design."""
+"""Designs whose arms have a level of every factor, so that other factors make another design."""
 
 WINS = [Status.COMPLETE, Status.PRUNED, Status.FAILED, Status.RUNNING, Status.PLANNED]
-"""Of a trial that several runs hold, the row with the first of these counts; of equals that of the run named first."""
+"""Statuses by precedence: of a trial in several runs, the row with the first of these counts; of equals the first."""
 
 
 def united(runs: Mapping[str, Results]) -> Results:
@@ -55,7 +55,7 @@ def united(runs: Mapping[str, Results]) -> Results:
     }
     studies = _studies(named)
     for group in studies:
-        # A trial's name does not tell its workers, of which batch-norm sees each one's shard; one seed is to be one.
+        # Ids of trials tell neither the workers, which change batch norm, nor whether seeds depend on the context.
         _require_same(group, "workers", "seeds_by_context")
     if len(studies) == 1:
         return _one_study(studies[0])
@@ -200,7 +200,7 @@ def _one_study(runs: dict[str, Results]) -> Results:
 
 
 def _asked(studies: list[StudyRow]) -> StudyRow:
-    """Return what several studies ask: what the last one asks, with the names, factors and references of all."""
+    """Return one study row for several: that of the last one, with the names, factors and references of all."""
     values: dict[str, dict[str, float | list[float]]] = {}
     teachers: dict[str, float] = {}
     for study in studies:
@@ -220,13 +220,13 @@ def _asked(studies: list[StudyRow]) -> StudyRow:
 
 
 def _with_levels(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Return trials with the level of each factor: of those that they do not vary, what they leave as it is."""
+    """Return trials with a level of each factor: of one that they do not vary, the value in their configuration."""
     missing = [name for name in factors if f"param.{name}" not in trials and f"config.{name}" in trials]
     return trials.assign(**{f"param.{name}": trials[f"config.{name}"] for name in missing})
 
 
 def _names_of_arms(trials: pd.DataFrame) -> "pd.Series[str]":
-    """Return the name of each arm: its first; where another of its context has that, with its run."""
+    """Return the name of each arm by its id: its first one, with its run if another arm of the context has the same."""
     arms = trials.drop_duplicates("arm_id").set_index("arm_id")
     return arms["arm"].where(~arms.duplicated(["context", "arm"]), arms["arm"] + " (" + arms["run"] + ")")
 

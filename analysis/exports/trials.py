@@ -1,4 +1,4 @@
-"""The trials of a run as trackers take them: settings, and curves by name."""
+"""The trials of a run in the form that trackers take: settings, and curves by name."""
 
 import math
 from collections.abc import Iterator
@@ -19,13 +19,12 @@ NO_CURVES = {"seed", "epoch"}
 
 @dataclass(frozen=True)
 class Tracked:
-    """A trial.
+    """A trial in the form that trackers take.
 
     Attributes:
         trial_id: Its id, by which it is found again in a tracker.
         name: Arm and seed.
         status: See `cktf.rows.Status`.
-        has_ended: Whether it is complete, pruned or failed.
         settings: Arm, context, seed, and the factors that it sets.
         about: Status, reason, device and the like: text.
         curves: Metric (``validation_loss``, ``term.kd``) to its points, by epoch.
@@ -44,7 +43,7 @@ class Tracked:
 
     @property
     def size(self) -> str:
-        """A text that changes whenever there is more to tell of it."""
+        """Status and number of points, as text: it changes whenever there is more to export."""
         return f"{self.status} {sum(map(len, self.curves.values()))}"
 
 

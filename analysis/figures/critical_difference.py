@@ -1,4 +1,4 @@
-"""Mean ranks of arms over contexts, each with Nemenyi's critical difference: arms whose lines overlap are alike.
+"""Mean ranks of arms over contexts with Nemenyi's critical difference: lines of arms not told apart overlap.
 
 The test is that of Demšar (2006); of two arms that it tells apart, the lines, half a critical difference to each side,
 do not meet.

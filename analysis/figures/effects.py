@@ -1,4 +1,4 @@
-"""Forest of effects: every arm against the baseline, with its interval, about a line at zero."""
+"""Forest plot of effects: every arm against the baseline, with its interval and a line at zero."""
 
 from dataclasses import dataclass
 

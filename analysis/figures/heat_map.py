@@ -36,7 +36,7 @@ class HeatMap:
         panels: The contexts; one without a name where the study names none.
         cells: ``panel``, ``column``, ``row``, ``score`` (mean), ``n`` (trials), ``text``, and ``shade``, the place of
             the score between the panel's worst, 0, and its best, 1.
-        caption: What to read.
+        caption: Text below the figure.
     """
 
     measure: str

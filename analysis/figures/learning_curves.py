@@ -1,4 +1,4 @@
-"""Learning curves: every arm's mean over seeds with its 95% band, the baseline behind it in each panel."""
+"""Learning curves: in each panel an arm's mean over seeds with its 95% band, and the baseline's behind it."""
 
 from dataclasses import dataclass
 

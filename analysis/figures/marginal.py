@@ -1,4 +1,4 @@
-"""Marginal effects: what a numeric factor does along its levels, whatever the other factors are."""
+"""Marginal effects: the effect of each level of a numeric factor against its reference level."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pareto front of a search: what the arms' scores cost, in its further metrics, or else in training time."""
+"""Pareto front of a search: the arms' scores against its further metrics, or else against training time."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Files of a figure: vector, pixels, an interactive page, or its Vega-Lite specification."""
+"""Files of a figure: SVG, PDF, PNG, an interactive page, or its Vega-Lite specification."""
 
 import json
 import os

@@ -9,16 +9,16 @@ from analysis.report.reading import teacher_columns
 from analysis.statistics.any_table import of_fixed_arms
 
 MOST_NAMED = 3
-"""Different values that are named side by side, as where contexts have networks of their own."""
+"""Largest number of different values, as of networks in different contexts, that are named one by one."""
 
 MOST_ARMS, MOST_SETTINGS = 13, 20
 """Arms whose settings the methods paragraph names, and settings of one that it names."""
 
 _NO_SETTINGS = (".seed", "sha256", ".content", ".root", ".download", ".checkpoint")
-"""Ends of the paths of what is no setting of an arm that a reader would want."""
+"""Endings of the paths of settings that would not interest a reader."""
 
 Phrases = tuple[tuple[str, str, str], ...]
-"""Path in a configuration, its text where there is nothing to say, and what is said else; of a share, in per cent."""
+"""Path in a configuration, its value for which nothing is said, and the phrase for others; shares are in per cent."""
 
 _DATA: Phrases = (
     ("train_fraction", "100%", "{} of its training split"),
@@ -149,7 +149,7 @@ def _part_of(name: str) -> str:
 
 
 def _said(configs: pd.DataFrame, phrases: Phrases, prefix: str = "") -> list[str]:
-    """Return the phrases that have something to say of these configurations."""
+    """Return the phrases that apply to these configurations, with their values."""
     values = [(values_text(configs, prefix + path, unset[-1:]), unset, words) for path, unset, words in phrases]
     return [words.format(value) for value, unset, words in values if value not in ("", unset)]
 
@@ -160,7 +160,7 @@ def _length(configs: pd.DataFrame, prefix: str) -> str:
 
 
 def _by(name: str) -> str:
-    """Return an optimizer, or several, by its name in configurations; older ones have none."""
+    """Return an optimizer (or several) in words, from its name in configurations; older ones have none."""
     return (name or "sgd").replace("adamw", "AdamW").replace("sgd", "stochastic gradient descent")
 
 

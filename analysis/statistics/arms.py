@@ -1,4 +1,4 @@
-"""What one arm yields: mean, standard deviation and interval over its seeds."""
+"""The results of each arm: mean, standard deviation and interval over its seeds."""
 
 from collections.abc import Mapping
 

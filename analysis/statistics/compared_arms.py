@@ -49,7 +49,7 @@ def compared_arms(pool: pd.DataFrame, contrasts: Contrasts = ()) -> tuple[pd.Dat
 
 
 def names_of(contrast: str | Sequence[str]) -> list[str]:
-    """Return a contrast as a list of names; the one name alone is that of the baseline."""
+    """Return a contrast as a list of two names, or of `BASELINE` alone."""
     return [contrast] if isinstance(contrast, str) else [*contrast]
 
 

@@ -1,4 +1,4 @@
-"""What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
+"""The effect of each arm against its context's baseline, or another arm, paired by seed, and the verdict on it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -52,10 +52,10 @@ COLUMNS = columns(
 )
 
 BEYOND, MAY_BE_LESS = "by more than delta", "may be less than delta"
-"""What the simultaneous interval says of the size of an effect that helps or hurts."""
+"""Remarks on the size of an effect that helps or hurts, by its simultaneous interval."""
 
 ABOVE_0, BELOW_0 = "and above 0", "and below 0"
-"""What is said of an equivalent effect that is told from 0 as well."""
+"""Remarks on an equivalent effect that is told from 0 as well."""
 
 Width = Callable[[Floats, Counts, Counts, float], Floats]
 """Returns half the width of intervals of effects, of their deviations, pairs and looks, and a level."""
@@ -300,7 +300,7 @@ def effects(
 
 
 def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bool) -> pd.DataFrame:
-    """Return the comparisons of one family with what depends on how many they are: adjusted p, verdicts, intervals."""
+    """Return the comparisons of one family with what depends on its size: adjusted p, verdicts, intervals."""
     frame = frame.assign(n_family=len(frame), size="")
     for name in ("p", "p_anytime", "p_equivalence", "p_flip"):
         frame[f"{name}_holm"] = holm(frame[name].to_numpy(np.float64))

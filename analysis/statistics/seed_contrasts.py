@@ -13,13 +13,10 @@ too few seeds have all of these arms, least squares takes all trials (see `analy
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from analysis.statistics.clustered import clustered
-from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
-
-Floats = NDArray[np.float64]
+from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, Floats
 
 WITHIN = "the contrast's values within each seed (Student's t, Hotelling's F)"
 CLUSTERED = "least squares, a mean for every arm, seed as block, errors clustered by seed (CR2, Satterthwaite)"

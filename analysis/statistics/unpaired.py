@@ -3,12 +3,12 @@
 import numpy as np
 from scipy import stats
 
-from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
-from analysis.statistics.paired import Floats, PairedEffects, spread, summed
+from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, Floats
+from analysis.statistics.paired import PairedEffects, spread, summed
 
 FEWEST = 5
-"""Values of each side from which on the degrees of freedom are Satterthwaite's, which are known no better than the two
-variances: of 3 values beside 20, 14% of studies without effects would err."""
+"""Fewest values of each side at which the degrees of freedom are Satterthwaite's, which rest on both estimated
+variances: with 3 values beside 20, 14% of studies without effects would err."""
 
 
 def welch_effects(values: Floats, baseline: Floats, confidence: float = CONFIDENCE) -> PairedEffects:

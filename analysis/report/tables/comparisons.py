@@ -1,4 +1,4 @@
-"""What stands behind the effects: their pairing, means and ranks over contexts, and the contrasts of a factorial."""
+"""Tables behind the effects: their pairing, means over teachers and contexts, ranks, and contrasts of a factorial."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""In which settings arms differ, which components are on in which, and what each component adds."""
+"""Tables of the settings in which arms differ, of the components of each arm, and of what each component adds."""
 
 from typing import Any
 
