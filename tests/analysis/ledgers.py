@@ -59,6 +59,11 @@ class LedgerWriter:
         self.lines.clear()
         return path
 
+    def close(self) -> Path:
+        """Write the segment and return the run directory."""
+        self.close_segment()
+        return self.run
+
     def plan(
         self,
         arm: str,

@@ -208,8 +208,7 @@ def results_of(
         if name not in known:
             ledger = LedgerWriter(tmp_path_factory.mktemp(name) / "run")
             write(ledger)
-            ledger.close_segment()
-            known[name] = load(ledger.run)
+            known[name] = load(ledger.close())
         return known[name]
 
     return make

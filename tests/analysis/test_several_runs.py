@@ -43,9 +43,7 @@ def halves(ablation_writer: Callable[..., Any]) -> list[Path]:
     """Return an ablation of five seeds as two runs, three seeds in the one and all five in the other."""
     runs = []
     for name, seeds in (("one", 3), ("other", 5)):
-        ledger = ablation_writer(seeds=seeds)
-        ledger.close_segment()
-        runs.append(moved(ledger.run, name))
+        runs.append(moved(ablation_writer(seeds=seeds).close(), name))
     return runs
 
 
@@ -71,8 +69,7 @@ def test_the_complete_one_of_two_trials_wins_whichever_run_is_named_first(
         for arm in ("theta=0.0", "pairing=first"):
             status = Status.FAILED if arm == lost else Status.COMPLETE
             ledger.train(ledger.plan(arm, 0), 80.0, epochs=1 if arm == lost else 4, status=status, reason="x")
-        ledger.close_segment()
-        runs.append(moved(ledger.run, name))
+        runs.append(moved(ledger.close(), name))
     for order in (runs, runs[::-1]):
         both = load(*order)
         assert both.trials.set_index("arm")["status"].tolist() == [Status.COMPLETE] * 3
@@ -86,9 +83,7 @@ def test_the_complete_one_of_two_trials_wins_whichever_run_is_named_first(
 def test_runs_of_different_studies_are_contexts_of_their_own(ablation: Path, grid_writer: Any) -> None:
     alone = load(ablation).effects
     first = moved(ablation, "first")
-    ledger = grid_writer()
-    ledger.close_segment()
-    both = load(first, of_another_baseline(ledger.run))
+    both = load(first, of_another_baseline(grid_writer().close()))
     assert both.contexts == ["run-1", "run-1 (2)"]
     ours = both.effects[both.effects["context"] == "run-1"].reset_index(drop=True)
     same = ["arm", "factor", "n_pairs", "effect", "low", "high", "p"]
@@ -104,8 +99,7 @@ def test_different_designs_around_one_baseline_are_one_study(ablation: Path, gri
     first = moved(ablation, "first")
     alone = load(first)
     ledger = grid_writer()
-    ledger.close_segment()
-    grid = load(ledger.run)
+    grid = load(ledger.close())
     both = load(first, ledger.run)
     assert both.contexts == [""]
     assert both.trials["trial_id"].is_unique
@@ -124,8 +118,7 @@ def plan_one(writer: Callable[..., Any], name: str, factor: str, arm: str, *, fa
     ledger = writer(arms=["baseline"], seeds=3, factors=factors or [factor])
     for seed in range(3):
         ledger.train(ledger.plan(arm, seed, {factor: 0.5}), 80.0 + seed % 2)
-    ledger.close_segment()
-    return moved(ledger.run, name)
+    return moved(ledger.close(), name)
 
 
 CKTF, KD = "objective.cktf.temperature", "objective.kd.temperature"
@@ -164,8 +157,7 @@ def test_two_arms_of_one_name_are_told_apart_by_their_runs(ablation_writer: Call
     ledger = ablation_writer(arms=["baseline"], seeds=3, factors=[KD])
     for seed in range(3):
         ledger.train(ledger.plan("hot", seed, {KD: 0.5}), 82.0)
-    ledger.close_segment()
-    (segment,) = (ledger.run / "ledger").iterdir()
+    (segment,) = (ledger.close() / "ledger").iterdir()
     segment.write_text(segment.read_text().replace('"arm":"hot"', '"arm":"warm"'))
     both = load(first, ledger.run)
     assert both.effects["arm"].tolist() == ["warm", "warm (run-1 (2))"]
@@ -184,8 +176,7 @@ def test_studies_that_share_trials_but_no_baseline_are_refused(ablation_writer: 
 def test_a_context_with_two_baselines_is_refused(contexts: Path, contexts_writer: Callable[..., Any]) -> None:
     first = moved(contexts, "first")
     ledger = contexts_writer()
-    ledger.close_segment()
-    (segment,) = (ledger.run / "ledger").iterdir()
+    (segment,) = (ledger.close() / "ledger").iterdir()
     segment.write_text(segment.read_text().replace("clothesarm-baseline", "clothesarm-other"))
     with pytest.raises(ValueError, match=r"run: context 'clothes' has another baseline than in the other runs"):
         load(first, ledger.run)
@@ -235,8 +226,7 @@ def test_a_search_is_not_read_together_with_another_study(ablation: Path, search
 def test_one_search_in_two_runs_has_one_leaderboard(search: Path, search_writer: Any) -> None:
     first = moved(search, "first")
     ledger = search_writer(trials=70)
-    ledger.close_segment()
-    assert len(load(first, ledger.run).trials) == 70
+    assert len(load(first, ledger.close()).trials) == 70
     assert len(load(first, ledger.run).leaderboard) > len(load(first).leaderboard)
 
 
@@ -245,8 +235,7 @@ def test_factors_of_two_types_are_told_as_text(ablation_writer: Callable[..., An
     for name, level in (("one", 0.5), ("other", "half")):
         ledger = ablation_writer(arms=["baseline"], seeds=1)
         ledger.train(ledger.plan(f"theta={level}", 0, {"objective.cktf.theta": level}), 80.0)
-        ledger.close_segment()
-        runs.append(moved(ledger.run, name))
+        runs.append(moved(ledger.close(), name))
     levels = load(*runs).trials["param.objective.cktf.theta"].tolist()
     assert levels == ["0.1", "0.5", "half"]
 

@@ -107,8 +107,7 @@ def test_a_context_has_its_own_baseline_and_the_first_one_is_drawn(
     rows = [parse_row(line) for line in ledger.lines]
     ledger.lines.clear()
     ledger.add(*(replace(row, health={"kl": row.epoch / 7}) if isinstance(row, EpochRow) else row for row in rows))
-    ledger.close_segment()
-    drawn = record(load(ledger.run))
+    drawn = record(load(ledger.close()))
     assert drawn is not None
     assert drawn.arms == ["baseline", "kd", "fsp"]
     assert "in context digits" in drawn.caption

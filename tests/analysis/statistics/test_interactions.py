@@ -178,9 +178,7 @@ def test_an_arm_without_results_leaves_what_does_not_need_it(grid: Path) -> None
 def test_without_an_error_there_is_an_effect_and_no_test(
     grid_writer: Callable[..., Any], options: dict[str, Any], reason: str
 ) -> None:
-    ledger = grid_writer(**options)
-    ledger.close_segment()
-    table = load(ledger.run).interactions
+    table = load(grid_writer(**options).close()).interactions
     assert len(table) == 5
     assert table["effect"].notna().all()
     assert table[["low", "high", "p", "p_holm", "factor_p"]].isna().all(axis=None)
@@ -307,9 +305,7 @@ def test_other_designs_have_no_interactions(ablation: Path) -> None:
 def test_an_arm_with_several_names_stands_in_all_of_its_cells(grid_writer: Callable[..., Any]) -> None:
     temperature, theta = FACTORS
     merged = {"arm": "temperature=0.1, theta=0.0", "params": {temperature: 0.1, theta: 0.0}}
-    ledger = grid_writer(aliases={"temperature=0.5, theta=0.0": [merged]})
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(grid_writer(aliases={"temperature=0.5, theta=0.0": [merged]}).close())
     assert results.trials["arm_id"].nunique() == 5
     cells, reference = factorial_cells(results.trials, FACTORS)
     assert (len(cells), len(set(cells.values())), reference) == (6, 5, ("0.1", "0.1"))
@@ -327,9 +323,7 @@ def test_a_contrast_of_an_arm_with_itself_is_no_test_and_no_member_of_the_family
     grid_writer: Callable[..., Any],
 ) -> None:
     temperature, theta = FACTORS
-    ledger = grid_writer()
-    ledger.close_segment()
-    trials = load(ledger.run).trials
+    trials = load(grid_writer().close()).trials
     # Two temperatures that nothing reads, by two levels of theta.
     baseline, other = "arm-baseline", "arm-temperature=0.5, theta=0.0"
     trials = trials[trials["arm_id"].isin([baseline, other])].copy()
