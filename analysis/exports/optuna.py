@@ -67,6 +67,7 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
         for name, value in levels.items()
         if value in getattr(domains[name], "choices", [value])  # the baseline may have one that was not searched
     }
+    named = {name: trial.settings[name] for name in ("arm", "context", "seed") if name in trial.settings}
     last = {name: points[-1][1] for name, points in trial.curves.items()}
     made = create_trial(
         state=state,
@@ -74,15 +75,11 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
         params=params,
         distributions={name: domains[name] for name in params},
         intermediate_values=first,
-        user_attrs={TRIAL: trial.trial_id, **_named(trial), **trial.about, **last},
+        user_attrs={TRIAL: trial.trial_id, **named, **trial.about, **last},
     )
     made.datetime_start = datetime.fromtimestamp(trial.began)  # Optuna's are in local time
     made.datetime_complete = datetime.fromtimestamp(trial.ended or trial.began)
     return made
-
-
-def _named(trial: Tracked) -> dict[str, Any]:
-    return {name: trial.settings[name] for name in ("arm", "context", "seed") if name in trial.settings}
 
 
 def _domains(results: Results) -> "dict[str, optuna.distributions.BaseDistribution]":

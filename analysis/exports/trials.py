@@ -58,7 +58,11 @@ def tracked(results: Results) -> Iterator[Tracked]:
         if own.empty and ended is None:
             continue
         steps, times = own["epoch"].tolist(), [_seconds(time) or 0.0 for time in own["time"]]
-        curves = {name: _points(steps, own[name].tolist(), times) for name in numeric}
+        values = {name: zip(steps, own[name].tolist(), times, strict=True) for name in numeric}
+        curves = {
+            name: [(step, float(value), time) for step, value, time in points if not _is_missing(value)]
+            for name, points in values.items()
+        }
         factors = {name.removeprefix("param."): row[name] for name in row if name.startswith("param.")}
         settings = {"arm": row["arm"], "context": row["context"] or None, "seed": row["seed"], **factors}
         first = times[0] - float(own["epoch_seconds"].iloc[0]) if times else ended or 0.0
@@ -72,11 +76,6 @@ def tracked(results: Results) -> Iterator[Tracked]:
             began=first,
             ended=ended,
         )
-
-
-def _points(steps: list[int], values: list[Any], times: list[float]) -> list[Point]:
-    of_each = zip(steps, values, times, strict=True)
-    return [(step, float(value), time) for step, value, time in of_each if not _is_missing(value)]
 
 
 def _is_missing(value: Any) -> bool:

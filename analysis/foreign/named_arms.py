@@ -121,7 +121,12 @@ def compared(
     frame[names] = frame[names].map(cells.tidy_level)
     if arm is None:
         frame["arm"] = _params_in_words(found, {*called.values()})
-    _check_seeds(what, called["seed"], frame["seed"].tolist(), places)
+    for cell, place in zip(frame["seed"], places, strict=True):
+        if cell and cells.whole_number(cell) is None:
+            raise InputError(
+                f"{what}: column {called['seed']!r}: a seed is a whole number of at most 64 bits; {place} has "
+                f"{shown(cell)}"
+            )
     scored = [*map(partial(_best, maximise=maximise), found.trials)] if best else found.trials
     caveats += [BEST] * best + _unequal_lengths(scored, places)
     scores = [np.nan if trial.score is None else trial.score for trial in scored]
@@ -242,14 +247,6 @@ def _params_in_words(found: Found, others: set[str]) -> list[str]:
             f"{found.what}: there are no params beside {listed(sorted(others))}; --arm names what is compared"
         )
     return told
-
-
-def _check_seeds(what: str, column: str, seeds: Sequence[str], places: Sequence[str]) -> None:
-    for seed, place in zip(seeds, places, strict=True):
-        if seed and cells.whole_number(seed) is None:
-            raise InputError(
-                f"{what}: column {column!r}: a seed is a whole number of at most 64 bits; {place} has {shown(seed)}"
-            )
 
 
 def _best(trial: ForeignTrial, *, maximise: bool) -> ForeignTrial:
