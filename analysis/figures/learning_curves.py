@@ -75,11 +75,7 @@ def record(results: StudyTables) -> Curves | None:
         caption += f" Epochs are counted from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
     caption += left_out(len(shown), len(results.against_baseline))
     return Curves(
-        axis=measured.label,
-        panels=panels,
-        rows=rows,
-        domain=_domain(rows) if shares_axis else None,
-        caption=caption,
+        axis=measured.label, panels=panels, rows=rows, domain=_domain(rows) if shares_axis else None, caption=caption
     )
 
 

@@ -98,8 +98,7 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
             # One block and no threads: pieces are parsed in parallel.
             read_options=pa.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
             parse_options=pa.json.ParseOptions(
-                explicit_schema=pa.schema([("kind", pa.string()), *EPOCH_SCHEMA]),
-                unexpected_field_behavior="infer",
+                explicit_schema=pa.schema([("kind", pa.string()), *EPOCH_SCHEMA]), unexpected_field_behavior="infer"
             ),
         )
     except ValueError:  # pa.ArrowInvalid is one

@@ -102,12 +102,7 @@ def fanova(levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_tre
 
 
 def fitted_forest(
-    levels: Floats,
-    scores: Floats,
-    factors: Sequence[Factor],
-    *,
-    num_trees: int,
-    seed: int = 0,
+    levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_trees: int, seed: int = 0
 ) -> "RandomForestRegressor":
     """Return a forest of regression trees that has learnt the score from the levels; arguments as for `fanova`."""
     from sklearn.ensemble import RandomForestRegressor

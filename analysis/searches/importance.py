@@ -30,14 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.arguments import check_columns, check_trials
-from analysis.searches.arms import (
-    BEST,
-    JUDGED,
-    NOT_ON_THE_WAY,
-    comparable_scores,
-    scores_on_the_way,
-    searched_arms,
-)
+from analysis.searches.arms import BEST, JUDGED, NOT_ON_THE_WAY, comparable_scores, scores_on_the_way, searched_arms
 from analysis.searches.fanova import as_numbers, fanova
 from analysis.searches.plain_search import plain_search
 from analysis.statistics.columns import columns, typed

@@ -37,11 +37,7 @@ CHANGES_NOTHING = "the arms with and without it train alike"
 
 
 def shapley(
-    trials: pd.DataFrame,
-    *,
-    factors: Iterable[str],
-    metric: str = "test_accuracy",
-    baseline: str | None = None,
+    trials: pd.DataFrame, *, factors: Iterable[str], metric: str = "test_accuracy", baseline: str | None = None
 ) -> pd.DataFrame:
     """Return the Shapley value of each component, in every context that is a full grid of two levels each.
 

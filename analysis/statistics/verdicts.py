@@ -60,11 +60,7 @@ def equivalence_power(margin: Floats, n: Counts, level: float = LEVEL) -> Floats
 
 
 def _chance(
-    first: Floats | float,
-    last: Floats | float,
-    reach: Callable[[Floats], Floats],
-    critical: Floats,
-    freedom: Any,
+    first: Floats | float, last: Floats | float, reach: Callable[[Floats], Floats], critical: Floats, freedom: Any
 ) -> Floats:
     r"""Return the chance that a t test rejects, as an integral over the standardised mean z of the noise.
 

@@ -254,11 +254,7 @@ def write_many_contexts(
     return run
 
 
-DEFAULT_LEVELS = {
-    "objective.cktf.temperature": 0.5,
-    "objective.cktf.theta": 0.1,
-    "objective.cktf.pairing": "last",
-}
+DEFAULT_LEVELS = {"objective.cktf.temperature": 0.5, "objective.cktf.theta": 0.1, "objective.cktf.pairing": "last"}
 """Factor to the baseline's level, in `write_search`."""
 
 
@@ -313,10 +309,7 @@ def grid_accuracy(temperature: float, theta: float) -> float:
 
 
 def write_grid(
-    run: Path,
-    seeds: int = 5,
-    noise: float = 0.3,
-    aliases: dict[str, list[dict[str, Any]]] | None = None,
+    run: Path, seeds: int = 5, noise: float = 0.3, aliases: dict[str, list[dict[str, Any]]] | None = None
 ) -> LedgerWriter:
     """Write a grid of three by two levels, the baseline one of its arms, all trials complete.
 

@@ -124,17 +124,7 @@ def test_tables_from_before_there_were_contexts_are_read(ablation: Path) -> None
 
 @pytest.mark.parametrize(
     "spelling",
-    [
-        "{}/",
-        "{}//",
-        "{}/trials.parquet",
-        "{}/../report",
-        "file://{}",
-        "file://{}/",
-        "link",
-        "report",
-        "./report/",
-    ],
+    ["{}/", "{}//", "{}/trials.parquet", "{}/../report", "file://{}", "file://{}/", "link", "report", "./report/"],
 )
 def test_one_place_in_two_spellings_is_read_once(
     spelling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

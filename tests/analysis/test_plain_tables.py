@@ -74,11 +74,7 @@ def test_importance_of_a_plain_table_finds_the_factor_that_matters() -> None:
     assert (found["n_complete"] == 59).all()
     assert (found["n_failed"] == 1).all()
     turned = analysis.importance(
-        table.assign(acc=-table["acc"]),
-        metric="acc",
-        factors=["size", "width"],
-        log_factors=["size"],
-        maximise=False,
+        table.assign(acc=-table["acc"]), metric="acc", factors=["size", "width"], log_factors=["size"], maximise=False
     )
     pd.testing.assert_series_equal(found["importance"], turned["importance"], rtol=1e-6)
 
@@ -148,11 +144,7 @@ ROWS = pd.DataFrame(
             "log_factors: the levels of 'lr' must be numbers above 0",
         ),
         ("confirmed", {"trials": ROWS.drop(columns="stage")}, "these columns are missing: stage"),
-        (
-            "confirmed",
-            {"trials": ROWS.assign(stage="test")},
-            "must be one of search, confirm; row 1 has 'test'",
-        ),
+        ("confirmed", {"trials": ROWS.assign(stage="test")}, "must be one of search, confirm; row 1 has 'test'"),
         ("confirmed", {"trials": ROWS.assign(stage="search")}, "no row has the stage 'confirm'"),
         ("confirmed", {}, "the rows of stage 'confirm': no arm is called 'baseline'"),
     ],

@@ -66,12 +66,7 @@ def test_names_of_a_study_are_no_markup_in_a_notebook(tmp_path: Path) -> None:
 def test_the_summary_has_the_effects_or_the_leaderboard(ablation: Path, tmp_path: Path) -> None:
     results = load(ablation)
     html = results._repr_html_()
-    for words in (
-        *repr(results).splitlines(),
-        "temperature=0.5",
-        "effect [95% interval] (percentage points)",
-        "hurts",
-    ):
+    for words in (*repr(results).splitlines(), "temperature=0.5", "effect [95% interval] (percentage points)", "hurts"):
         assert words.strip() in Elements(html).text
     assert "first 20" not in html
     empty = LedgerWriter(tmp_path / "empty")

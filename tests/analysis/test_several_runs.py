@@ -60,9 +60,7 @@ def test_runs_of_one_study_are_one_study_and_a_trial_in_both_counts_once(halves:
     assert set(both.effects["n_pairs"]) == {5}
 
 
-def test_the_complete_one_of_two_trials_wins_whichever_run_is_named_first(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_the_complete_one_of_two_trials_wins_whichever_run_is_named_first(ablation_writer: Callable[..., Any]) -> None:
     runs = []
     for name, lost in (("one", "theta=0.0"), ("other", "pairing=first")):
         ledger = ablation_writer(arms=["baseline"], seeds=1)
@@ -124,9 +122,7 @@ def plan_one(writer: Callable[..., Any], name: str, factor: str, arm: str, *, fa
 CKTF, KD = "objective.cktf.temperature", "objective.kd.temperature"
 
 
-def test_a_study_that_was_asked_more_is_one_with_the_levels_of_all_factors(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_a_study_that_was_asked_more_is_one_with_the_levels_of_all_factors(ablation_writer: Callable[..., Any]) -> None:
     theta = "objective.cktf.theta"
     runs = [
         plan_one(ablation_writer, "one", CKTF, "temperature=0.5"),
@@ -329,7 +325,6 @@ def test_an_arm_that_is_called_as_the_baseline_of_another_context_is_told_apart(
 
 def test_a_baseline_s_name_is_free_where_an_arm_has_it() -> None:
     arms = pd.DataFrame(
-        [("a0", "none", True), ("a1", "kd", False), ("b0", "none", False)],
-        columns=["arm_id", "arm", "is_baseline"],
+        [("a0", "none", True), ("a1", "kd", False), ("b0", "none", False)], columns=["arm_id", "arm", "is_baseline"]
     )
     assert shared_names(arms).to_dict() == {"a0": "none (baseline)", "a1": "kd", "b0": "none"}

@@ -72,13 +72,7 @@ def pairing(results: Results) -> list[Table]:
         f"effect that so many pairs tell from {study.margin:g} with {POWER:.0%} power, if the differences vary as they "
         f"did. The exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
     )
-    return [
-        Table(
-            "Pairing and other tests",
-            rows_of(effects.assign(name=comparison_names(effects)), columns),
-            remark,
-        )
-    ]
+    return [Table("Pairing and other tests", rows_of(effects.assign(name=comparison_names(effects)), columns), remark)]
 
 
 def _interval(row: "pd.Series[Any]", columns: str, decimals: int) -> str:

@@ -45,9 +45,7 @@ def test_an_effect_without_interval_is_an_undecided_point(ablation_writer: Calla
     assert "95%" not in forest.caption
 
 
-def test_a_long_name_stands_whole_and_with_its_n_in_lines_beside_its_row(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_a_long_name_stands_whole_and_with_its_n_in_lines_beside_its_row(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=2)
     name = "temperature=0.3127, pairing=smallest, kd.weight=1, kd.temperature=6.776"
     for seed in range(2):
@@ -79,9 +77,7 @@ def test_the_arms_of_several_contexts_are_named_and_stand_context_by_context(con
     assert "the baseline of the same context" in forest.caption
 
 
-def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(delta=2.0)
     forest = record(load(ledger.close()))
     assert forest is not None

@@ -17,10 +17,7 @@ def test_arms_stand_at_their_levels_and_grow_with_their_rank(search: Path) -> No
     arms = results.searched.set_index("number")
     for row in found.rows:
         arm = arms.loc[row["number"]]
-        assert (row["x"], row["y"]) == (
-            arm["param.objective.cktf.temperature"],
-            arm["param.objective.cktf.theta"],
-        )
+        assert (row["x"], row["y"]) == (arm["param.objective.cktf.temperature"], arm["param.objective.cktf.theta"])
     judged = [row for row in found.rows if row["status"] != "failed"]
     by_place = sorted(judged, key=lambda row: -row["place"])
     assert by_place[0]["place"] == 1

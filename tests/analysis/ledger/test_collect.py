@@ -106,10 +106,7 @@ def test_a_torn_last_line_is_ignored_and_counted(ablation_writer: Callable[..., 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (
-            b'{"kind":"epoch","epoch":1,',
-            "is not JSON: EOF while parsing a value at line 1 column 26",
-        ),
+        (b'{"kind":"epoch","epoch":1,', "is not JSON: EOF while parsing a value at line 1 column 26"),
         (b'{"kind":"end"}', "'trial_id' of a row of kind 'end' is missing"),
         (b'{"kind":"epoch","epoch":2}', "'phase' of a row of kind 'epoch' is missing"),
         (b"[]", "a row of unknown kind null; known: .*"),
@@ -131,9 +128,7 @@ def test_a_broken_line_that_is_not_the_last_is_named(
         ledger_tables(ledger.run)
 
 
-def test_of_several_rows_of_one_epoch_and_several_ends_the_last_holds(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_of_several_rows_of_one_epoch_and_several_ends_the_last_holds(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
     once = load(ledger.close()).trials
     trial_id = once["trial_id"][0]
@@ -176,9 +171,7 @@ def test_a_trial_carries_the_commit_of_the_launch_that_ended_it(ablation_writer:
     assert [row.git_commit for row in results.facts.launches] == ["0123abcd", "fedc9876"]
 
 
-def test_infinity_stays_what_it_is_and_what_is_not_a_number_is_missing(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_infinity_stays_what_it_is_and_what_is_not_a_number_is_missing(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=1)
     ledger.lines = [line.replace('"train_loss":0.5', '"train_loss":NaN') for line in ledger.lines]
     ledger.lines = [line.replace('"train_loss":1.0,', '"train_loss":Infinity,') for line in ledger.lines]
@@ -186,9 +179,7 @@ def test_infinity_stays_what_it_is_and_what_is_not_a_number_is_missing(
     assert epochs["train_loss"].to_pylist() == [2.0, math.inf, 2 / 3, None]
 
 
-def test_terms_that_only_some_trials_have_are_missing_in_the_others(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_terms_that_only_some_trials_have_are_missing_in_the_others(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1)
     last = ledger.lines[-1:-6:-1]
     ledger.lines = ledger.lines[:-5] + [line.replace("cktf.stage1", "kd") for line in reversed(last)]
@@ -259,9 +250,7 @@ def test_the_same_ledger_gives_the_same_bytes(ablation: Path, tmp_path: Path) ->
     assert files_of(tmp_path / "first") == files_of(tmp_path / "second")
 
 
-def test_the_order_in_which_trials_finish_does_not_change_the_tables(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_the_order_in_which_trials_finish_does_not_change_the_tables(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer()
     lines = list(ledger.lines)
     path = ledger.close_segment()
@@ -363,14 +352,7 @@ def test_a_trial_tells_what_its_teacher_yields_where_the_run_has_it(contexts: Pa
 
 def test_a_ledger_from_before_there_were_contexts_is_read(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
-    later = {
-        "context",
-        "teacher_id",
-        "baselines",
-        "reference_source",
-        "reference_values",
-        "reference_teachers",
-    }
+    later = {"context", "teacher_id", "baselines", "reference_source", "reference_values", "reference_teachers"}
     rows = [{k: v for k, v in json.loads(line).items() if k not in later} for line in ledger.lines]
     now = ledger_tables(ledger.close())
     ledger.number, ledger.lines = 0, [json.dumps(row, separators=(",", ":")) for row in rows]

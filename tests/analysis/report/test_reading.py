@@ -55,9 +55,7 @@ def test_several_teachers_of_a_trial_are_counted_and_named_with_those_of_others(
     assert held_for_text(load(ablation)) == ""
 
 
-def test_ledgers_that_do_not_say_how_many_images_there_were_are_read(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_ledgers_that_do_not_say_how_many_images_there_were_are_read(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
     ledger.lines = [re.sub(r',"test_images":(null|360)', "", line) for line in ledger.lines]
     assert "scored on these test images;" in scope_text(load(ledger.close()))

@@ -112,9 +112,7 @@ def test_the_methods_tell_the_recipe(ablation_writer: Callable[..., Any]) -> Non
     assert "The baseline's student, resnet8, learns" in methods_text(load(ledger.close()))
 
 
-def test_teachers_that_were_read_and_those_that_were_trained_are_told_apart(
-    recipe: Callable[..., str],
-) -> None:
+def test_teachers_that_were_read_and_those_that_were_trained_are_told_apart(recipe: Callable[..., str]) -> None:
     read = CONFIG | {"teacher": {"model": "vgg13", "checkpoint": "t.safetensors"}}
     text = recipe(CONFIG, read, baseline=False)
     assert text.endswith(

@@ -83,10 +83,7 @@ def test_the_report_has_the_teachers_as_a_table_on_the_page_and_in_the_methods(t
 
 def test_a_teacher_near_chance_is_marked_but_not_in_a_smoke_run(tmp_path: Path) -> None:
     results = analysis.load(write(tmp_path / "run", FROM_FILE, TRAINED))
-    assert [row[-1][:21] for row in side_tables(results)["teachers"].rows[1:]] == [
-        "",
-        "no better than chance",
-    ]
+    assert [row[-1][:21] for row in side_tables(results)["teachers"].rows[1:]] == ["", "no better than chance"]
     smoke = analysis.load(write(tmp_path / "smoke", TRAINED, is_smoke=True))
     assert [row[-1] for row in side_tables(smoke)["teachers"].rows[1:]] == [""]
     assert "no better than chance" not in methods_text(smoke)

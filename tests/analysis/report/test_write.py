@@ -143,7 +143,7 @@ def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path
     paths = write_report(confirmed_search)
     assert set(paths.figures) >= {"effects", "learning_curves", *FIGURES_OF_A_SEARCH, "winners_curse"}
     assert set(paths.tables) == {
-        *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance", "path"),
+        *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance", "path")
     }
     page = Path(paths.html).read_text()
     assert {"confirmed-table", "importance", "importance-table"} <= set(Page(page).sections)
@@ -263,9 +263,7 @@ def test_a_study_file_that_is_no_text_is_named(ablation: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == f"{ablation}/study.yaml: is not UTF-8 text\n"
 
 
-def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_reference(
-    contexts: Path,
-) -> None:
+def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_reference(contexts: Path) -> None:
     paths = write_report(contexts)
     arms = pyarrow.parquet.read_table(paths.tables["arms"]).to_pylist()
     assert {(row["context"], row["arm"]): row["reference"] for row in arms}["digits", "kd"] == 91.25
@@ -358,14 +356,7 @@ def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(
     assert why in (report / "tables" / "pairing.md").read_text()
     assert "margin" in (report / "tables" / "effects.tex").read_text()
     assert "cannot be made" in printed.out
-    for part in (
-        "figure learning_curves",
-        "figure paired_slopes",
-        "table best",
-        "trials",
-        "methods",
-        "provenance",
-    ):
+    for part in ("figure learning_curves", "figure paired_slopes", "table best", "trials", "methods", "provenance"):
         assert f"{part} cannot be made: " in printed.err
     assert (report / "figures" / "effects.svg").is_file()
     assert not (report / "figures" / "paired_slopes.svg").exists()

@@ -112,18 +112,14 @@ def curves(tmp_path: Path) -> Callable[..., Results]:
     return make
 
 
-def test_pruning_what_is_not_among_the_best_changes_nothing_for_ped_anova(
-    curves: Callable[..., Results],
-) -> None:
+def test_pruning_what_is_not_among_the_best_changes_nothing_for_ped_anova(curves: Callable[..., Results]) -> None:
     whole, pruned = (shares(curves(prune=prune), "ped-anova") for prune in (False, True))
     assert pruned["n_pruned"].unique().tolist() == [20]
     columns = ["importance", "low", "high", "first"]
     np.testing.assert_allclose(pruned.loc[FACTORS, columns], whole.loc[FACTORS, columns])
 
 
-def test_fanova_compares_all_arms_after_the_last_epoch_that_all_have_done(
-    curves: Callable[..., Results],
-) -> None:
+def test_fanova_compares_all_arms_after_the_last_epoch_that_all_have_done(curves: Callable[..., Results]) -> None:
     whole, pruned = curves(prune=False), curves(prune=True)
     assert shares(whole, "fanova")["after_epoch"].isna().all()
     table = shares(pruned, "fanova")
@@ -214,14 +210,8 @@ def test_a_factor_alone_has_all_importance_and_an_interval_without_width(ledger:
     ("ends", "reasons"),
     [
         ([Status.COMPLETE] * 5, {"5 complete or pruned arms; at least 10 are needed"}),
-        (
-            [Status.COMPLETE] + [Status.PRUNED] * 19,
-            {"1 of 20 arms are complete: the best tenth is not known", ""},
-        ),
-        (
-            [Status.PRUNED] * 12,
-            {"0 of 12 arms are complete: the best tenth is not known", ""},
-        ),
+        ([Status.COMPLETE] + [Status.PRUNED] * 19, {"1 of 20 arms are complete: the best tenth is not known", ""}),
+        ([Status.PRUNED] * 12, {"0 of 12 arms are complete: the best tenth is not known", ""}),
     ],
 )
 def test_what_cannot_be_known_has_a_reason(ends: list[Status], reasons: set[str], ledger: LedgerWriter) -> None:

@@ -36,10 +36,7 @@ def test_one_name_in_two_contexts_is_two_arms() -> None:
             {"seed": [0, 0, 0, 1]},
             "the table: arm 'none' has several rows at seed 0 (row 1, row 2); an arm has one row at",
         ),
-        (
-            {"arm": ["a", "a", "b", "b"]},
-            "no arm is called 'none', which is to be the baseline; there are: a, b",
-        ),
+        ({"arm": ["a", "a", "b", "b"]}, "no arm is called 'none', which is to be the baseline; there are: a, b"),
     ],
 )
 def test_what_is_missing_or_doubled_is_told(change: dict[str, list[object] | None], told: str) -> None:
@@ -72,9 +69,7 @@ FRAME = pd.DataFrame({"arm": ["none", "kd"] * 3, "seed": [0, 0, 1, 1, 2, 2], "m"
 )
 def test_a_table_of_any_types_gives_the_same_effects(same: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(
-        effects(same, metric="m", baseline="none"),
-        effects(FRAME, metric="m", baseline="none"),
-        check_exact=True,
+        effects(same, metric="m", baseline="none"), effects(FRAME, metric="m", baseline="none"), check_exact=True
     )
 
 

@@ -64,11 +64,7 @@ def test_an_arm_of_few_seeds_is_neither_the_best_nor_tested_with_it() -> None:
 
 def test_smaller_may_be_better_and_all_equal_arms_are_the_best() -> None:
     rising = [1.0, 2.0, 3.0, 4.0, 0.3]
-    scores = {
-        "none": rising,
-        "same": [*rising[:4], 0.1 + 0.2],
-        "always one more": [score + 1 for score in rising],
-    }
+    scores = {"none": rising, "same": [*rising[:4], 0.1 + 0.2], "always one more": [score + 1 for score in rising]}
     found = best(trials_of(scores), metric="score", maximise=False).set_index("arm")
     assert found["is_best"].to_dict() == {"none": True, "same": True, "always one more": False}
     assert found["is_among_best"].to_dict() == {"none": True, "same": True, "always one more": False}

@@ -147,9 +147,7 @@ def test_seeds_are_asked_for_where_there_is_a_delta_and_what_is_detectable_follo
     np.testing.assert_allclose(moved["detectable"], table["detectable"])
 
 
-def test_simultaneous_intervals_are_bonferronis_and_leave_out_zero_only_where_holm_does(
-    ablation: Path,
-) -> None:
+def test_simultaneous_intervals_are_bonferronis_and_leave_out_zero_only_where_holm_does(ablation: Path) -> None:
     table = effects(load(ablation).trials)
     for row in table.to_dict("records"):
         half = stats.t.isf(0.05 / 4 / 2, row["n_pairs"] - 1) * row["sd"] / np.sqrt(row["n_pairs"])
@@ -183,9 +181,7 @@ def test_the_sign_flip_test_stands_beside_the_deciding_one(ablation_writer: Call
     assert set(table["test"]) == {"paired t"}
 
 
-def test_who_fails_alone_is_counted_and_what_is_still_to_run_is_not(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_who_fails_alone_is_counted_and_what_is_still_to_run_is_not(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=2)
     for seed, arm_status, baseline_status in (
         (2, Status.FAILED, Status.COMPLETE),
@@ -204,8 +200,7 @@ def test_who_fails_alone_is_counted_and_what_is_still_to_run_is_not(
 
 
 @pytest.mark.parametrize(
-    ("seeds", "reason"),
-    [(1, "one pair: no interval"), (2, "all 2 differences are equal: no error to test against")],
+    ("seeds", "reason"), [(1, "one pair: no interval"), (2, "all 2 differences are equal: no error to test against")]
 )
 def test_an_arm_without_a_test_is_undecided_and_says_why(ledger: LedgerWriter, seeds: int, reason: str) -> None:
     ledger.add(study_row())

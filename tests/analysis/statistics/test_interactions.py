@@ -21,11 +21,7 @@ FACTORS = ["objective.cktf.temperature", "objective.cktf.theta"]
 
 
 def scores_of(trials: pd.DataFrame) -> pd.DataFrame:
-    columns = {
-        "param.objective.cktf.temperature": "a",
-        "param.objective.cktf.theta": "b",
-        "test_accuracy": "y",
-    }
+    columns = {"param.objective.cktf.temperature": "a", "param.objective.cktf.theta": "b", "test_accuracy": "y"}
     return trials.rename(columns=columns)[["a", "b", "y", "seed"]]
 
 
@@ -170,10 +166,7 @@ def test_an_arm_without_results_leaves_what_does_not_need_it(grid: Path) -> None
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [
-        ({"seeds": 1}, "one seed has all arms that it needs: no interval"),
-        ({"noise": 0.0}, WITHOUT_ERROR),
-    ],
+    [({"seeds": 1}, "one seed has all arms that it needs: no interval"), ({"noise": 0.0}, WITHOUT_ERROR)],
 )
 def test_without_an_error_there_is_an_effect_and_no_test(
     grid_writer: Callable[..., Any], options: dict[str, Any], reason: str
@@ -229,10 +222,7 @@ def test_a_main_effect_of_resolution_three_holds_half_of_an_interaction_by_hand(
     frame["arm"] = frame["arm_id"] = [f"arm-{number}" for number in range(4)]
     frame["is_baseline"] = frame["arm_id"] == "arm-0"
     trials = pd.concat(
-        [
-            frame.assign(seed=0, test_accuracy=[0.0, 3, 5, 7]),
-            frame.assign(seed=1, test_accuracy=[0.1, 3, 5, 7]),
-        ]
+        [frame.assign(seed=0, test_accuracy=[0.0, 3, 5, 7]), frame.assign(seed=1, test_accuracy=[0.1, 3, 5, 7])]
     )
     table = interactions(trials.assign(context="", stage="design", status="complete"), factors=["a", "b", "c"])
     assert table["contrast"].tolist() == ["a=1", "b=1", "c=1"]

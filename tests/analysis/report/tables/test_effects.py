@@ -53,9 +53,7 @@ def test_what_is_missing_stands_in_the_note(ablation_writer: Callable[..., Any])
     ]
 
 
-def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
-    contexts_writer: Callable[..., Any],
-) -> None:
+def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(contexts_writer: Callable[..., Any]) -> None:
     published = {"digits": {"kd": 91.25}}
     ledger = contexts_writer(reference_values=published, reference_teachers={"clothes": 82.0})
     _, digits, clothes = main_tables(load(ledger.close()))
@@ -112,9 +110,7 @@ def test_an_arm_without_a_test_is_just_undecided() -> None:
     assert verdict_text(pd.Series(row), 1) == "undecided"
 
 
-def test_without_delta_no_number_of_seeds_is_asked_for_and_with_it_one_is(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_without_delta_no_number_of_seeds_is_asked_for_and_with_it_one_is(ablation_writer: Callable[..., Any]) -> None:
     for delta in (None, 0.1):
         (table,) = main_tables(load(ablation_writer(delta=delta).close()))
         text = markdown_tables([table])
@@ -125,9 +121,7 @@ def test_without_delta_no_number_of_seeds_is_asked_for_and_with_it_one_is(
         assert ("at the strictest level of Holm's method, 0.05/4" in table.remark) == (delta is None)
 
 
-def test_failures_of_one_side_are_told_for_the_rest_are_survivors(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_failures_of_one_side_are_told_for_the_rest_are_survivors(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=3)
     ledger.train(ledger.plan("theta=0.0", 3), 10.0, epochs=2, status=Status.FAILED, tests=False)
     ledger.train(ledger.plan("baseline", 3), 90.0)
@@ -229,7 +223,7 @@ def test_contrasts_stand_in_the_table_with_the_other_side_and_every_mean_does(
     _, digits, clothes = main_tables(results)
     assert digits.rows[0][:3] == ["arm", "against", "n"]
     assert [row[:2] for row in digits.rows[1:]] == [
-        *(["baseline", "–"], ["kd", "fsp"], ["kd", "baseline"], ["fsp", "baseline"]),
+        *(["baseline", "–"], ["kd", "fsp"], ["kd", "baseline"], ["fsp", "baseline"])
     ]
     assert [row[:2] for row in clothes.rows[1:]] == [["baseline", "–"], ["kd", "baseline"]]
     simultaneous = digits.rows[0].index("simultaneous")

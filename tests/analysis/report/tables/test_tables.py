@@ -11,9 +11,7 @@ from analysis.report.table import SMOKE, markdown_tables
 from analysis.report.tables import main_tables, side_tables
 
 
-def test_every_table_of_a_smoke_run_says_that_its_numbers_mean_nothing(
-    contexts_writer: Callable[..., Any],
-) -> None:
+def test_every_table_of_a_smoke_run_says_that_its_numbers_mean_nothing(contexts_writer: Callable[..., Any]) -> None:
     results = load(contexts_writer(is_smoke=True).close())
     tables = main_tables(results)
     assert len(tables) == 3
