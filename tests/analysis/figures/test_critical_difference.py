@@ -1,7 +1,6 @@
 """The mean ranks with their critical difference: what is drawn."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,7 +49,3 @@ def test_arms_of_different_contexts_have_no_lines(many_contexts: Callable[..., A
 @pytest.mark.parametrize("contexts", [2, 4])
 def test_few_contexts_have_no_diagram(many_contexts: Callable[..., Any], contexts: int) -> None:
     assert record(load(many_contexts(contexts))) is None
-
-
-def test_one_context_has_no_diagram(ablation: Path) -> None:
-    assert record(load(ablation)) is None

@@ -62,10 +62,6 @@ def test_a_long_name_stands_whole_and_with_its_n_in_lines_beside_its_row(ablatio
     assert axis["labelOffset"]["expr"] == "-7 * (length(split(datum.value, '\\n')) - 1)"
 
 
-def test_there_is_no_forest_without_effects(search: Path) -> None:
-    assert record(load(search)) is None
-
-
 def test_the_arms_of_several_contexts_are_named_and_stand_context_by_context(contexts: Path) -> None:
     forest = record(load(contexts))
     assert forest is not None

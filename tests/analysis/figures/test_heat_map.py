@@ -72,8 +72,7 @@ def test_an_arm_with_several_names_stands_in_each_of_their_cells(grid_writer: Ca
     assert "Cells of arms that train alike show the same trials." in heat_map.caption
 
 
-def test_other_designs_and_searches_have_no_heat_map(ablation: Path, search: Path) -> None:
-    assert record(load(ablation)) is None
+def test_a_search_has_no_heat_map_of_two_factors(search: Path) -> None:
     assert record(load(search), (THETA, PAIRING)) is None
 
 

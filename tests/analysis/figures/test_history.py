@@ -46,10 +46,6 @@ def test_fresh_seeds_are_counted_of_the_arms_that_are_drawn(search_writer: Calla
     assert "means at fresh seeds (n = 3 to 5)" in history.caption
 
 
-def test_a_design_has_no_history(ablation: Path) -> None:
-    assert record(load(ablation)) is None
-
-
 def test_an_infinite_score_is_no_score(search_writer: Callable[..., Any]) -> None:
     results = load(search_writer(trials=12).close())
     before = record(results)

@@ -35,7 +35,3 @@ def test_every_share_has_an_interval(search: Path) -> None:
     importances = record(load(search))
     assert importances is not None
     assert all(row["low"] < row["high"] for row in importances.rows)
-
-
-def test_a_design_has_no_importances(ablation: Path) -> None:
-    assert record(load(ablation)) is None

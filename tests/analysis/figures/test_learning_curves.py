@@ -96,10 +96,6 @@ def test_of_many_arms_those_with_the_largest_effects_are_drawn(ablation: Path, m
     assert "the 2 arms with the largest effects are drawn, of 4" in curves.caption
 
 
-def test_a_search_without_confirmation_has_no_curves(search: Path) -> None:
-    assert record(load(search)) is None
-
-
 def test_behind_an_arm_stands_the_baseline_of_its_own_context(contexts: Path) -> None:
     results = load(contexts)
     curves = record(results)

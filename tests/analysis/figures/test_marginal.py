@@ -49,7 +49,3 @@ def test_a_search_has_none(search: Path) -> None:
 
 def test_a_factor_without_numbers_has_no_axis(ablation: Path) -> None:
     assert record(load(ablation), (PAIRING,)) is None
-
-
-def test_a_context_that_lacks_the_factor_has_no_panel(contexts: Path) -> None:
-    assert record(load(contexts)) is None

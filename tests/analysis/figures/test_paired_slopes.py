@@ -79,10 +79,6 @@ def test_an_arm_stands_beside_the_baseline_of_its_own_context(contexts: Path) ->
     assert clothes == pytest.approx(trials["clothes", "baseline", 2], abs=1e-4)
 
 
-def test_a_search_without_confirmation_has_no_pairs(search: Path) -> None:
-    assert record(load(search)) is None
-
-
 def test_panels_of_a_grid_stand_in_the_order_of_its_levels(grid: Path) -> None:
     results = load(grid)
     slopes, curves = record(results), learning_curves.record(results)

@@ -52,7 +52,3 @@ def test_an_arm_without_a_factor_passes_below_its_axis(ledger: LedgerWriter) -> 
     assert below == {1, 4}
     assert {point["axis"] for point in found.points if point["position"] == UNSET} == {"kd.temperature"}
     assert "passes below the axis" in found.caption
-
-
-def test_a_design_has_no_lines(ablation: Path) -> None:
-    assert record(load(ablation)) is None
