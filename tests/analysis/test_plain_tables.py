@@ -113,14 +113,11 @@ ROWS = pd.DataFrame(
 @pytest.mark.parametrize(
     ("name", "given", "told"),
     [
-        ("arms", {"trials": [1]}, "arms takes a table of trials, or a plain one; got list"),
         ("arms", {"metric": "f1"}, "no column is called 'f1'; there are: arm, seed, acc"),
         ("arms", {"baseline": "nobody"}, "no arm is called 'nobody', which is to be the baseline"),
-        ("best", {"maximise": "min"}, "maximise: must be True (larger is better) or False; got 'min'"),
         ("best", {"trials": ROWS.assign(loss=ROWS["acc"]), "metric": "loss"}, "say --minimise or --maximise"),
         ("ranks", {"baseline": "nobody"}, "no arm is called 'nobody'"),
         ("ranks", {"trials": ROWS.replace({"arm": {"baseline": "none"}})}, "no arm is called 'baseline'"),
-        ("ranks", {"effects": 3}, "ranks takes effects, as analysis.effects gives them; got int"),
         ("interactions", {"factors": ["width"]}, "no column of levels is called 'width'; there are: lr"),
         ("interactions", {"factors": "lr"}, "factors: must be a list of paths; got 'lr'"),
         ("interactions", {"factors": ["seed"]}, "no column of levels is called 'seed'"),

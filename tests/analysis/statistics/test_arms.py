@@ -120,11 +120,6 @@ def test_an_arm_with_a_failed_seed_is_not_on_the_leaderboard(ledger: LedgerWrite
     assert board[["rank", "arm", "n", "score"]].to_numpy().tolist() == [[1, "steady", 2, 90.5]]
 
 
-def test_smaller_is_better_where_the_study_says_so(search: Path) -> None:
-    board = leaderboard(load(search).trials, metric="validation_accuracy", maximise=False)
-    assert board["score"].is_monotonic_increasing
-
-
 def test_each_context_has_its_arms_and_a_reference_stands_beside_what_was_measured(contexts: Path) -> None:
     results = load(contexts)
     assert results.contexts == ["digits", "clothes"]
