@@ -87,23 +87,16 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow,
 
     tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     low, high = np.quantile(resampled_arms(changes, len(judged), seed), tails, axis=0)
-    found = predicted(forest, along, domains)
+    score = predicted(forest, along, domains)
     omitted = [name for name in study.factors if name not in factors]
-    rows: list[dict[str, Any]] = [{"step": 0, "factor": START, "default": "", "level": "", "predicted": found[0]}]
+    rows: list[dict[str, Any]] = [{"step": 0, "factor": START, "default": "", "level": "", "predicted": score[0]}]
     for index, name in enumerate(order):
         default, level = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in ends[name])
-        row = {"step": index + 1, "factor": name, "default": default, "level": level, "predicted": found[index + 1]}
-        rows.append(row | {"change": found[index + 1] - found[index], "low": low[index], "high": high[index]})
-    counts: dict[str, int] = {
-        f"n_{status}": int((arms["status"] == status).sum()) for status in (Status.COMPLETE, Status.PRUNED)
-    }
-    said: dict[str, Any] = {
-        "metric": study.metric,
-        "confidence": CONFIDENCE,
-        "omitted": ", ".join(omitted),
-        "after_epoch": after_epoch,
-    }
-    return typed(pd.DataFrame(rows).assign(**said, **counts), COLUMNS)
+        row = {"step": index + 1, "factor": name, "default": default, "level": level, "predicted": score[index + 1]}
+        rows.append(row | {"change": score[index + 1] - score[index], "low": low[index], "high": high[index]})
+    counts = {f"n_{status}": int((arms["status"] == status).sum()) for status in (Status.COMPLETE, Status.PRUNED)}
+    found = pd.DataFrame(rows).assign(metric=study.metric, confidence=CONFIDENCE, after_epoch=after_epoch, **counts)
+    return typed(found.assign(omitted=", ".join(omitted)), COLUMNS)
 
 
 def step_name(step: "pd.Series[Any]", factors: list[str]) -> str:

@@ -250,8 +250,7 @@ def write_many_contexts(
                     ledger.train(trial_id, 1.0, epochs=1, status=Status.FAILED, reason="nan", tests=False)
                 else:
                     ledger.train(trial_id, float(shared + effect + noise))
-    ledger.close_segment()
-    return run
+    return ledger.close()
 
 
 DEFAULT_LEVELS = {"objective.cktf.temperature": 0.5, "objective.cktf.theta": 0.1, "objective.cktf.pairing": "last"}

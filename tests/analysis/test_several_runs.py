@@ -164,9 +164,8 @@ def test_studies_that_share_trials_but_no_baseline_are_refused(ablation_writer: 
     ledger = ablation_writer(arms=[], seeds=3, baseline_arm_id="arm-temperature=0.5")
     for seed in range(3):
         ledger.train(ledger.plan("temperature=0.5", seed, {CKTF: 0.5}), 80.0)
-    ledger.close_segment()
     with pytest.raises(ValueError, match=r"run: holds trials of arm 'temperature=0.5' that .*one holds, and no base"):
-        load(first, ledger.run)
+        load(first, ledger.close())
 
 
 def test_a_context_with_two_baselines_is_refused(contexts: Path, contexts_writer: Callable[..., Any]) -> None:
@@ -214,9 +213,8 @@ def test_runs_whose_numbers_cannot_stand_side_by_side_are_refused(
 def test_a_search_is_not_read_together_with_another_study(ablation: Path, search_writer: Any) -> None:
     first = moved(ablation, "first")
     ledger = search_writer(trials=5)
-    ledger.close_segment()
     with pytest.raises(ValueError, match=r"run: a search of another study than .*first; searches are read"):
-        load(first, ledger.run)
+        load(first, ledger.close())
 
 
 def test_one_search_in_two_runs_has_one_leaderboard(search: Path, search_writer: Any) -> None:

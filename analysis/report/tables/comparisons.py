@@ -120,9 +120,7 @@ def over_contexts(results: Results) -> list[Table]:
         "p (Holm)": cell(p_text, "p_in_noise_holm"),
         VERDICT: "verdict",
         NOTE: lambda arm: "; ".join(
-            note
-            for note in (arm["n_missing"] and f"no effect in {arm['n_missing']} of its contexts", arm["reason"])
-            if note
+            filter(None, (arm["n_missing"] and f"no effect in {arm['n_missing']} of its contexts", arm["reason"]))
         ),
     }
     remark = (
@@ -190,9 +188,7 @@ def interactions(results: Results) -> list[Table]:
         f"effect [95% interval]{unit_text(measured)}": lambda row: effect_text(row, measured.decimals),
         **{"p": cell(p_text, "p"), "p (Holm)": cell(p_text, "p_holm"), "p (F)": cell(p_text, "factor_p")},
         NOTE: lambda contrast: "; ".join(
-            note
-            for note in (contrast["aliases"] and f"confounded with {contrast['aliases']}", contrast["reason"])
-            if note
+            filter(None, (contrast["aliases"] and f"confounded with {contrast['aliases']}", contrast["reason"]))
         ),
     }
     remark = (

@@ -285,23 +285,21 @@ def test_a_folder_without_ledger_is_refused_by_name(tmp_path: Path) -> None:
 def test_epochs_of_a_trial_that_was_never_planned_are_an_error(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=1)
     ledger.train("stranger", 1.0)
-    ledger.close_segment()
     with pytest.raises(
         ValueError,
         match=r"000001\.jsonl, line [0-9]+: a row of kind 'epoch' tells of trial 'stranger', which no row before",
     ):
-        ledger_tables(ledger.run)
+        ledger_tables(ledger.close())
 
 
 def test_an_end_of_a_trial_that_was_never_planned_is_an_error(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=1)
     ledger.add(EndRow(trial_id="stranger", status=Status.FAILED, reason="lost its node"))
-    ledger.close_segment()
     with pytest.raises(
         ValueError,
         match=r"000001\.jsonl, line [0-9]+: a row of kind 'end' tells of trial 'stranger', which no row before",
     ):
-        ledger_tables(ledger.run)
+        ledger_tables(ledger.close())
 
 
 @pytest.mark.parametrize(
@@ -318,9 +316,8 @@ def test_a_row_that_lacks_a_field_is_an_error_that_names_the_segment(
     for row in of_kind if of_all else of_kind[-1:]:
         del row[name]
     ledger.lines = [json.dumps(row, separators=(",", ":")) for row in rows]
-    ledger.close_segment()
     with pytest.raises(ValueError, match=rf"000001\.jsonl, line .*'{name}' of a row of kind '{kind}' is missing"):
-        ledger_tables(ledger.run)
+        ledger_tables(ledger.close())
 
 
 def test_files_that_are_no_segments_are_not_read(ablation: Path) -> None:

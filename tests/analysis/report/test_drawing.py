@@ -120,6 +120,5 @@ def test_every_figure_says_what_it_needs() -> None:
 def test_a_run_to_which_no_figure_applies_says_so(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=[])
     ledger.plan("baseline", 0)
-    ledger.close_segment()
     with pytest.raises(ValueError, match="no figure applies"):
-        applicable(load(ledger.run))
+        applicable(load(ledger.close()))

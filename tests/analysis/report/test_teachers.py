@@ -44,8 +44,7 @@ TRAINED = TeacherRow(
 def write(folder: Path, *teachers: TeacherRow, **study: Any) -> Path:
     ledger = write_contexts(folder, **study)
     ledger.add(*teachers)
-    ledger.close_segment()
-    return folder
+    return ledger.close()
 
 
 def test_every_teacher_is_a_row_and_its_last_row_holds(tmp_path: Path) -> None:
@@ -99,8 +98,7 @@ def test_what_is_not_known_of_a_teacher_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_run_without_scores_of_teachers_has_no_such_table(tmp_path: Path) -> None:
-    write_ablation(tmp_path / "run").close_segment()
-    results = analysis.load(tmp_path / "run")
+    results = analysis.load(write_ablation(tmp_path / "run").close())
     assert results.teachers.empty
     assert "teachers" not in side_tables(results)
     assert "teachers" not in write_results(results, tmp_path / "out").tables
@@ -122,5 +120,4 @@ def test_a_report_that_is_made_again_knows_teachers_that_came_later(tmp_path: Pa
     if first:
         write_report(tmp_path / "run")
     ledger.add(FROM_FILE)
-    ledger.close_segment()
-    assert write_report(tmp_path / "run").results.teachers["teacher_id"].tolist() == ["file"]
+    assert write_report(ledger.close()).results.teachers["teacher_id"].tolist() == ["file"]
