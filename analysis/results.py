@@ -9,7 +9,6 @@ import pandas as pd
 from analysis.arguments import listed
 from analysis.figures.drawing import Drawing, drawing
 from analysis.statistics.any_table import reported
-from analysis.statistics.effects import effects
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, effect_text, p_text, quantity, unit_text
 from cktf.errors import InputError
@@ -62,17 +61,8 @@ class Results(StudyTables):
         Raises:
             InputError: If a context has no arm of this name; the message names those that there are.
         """
-        study = self.facts.study
-        return effects(
-            self.trials,
-            metric=study.report_metric,
-            maximise=study.maximise,
-            delta=study.delta,
-            family=study.family,
-            baseline=arm,
-            is_extended=self.facts.is_looked_at,
-            **self.facts.evidence,
-        )
+        study, is_extended = self.facts.study, self.facts.is_looked_at
+        return self._compared(delta=study.delta, family=study.family, baseline=arm, is_extended=is_extended)
 
     def afterthought(self, arm: str) -> "Results":
         """Return these results with the comparisons of `effects_against` in place of the study's, marked as such.

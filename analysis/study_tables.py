@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -66,10 +67,7 @@ class StudyTables:
     def effects(self) -> pd.DataFrame:
         """The comparisons that the study asks for, paired by seed; see `analysis.statistics.effects.effects`."""
         study = self.facts.study
-        return effects(
-            self.trials,
-            metric=study.report_metric,
-            maximise=study.maximise,
+        return self._compared(
             delta=study.delta,
             contrasts=study.contrasts,
             family=study.family,
@@ -78,7 +76,6 @@ class StudyTables:
             looks=study.looks,
             spending=study.spending or Spending.POWER2,
             is_extended=self.facts.is_extended,
-            **self.facts.evidence,
         )
 
     @cached_property
@@ -89,19 +86,11 @@ class StudyTables:
     @cached_property
     def against_baseline(self) -> pd.DataFrame:
         """Every arm against its context's baseline, whatever the study compares; those of a grid by its levels."""
-        study = self.facts.study
-        if not study.contrasts:
+        if not self.facts.study.contrasts:
             return self.effects_by_level
         contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
-        compared = effects(
-            self.trials,
-            metric=study.report_metric,
-            maximise=study.maximise,
-            contrasts=contrasts,
-            is_extended=self.facts.is_looked_at,  # no look of a race was planned for these comparisons
-            **self.facts.evidence,
-        )
-        return self._by_level(compared)
+        # No look of a race was planned for these comparisons.
+        return self._by_level(self._compared(contrasts=contrasts, is_extended=self.facts.is_looked_at))
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -225,6 +214,11 @@ class StudyTables:
             asked = replace(study, metric=metric, maximise=larger)
             found.append(judge(searched_arms(self.trials, NOT_ON_THE_WAY, asked), NOT_ON_THE_WAY, asked))
         return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
+
+    def _compared(self, **asked: Any) -> pd.DataFrame:
+        """Return effects on the metric of the study; what is asked are further arguments of `effects`."""
+        study, evidence = self.facts.study, self.facts.evidence
+        return effects(self.trials, metric=study.report_metric, maximise=study.maximise, **evidence, **asked)
 
     def _by_level(self, compared: pd.DataFrame) -> pd.DataFrame:
         """Return comparisons, those of a grid in the order of its levels."""
