@@ -1,4 +1,4 @@
-"""Checks of what a caller asks of a statistic, made before anything is computed; each raises a ValueError."""
+"""Checks of the arguments of statistics, made before anything is computed; each raises a ValueError."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "st
 
 
 def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS) -> None:
-    """Raise an InputError for what is not a table of trials with this metric.
+    """Raise an InputError unless this is a table of trials with this metric.
 
     Args:
         trials: As `analysis.load` gives them.
@@ -35,7 +35,7 @@ def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Itera
 
 
 def check_columns(frame: pd.DataFrame, columns: Iterable[str], *, what: str, source: str) -> None:
-    """Raise an InputError for what is not a data frame with these columns."""
+    """Raise an InputError unless this is a data frame with these columns."""
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"{what} takes {source}; got {type(frame).__name__}")  # no TypeError
     if missing := [name for name in columns if name not in frame]:

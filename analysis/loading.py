@@ -51,7 +51,7 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
     """
     once: dict[str, str] = {}
     for run in map(_above_tables, map(without_slash, (place, *more))):
-        once.setdefault(absolute(run.removeprefix("file://")), run)  # however a place is written
+        once.setdefault(absolute(run.removeprefix("file://")), run)  # a place may be written in several ways
     results = {}
     for run in once.values():
         with naming(run):

@@ -278,7 +278,7 @@ def _in_context(results: Results, label: str) -> Results:
 
 
 def _facts(parts: list[Results], asked: StudyRow) -> Facts:
-    """Return what holds for several runs together."""
+    """Return the facts of several runs that are read together."""
     facts = [part.facts for part in parts]
     foreign = [part.foreign for part in facts if part.foreign]
     caveats = dict.fromkeys(sentence for part in foreign for sentence in part.cannot_be_vouched_for)
@@ -302,7 +302,7 @@ def _together(texts: Iterable[str], separator: str) -> str:
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return frames one under the other; what one of them lacks is missing there.
+    """Return frames concatenated; columns that one of them lacks are missing in its rows.
 
     A column that holds text in one and numbers in another holds text, numbers as text, as within one run.
     """

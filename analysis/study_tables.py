@@ -216,7 +216,7 @@ class StudyTables:
         return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
 
     def _compared(self, **asked: Any) -> pd.DataFrame:
-        """Return effects on the metric of the study; what is asked are further arguments of `effects`."""
+        """Return effects on the metric of the study; ``asked`` are further arguments of `effects`."""
         study, evidence = self.facts.study, self.facts.evidence
         return effects(self.trials, metric=study.report_metric, maximise=study.maximise, **evidence, **asked)
 

@@ -185,7 +185,7 @@ def effect_text(effect: "pd.Series[Any]", decimals: int) -> str:
 
 
 def comparison_names(effects: "pd.DataFrame") -> "list[str]":
-    """Return what each comparison is called: by its arm where it is with the baseline, else by both sides."""
+    """Return the name of each comparison: its arm if it is with the baseline, else both sides."""
     sides = zip(effects["arm"], effects["against"], effects["against_baseline"], strict=True)
     return [arm if is_plain else f"{arm} against {against}" for arm, against, is_plain in sides]
 

@@ -49,5 +49,5 @@ def export(results: Results, place: str) -> int:
         run.finish(exit_code=int(trial.status == "failed"))
         (Path(run.settings.sync_dir) / SIZE).write_text(trial.size)
         count += 1
-    wandb.teardown()  # its process has then written all
+    wandb.teardown()  # waits until its process has written everything
     return count

@@ -57,7 +57,7 @@ def record(results: StudyTables) -> Health | None:
         panels.append("\n".join(textwrap.wrap(number_label(number), TITLE_WIDTH)))
         points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number, confidence)
         points["arm"] = points.pop("arm_id").astype("str").map(names)
-        # Of two seeds, an interval may reach far beyond what there is.
+        # With two seeds, an interval may reach far beyond possible values.
         least, most = BOUNDS.get(number.removeprefix(PREFIX).partition(".")[0], (None, None))
         points[["low", "high"]] = points[["low", "high"]].clip(least, most)
         for name in ("mean", "low", "high"):

@@ -21,7 +21,7 @@ PALE, DEEP = "#eef4fa", "#1d5c96"
 
 DARK_TEXT, LIGHT_TEXT = "#000000", "#ffffff"
 SWITCH = 0.8
-"""Share of the scale from which on light text is easier to read than dark."""
+"""Place on the scale from which light text is easier to read than dark."""
 
 
 @dataclass(frozen=True)

@@ -114,13 +114,13 @@ def chart(parallel: Parallel) -> Chart:
     # One layer a group, so that the best lie over the others.
     lines = [
         alt.Chart(data([point for point in parallel.points if point["group"] == group]))
-        # An opacity of the stroke alone: that of a mark makes a picture of its own of each line, which takes seconds.
+        # Opacity of the stroke: that of the mark would make an image of each line, which takes seconds.
         .mark_line(strokeWidth=width, strokeOpacity=opacity)
         .encode(x=x, y=y, detail="number:Q", **looks, tooltip=["number:Q", "arm:N", "group:N"])
         for group, (width, opacity) in STROKES.items()
         if group in present
     ]
-    # The ends of an axis are written beyond them, what lies between beside it.
+    # Labels of an axis' ends stand beyond them, labels in between beside it.
     base = alt.Chart(data(parallel.ticks)).encode(x=x, y=y, text="text:N")
     texts = [
         base.transform_filter("datum.position <= 0").mark_text(fontSize=10, dy=10),
@@ -138,7 +138,7 @@ def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[Floats, list[tuple
         numbers = np.log10(numbers) if is_log else numbers
         low, high = np.nanmin(numbers), np.nanmax(numbers)
         span = (high - low) or 1.0
-        if is_log:  # so that it can be seen; not where the text of an end would be written over
+        if is_log:  # ticks show that the axis is logarithmic; none where the label of an end stands
             steps = [(step, 10.0**step) for step in range(math.ceil(low), math.floor(high) + 1)]
             inner = [((step - low) / span, text) for step, text in steps if 0.08 < (step - low) / span < 0.92]
             ends += [(place, f"{text:.3g}") for place, text in inner] or [(0.5, f"{10 ** ((low + high) / 2):.3g}")]

@@ -28,7 +28,7 @@ STATUSES = {
     "RUNNING": Status.RUNNING,
     "WAITING": Status.PLANNED,
 }
-"""State of an Optuna trial to what it is called here."""
+"""State of an Optuna trial -> our status."""
 
 NO_SEEDS = (
     "The study names no seeds: each of its trials is taken as an arm of its own, and how far scores vary by chance is "
@@ -254,7 +254,7 @@ def _readable(storage: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # a wrong value in it is found as a KeyError, an AssertionError, ...
+    except Exception as error:  # a wrong value raises a KeyError, an AssertionError, ...
         reason = type(error).__name__
         if not {*"@?"} & {*storage}:  # else the message may repeat a password
             reason += f": {error}"

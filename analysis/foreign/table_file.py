@@ -68,7 +68,7 @@ def _text(place: str, content: bytes, encoding: str | None) -> str:
         at = f" at byte {error.start + 1}" if isinstance(error, UnicodeDecodeError) else ""
         hint = "" if encoding else "; --encoding names another, such as cp1252, latin-1 or utf-16-le"
         raise InputError(f"{place}: is not text in {name.removesuffix('-sig')}{at}{hint}") from None
-    except (LookupError, ValueError):  # the latter for a NUL in it
+    except (LookupError, ValueError):  # ValueError: a NUL in the name
         raise InputError(
             f"--encoding {shown(encoding)}: no such encoding; utf-8, utf-16, cp1252 and latin-1 are some"
         ) from None

@@ -46,7 +46,7 @@ LOOKS_LIKE_AN_EPOCH = (
 """Patterns of the lines that Arrow parses; all others are parsed one by one."""
 
 Line = tuple[int, bytes]
-"""A line's position, from 0, and what it holds, without its newline."""
+"""A line's index, from 0, and its content without the newline."""
 
 
 def parse_lines(lines: Sequence[bytes]) -> tuple[list[pa.Table], list[Line]]:

@@ -224,7 +224,7 @@ def _lines_of(file: pa.NativeFile, piece: Piece) -> bytes:
     """Return the lines that begin in a piece."""
     before = max(0, piece.start - 1)  # the byte before tells whether a line begins here
     content: bytes = file.read_at(min(piece.stop + LINE_BYTES, piece.end) - before, before)
-    last = piece.stop - 1 - before  # of the piece's bytes
+    last = piece.stop - 1 - before  # index of the last byte of the piece
     start = content.find(b"\n", 0, last) + 1 if piece.start else 0
     if piece.start and not start:
         return b""  # it is the middle of a line

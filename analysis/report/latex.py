@@ -48,7 +48,7 @@ FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Begins a box that is scaled down if it is wider than the text."""
 
 BY_NUMBER = "% Letters that pdfLaTeX lacks are written by their numbers in Unicode, as (U+6559).\n"
-"""Comment above what has such letters."""
+"""Comment at the top of a file with letters that are written by their numbers."""
 
 
 def latex(tables: Sequence[Table]) -> str:

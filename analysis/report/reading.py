@@ -47,7 +47,7 @@ def test_text(results: Results) -> str:
 
 
 def clusters_text(results: Results) -> str:
-    """Return what takes the place of seeds where trials are in clusters; nothing where they are in none."""
+    """Return sentences on clusters, which take the place of seeds; empty where trials are in none."""
     foreign = results.facts.foreign
     if foreign is None or not foreign.cluster:
         return ""

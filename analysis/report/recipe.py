@@ -86,7 +86,7 @@ def recipe_text(trials: pd.DataFrame) -> str:
     uses = []
     for start in teacher_columns(configs):
         path = start.removeprefix("config.")
-        name = path.removeprefix("teacher").removeprefix("s.").rstrip(".")  # of one teacher none
+        name = path.removeprefix("teacher").removeprefix("s.").rstrip(".")  # empty for a single teacher
         of_files = configs.get(f"{start}checkpoint")
         is_read = configs.index.isin(() if of_files is None else of_files.dropna().index)
         for alike in (configs[~is_read], configs[is_read]):

@@ -222,7 +222,7 @@ def _shares(
     found.loc[can_be_judged, "reason"] = reason
     found = found.reset_index().sort_values(["importance", "factor"], ascending=[False, True])
     if with_rest and len(can_be_judged) > 1 and found["importance"].notna().any():
-        # No factor is called so twice: a path of a study has no blank in it, a foreign name may be anything.
+        # A name that no factor has: a path of a study has no blank in it, but a foreign name may be anything.
         name = INTERACTIONS if INTERACTIONS not in factors else f"{INTERACTIONS} of the factors"
         rest = _with_interval(*(1.0 - part.sum(axis=-1, keepdims=True) for part in (shares, resampled)))
         row = dict(zip(["factor", *figures, "reason"], [name, *rest.clip(0.0)[0], np.nan, np.nan, ""], strict=True))
@@ -256,7 +256,7 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[Floats,
 
 
 def resampled_arms(evaluate: Callable[[Arms], Floats], num_arms: int, seed: int) -> Floats:
-    """Return what is evaluated of each bootstrap sample of the arms, (resamples, numbers)."""
+    """Return what ``evaluate`` returns for each bootstrap sample of the arms, (resamples, numbers)."""
     draws = np.random.default_rng(seed).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the whole sample are recorded

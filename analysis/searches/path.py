@@ -133,7 +133,7 @@ def _is_comparable(judged: pd.DataFrame, factor: str, default: Any) -> bool:
 
 
 def _encoded(judged: pd.DataFrame, ends: pd.DataFrame, study: StudyRow) -> tuple[Floats, list[Factor], Floats]:
-    """Return the levels of arms (arms, factors), what each may be, and those of both ends (2, factors), as numbers."""
+    """Return as numbers the levels of arms (arms, factors), their domains, and the levels of both ends (2, factors)."""
     columns, domains = [], []
     for name in ends:
         levels = pd.Series([*judged[f"param.{name}"], *ends[name]])

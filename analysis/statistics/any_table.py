@@ -77,7 +77,7 @@ def trials_of(
     needs_baseline: bool = True,
     cluster: str | None = None,
 ) -> pd.DataFrame:
-    """Return a table of trials as it is, or a plain table as one; see `as_trials`.
+    """Return a table of trials as it is, or a plain table converted to one; see `as_trials`.
 
     A plain table is warned of if names in it look alike, or scores seem to be on two scales.
 
@@ -270,7 +270,7 @@ MOST_TOLD = 3
 
 
 def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None) -> list[str]:
-    """Return a sentence on scores of which one is about a hundred times the other; none where there are none.
+    """Return a sentence on pairs of scores that differ by a factor of about 100; an empty list if there are none.
 
     Compared are an arm and its context's baseline, the baselines of two contexts, and the seeds of an arm.
 

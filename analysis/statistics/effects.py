@@ -204,7 +204,7 @@ def effects(
         pairs.append((arm_id, baseline_id, scores.index[has_both & is_of_look & ~is_apart]))
         is_there = (scores[both].notna() | ~is_planned[both]).all(axis="columns") if is_apart else has_both
         states = statuses.loc[~is_there & is_of_look, both].dropna(how="all")
-        if is_apart:  # neither side lacks a seed that is the other's alone
+        if is_apart:  # a seed that was planned for one side alone is missing on neither
             states = states.fillna(Status.COMPLETE.value)
         lost = states.isin(ENDED) & scores.loc[states.index, both].isna()
         rows.append(
@@ -261,7 +261,7 @@ def effects(
             frame["p_equivalence"] = np.maximum(*sides)
 
         def width(sd: Floats, n: Counts, _: Counts, level: float) -> Floats:
-            return anytime_width(sd, n, level / 2 if sign else level)  # of a one-sided p, of which no half is taken
+            return anytime_width(sd, n, level / 2 if sign else level)  # its one-sided p is not half of a two-sided one
 
     if width:
         half = width(found.sd, found.n_pairs, num_looks, 2 * LEVEL if sign else LEVEL)
@@ -328,7 +328,7 @@ def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bo
         is_told = frame["verdict"].eq(Verdict.EQUIVALENT) & (both[0] < LEVEL)
         sizes = np.where(is_beyond, BEYOND, MAY_BE_LESS), np.where(effect > 0, ABOVE_0, BELOW_0)
         frame["size"] = np.select([is_decided, is_told], sizes, "")
-    if width:  # what more seeds would give is known of a fixed number of them alone
+    if width:  # power is known only for a fixed number of seeds
         return frame
     size = mde(counted, of_interval, of_pairs)
     frame["detectable"] = sign * (margin + size) if sign else size

@@ -243,7 +243,7 @@ def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> 
     has_results = np.isfinite(scores).any(axis=0)
     suffix = ""
     if not has_results.all():
-        # The mean of each arm by a general mean, the main effects and the interactions of two factors.
+        # Model of the arms' means: a general mean, main effects and two-factor interactions.
         signs = np.stack([np.ones(len(of_cell)), *(contrast.signs for contrast in found)], axis=1)
         effects = of_cell.T @ signs / of_cell.sum(axis=0)[:, np.newaxis]
         if has_results.any() and np.linalg.matrix_rank(effects[has_results]) == effects.shape[1]:

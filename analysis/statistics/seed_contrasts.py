@@ -23,7 +23,7 @@ CLUSTERED = "least squares, a mean for every arm, seed as block, errors clustere
 """How a test is made: from the seeds that have all arms that it needs, or from all trials of these arms."""
 
 COMPLETE_SHARE = 2 / 3
-"""Share of the seeds that must have all arms that a test needs for it to be made within them."""
+"""A test is made within seeds if at least this share of them have all arms that it needs."""
 
 WITHOUT_ERROR = "the scores follow the model without error: nothing to test against"
 

@@ -1,4 +1,4 @@
-"""Arms that share no seed with what they are compared with: Welch's t test, for any number of contrasts at once."""
+"""Welch's t test of arms that share no seed with their baselines, for any number of contrasts at once."""
 
 import numpy as np
 from scipy import stats
@@ -31,7 +31,8 @@ def welch_effects(values: Floats, baseline: Floats, confidence: float = CONFIDEN
     there = [np.isfinite(side) for side in sides]
     counts = [is_there.sum(axis=-1) for is_there in there]
     filled = [np.where(is_there, side, 0.0) for side, is_there in zip(sides, there, strict=True)]
-    exponent = np.frexp(np.maximum(*(np.abs(side).max(axis=-1, initial=0) for side in filled)))[1]  # as of pairs
+    # As in `paired_effects`, no square overflows at the size of 1.
+    exponent = np.frexp(np.maximum(*(np.abs(side).max(axis=-1, initial=0) for side in filled)))[1]
     means, errors, variances = [], [], []
     for side, is_there, n in zip(filled, there, counts, strict=True):
         scaled = np.ldexp(side, -exponent[..., np.newaxis])

@@ -132,7 +132,7 @@ def seeds_needed(delta: float, sd: Floats, most: Counts, level: float) -> Floats
     Returns:
         (contrasts,): infinity where ``most`` are not enough, NaN where the deviation is unknown.
     """
-    with np.errstate(over="ignore"):  # infinitely many deviations are told from zero
+    with np.errstate(over="ignore"):  # an infinite size is told from zero with certainty
         size = delta / sd
     too_few, enough = np.ones_like(most), np.maximum(most, 2) + 1
     while (enough - too_few).max(initial=0) > 1:

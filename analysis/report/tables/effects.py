@@ -120,7 +120,7 @@ def context_rows(results: Results) -> Rows:
 
 
 def published_text(results: Results, arm: "pd.Series[Any]") -> tuple[str, str]:
-    """Return what was published of an arm, marked where the measured mean is told from it; and their difference.
+    """Return the published value of an arm, marked if the measured mean is told from it, and the difference as a note.
 
     The latter is empty where the publication has no standard deviation.
     """
@@ -167,7 +167,7 @@ def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cel
 def teacher_of(results: Results, context: str) -> tuple[float, float]:
     """Return the teacher's score in a context, measured and published; NaN if unknown, or if there are several."""
     study, trials = results.facts.study, results.trials
-    column = f"teacher_{study.report_metric}"  # of a measure there is none
+    column = f"teacher_{study.report_metric}"  # a measure has none
     is_here = trials["context"] == context
     measured = [*trials.loc[is_here, column].dropna().unique()] if column in trials else []
     published = study.reference_teachers.get(context, np.nan)
@@ -256,7 +256,7 @@ def verdict_text(effect: "pd.Series[Any]", decimals: int) -> str:
 
 
 def note_text(effect: "pd.Series[Any]") -> str:
-    """Return what a reader must know of a comparison: why a figure is missing, which seeds, on whose side."""
+    """Return the note on a comparison: why a number is missing, which seeds are, and on which side."""
     notes = [effect["reason"]]
     if effect["n_missing"]:
         planned = (effect["n_pairs"] or effect["n_arm"] + effect["n_baseline"]) + effect["n_missing"]
