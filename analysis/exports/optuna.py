@@ -67,7 +67,9 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
         for name, value in levels.items()
         if value in getattr(domains[name], "choices", [value])  # the baseline may have one that was not searched
     }
-    named = {name: trial.settings[name] for name in ("arm", "context", "seed") if name in trial.settings}
+    named: dict[str, Any] = {
+        name: trial.settings[name] for name in ("arm", "context", "seed") if name in trial.settings
+    }
     last = {name: points[-1][1] for name, points in trial.curves.items()}
     made = create_trial(
         state=state,

@@ -86,7 +86,8 @@ def test_a_designed_arm_has_the_levels_it_leaves_as_they_are(ablation: Path) -> 
 
 def test_a_searched_choice_that_is_null_is_a_level_and_not_the_absence_of_one(ledger: LedgerWriter) -> None:
     ledger.add(study_row(design="search", factors=["head", "width"]))
-    for number, params in enumerate(({"head": None, "width": None}, {"head": "linear", "width": 2}, {})):
+    arms: list[dict[str, Any]] = [{"head": None, "width": None}, {"head": "linear", "width": 2}, {}]
+    for number, params in enumerate(arms):
         ledger.plan(f"arm{number}", 0, params, Stage.SEARCH)
     trials, _ = ledger_tables(ledger.close())
     assert trials["param.head"].to_pylist() == ["null", "linear", None]
