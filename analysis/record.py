@@ -66,7 +66,7 @@ class Record:
         self._write(self.names - {*names})
 
     def looked(self, run: str, complete: int, *, is_look: bool) -> int:
-        """Return how many looks there were at a run, with this one: the next claim records it, once for each count."""
+        """Return how many looks there were at a run; if this is one, the next claim records it, once for each count."""
         if is_look and not any((look["run"], look["complete"]) == (run, complete) for look in self.looks):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self.looks.append({"run": run, "time": now, "complete": complete})

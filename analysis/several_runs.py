@@ -145,7 +145,7 @@ def _renamed(results: Results, name: str, factors: list[str]) -> Results:
         arms = frame["arm"].astype("str")
         return frame.assign(run=name, arm=arms.map({arm: called(arm) for arm in arms.unique()}))
 
-    def known(study: StudyRow) -> StudyRow:
+    def renamed_study(study: StudyRow) -> StudyRow:
         values = {
             context: {called(arm): value for arm, value in of_arms.items()}
             for context, of_arms in study.reference_values.items()
@@ -153,7 +153,7 @@ def _renamed(results: Results, name: str, factors: list[str]) -> Results:
         contrasts = [[called(arm) for arm in names] for names in study.contrasts]
         return replace(study, run=name, reference_values=values, contrasts=contrasts)
 
-    launches, asked = [known(launch) for launch in facts.launches], facts.asked and known(facts.asked)
+    launches, asked = [renamed_study(launch) for launch in facts.launches], facts.asked and renamed_study(facts.asked)
     facts = replace(facts, launches=launches, asked=asked)
     return Results(trials=renamed(results.trials), epochs=renamed(results.epochs), facts=facts)
 
@@ -254,20 +254,20 @@ def _contexts(parts: list[Results]) -> Results:
 def _in_context(results: Results, label: str) -> Results:
     """Return a study whose contexts, arms and trials carry its label, so that none is taken for another's."""
 
-    def known(context: str) -> str:
+    def context_name(context: str) -> str:
         return arm_label(context, label) if context else label
 
     def own(frame: pd.DataFrame) -> pd.DataFrame:
         ids = {name: f"{label}/" + frame[name].astype("str") for name in ("arm_id", "trial_id")}
-        return frame.assign(context=frame["context"].astype("str").map(known), **ids)
+        return frame.assign(context=frame["context"].astype("str").map(context_name), **ids)
 
     study = results.facts.study
     asked = replace(
         study,
         baseline_arm_id=f"{label}/{study.baseline_arm_id}",
-        baselines={known(context): f"{label}/{arm_id}" for context, arm_id in _baselines(study).items()},
-        reference_values={known(context): values for context, values in study.reference_values.items()},
-        reference_teachers={known(context): value for context, value in study.reference_teachers.items()},
+        baselines={context_name(context): f"{label}/{arm_id}" for context, arm_id in _baselines(study).items()},
+        reference_values={context_name(context): values for context, values in study.reference_values.items()},
+        reference_teachers={context_name(context): value for context, value in study.reference_teachers.items()},
     )
     looks = [
         replace(look, out={f"{label}/{arm_id}": why for arm_id, why in look.out.items()})

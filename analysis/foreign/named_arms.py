@@ -238,15 +238,15 @@ def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> T
 
 def _params_in_words(found: Found, others: set[str]) -> list[str]:
     """Return the name of each trial's arm, made of all its params but these others."""
-    told = [
+    names = [
         ", ".join(f"{name}={level}" for name, level in trial.params.items() if name not in others)
         for trial in found.trials
     ]
-    if not all(told):
+    if not all(names):
         raise InputError(
             f"{found.what}: there are no params beside {listed(sorted(others))}; --arm names what is compared"
         )
-    return told
+    return names
 
 
 def _best(trial: ForeignTrial, *, maximise: bool) -> ForeignTrial:

@@ -131,14 +131,14 @@ def read_optuna(
 
 def _merged_choices(distributions: "dict[str, optuna.distributions.BaseDistribution]") -> list[str]:
     """Return sentences on choices that are equal to Python, like 1 and True, and that Optuna stores as one."""
-    told = []
+    caveats = []
     for name, domain in distributions.items():
         choices = list(getattr(domain, "choices", ()))
         merged = [choice for place, choice in enumerate(choices) if choices.index(choice) < place]
         if merged:
             named = ", ".join(f"{choice!r} as {choices[choices.index(choice)]!r}" for choice in merged)
-            told.append(f"Of {name}, Optuna stores {named}: the trials of these choices cannot be told apart.")
-    return told
+            caveats.append(f"Of {name}, Optuna stores {named}: the trials of these choices cannot be told apart.")
+    return caveats
 
 
 def _score(trial: "optuna.trial.FrozenTrial", objective: int | None, metric: str, what: str) -> float | None:

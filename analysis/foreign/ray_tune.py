@@ -125,11 +125,13 @@ def read_ray_tune(
         length = trial.done if any(_is_length(name) and own[name] == trial.done for name in own) else longest
         trials.append(_trial(number, trial, place, metric, length, own))
     log_factors = [name for name in factors if _is_log([trial.get(name) for trial in levels])]
-    told = [*OF_ALL, *caveats]
+    caveats = [*OF_ALL, *caveats]
     if lengths := [name for name in factors if _is_length(name)]:
-        told.append(f"A trial that ended after as many iterations as {' or '.join(lengths)} says counts as complete.")
+        caveats.append(
+            f"A trial that ended after as many iterations as {' or '.join(lengths)} says counts as complete."
+        )
     if num_repeated := sum(trial.num_repeated for trial in found):
-        told.append(f"Results left out, since their iterations were done again after a restore: {num_repeated}.")
+        caveats.append(f"Results left out, since their iterations were done again after a restore: {num_repeated}.")
     origin, name = f"the Ray Tune folder {place}", place.rpartition("/")[2]
     if {"arm", "seed"} & asked.keys():
         of_arms = Found(
@@ -138,12 +140,12 @@ def read_ray_tune(
             name=name,
             table=table_of(levels, [trial.name for trial in found]),
             trials=trials,
-            caveats=told,
+            caveats=caveats,
         )
         return compared(of_arms, metric=metric, maximise=maximise, **{"arm": None} | asked)
     refuse_questions(place, asked)
     if log_factors:
-        told.append(
+        caveats.append(
             f"Nor does it say on which scales factors were searched; by their levels, {', '.join(log_factors)} "
             f"{'is' if len(log_factors) == 1 else 'are'} taken to be logarithmic."
         )
@@ -153,7 +155,7 @@ def read_ray_tune(
         metric=metric,
         maximise=maximise,
         stage=Stage.SEARCH,
-        foreign=Foreign(origin=origin, cannot_be_vouched_for=[NO_SEEDS, *told]),
+        foreign=Foreign(origin=origin, cannot_be_vouched_for=[NO_SEEDS, *caveats]),
         factors=factors,
         log_factors=log_factors,
     )

@@ -159,7 +159,7 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
     Raises:
         InputError: If two params of one trial have one name once blanks are cut; the message begins with ``what``.
     """
-    told = []
+    caveats = []
     # A level that is None in the other program; here, None would say that the trial lacks the factor.
     tidied = [
         {tidy_name(name): Null.PYTHON if level is None else tidy_level(level) for name, level in trial.items()}
@@ -170,15 +170,15 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
             name, _ = Counter(map(tidy_name, found)).most_common(1)[0]
             raise InputError(f"{what}: a trial has several params called {name!r}, but for blanks; rename all but one")
     if any(has_address(level) for trial in params for level in trial.values()):
-        told.append(ADDRESSES_CUT)
+        caveats.append(ADDRESSES_CUT)
     columns = {
         name: levels_apart([trial.get(name) for trial in tidied])
         for name in dict.fromkeys(name for trial in tidied for name in trial)
     }
     for name, levels in columns.items():
         texts = (level for level in levels if isinstance(level, str))
-        told += similar_in_words(f"levels of {name}", texts)
-    return [{name: columns[name][place] for name in trial} for place, trial in enumerate(tidied)], told
+        caveats += similar_in_words(f"levels of {name}", texts)
+    return [{name: columns[name][place] for name in trial} for place, trial in enumerate(tidied)], caveats
 
 
 def _failed_where_not_finite(trial: ForeignTrial, metric: str) -> ForeignTrial:
@@ -193,19 +193,19 @@ def _caveats(trials: Sequence[ForeignTrial], metric: str) -> list[str]:
     """Return caveats on failed trials that have a score, and on names that look alike."""
     scores = [trial.score for trial in trials if trial.status == Status.FAILED and trial.score is not None]
     num_finite = sum(map(math.isfinite, scores))
-    told = []
+    caveats = []
     if num_finite:
-        told.append(
+        caveats.append(
             f"Failed trials that have a value of {metric} all the same, which does not count: {num_finite} of "
             f"{len(trials)}."
         )
     if len(scores) > num_finite:
-        told.append(
+        caveats.append(
             f"Trials whose {metric} is infinite or not a number, which count as failed: {len(scores) - num_finite} of "
             f"{len(trials)}."
         )
-    told += similar_in_words("arms", (trial.arm for trial in trials))
-    return told + similar_in_words("contexts", (trial.context for trial in trials))
+    caveats += similar_in_words("arms", (trial.arm for trial in trials))
+    return caveats + similar_in_words("contexts", (trial.context for trial in trials))
 
 
 def in_words(params: Mapping[str, Any]) -> str:

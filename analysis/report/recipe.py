@@ -64,25 +64,25 @@ def recipe_text(trials: pd.DataFrame) -> str:
     """
     is_baseline = trials["is_baseline"]
     configs = trials[is_baseline] if is_baseline.any() else trials
-    told = partial(values_text, configs)
-    if not (told("student.model") and told("data.name")):
+    value = partial(values_text, configs)
+    if not (value("student.model") and value("data.name")):
         return ""
     whose = "The baseline's student" if is_baseline.any() else "The student"
-    images = told("data.name") + (f" at {side} x {side} pixels" if (side := told("data.side")) else "")
+    images = value("data.name") + (f" at {side} x {side} pixels" if (side := value("data.side")) else "")
     images += f" ({', '.join(changes)})" if (changes := _said(configs, _DATA, "data.")) else ""
-    images += " without their labels" if told("task") == "transfer" else ""
+    images += " without their labels" if value("task") == "transfer" else ""
     sentences = [
-        f"{whose}, {told('student.model')}, learns from the images of {images}{_length(configs, '')}"
-        f", by {_by(told('optimizer.name'))}{_optimizer(configs, 'optimizer.')}."
+        f"{whose}, {value('student.model')}, learns from the images of {images}{_length(configs, '')}"
+        f", by {_by(value('optimizer.name'))}{_optimizer(configs, 'optimizer.')}."
     ]
     if additions := _said(configs, _ADDITIONS):
         sentences.append(f"Its recipe has {', '.join(additions)}.")
-    if told("probe.epochs"):
-        which = "the whole network" if told("probe.mode") == "full" else "a linear layer on it"
+    if value("probe.epochs"):
+        which = "the whole network" if value("probe.mode") == "full" else "a linear layer on it"
         sentences.append(
             f"Then {which} learns the labels{_length(configs, 'probe.')}{_optimizer(configs, 'probe.optimizer.')}."
         )
-    source = f" of {told('source.name')}" if told("source.name") else ""
+    source = f" of {value('source.name')}" if value("source.name") else ""
     uses = []
     for start in teacher_columns(configs):
         path = start.removeprefix("config.")
@@ -166,12 +166,12 @@ def _by(name: str) -> str:
 
 def _optimizer(configs: pd.DataFrame, prefix: str) -> str:
     """Return the settings of an optimizer and its schedule in parentheses, as far as they are known."""
-    told = partial(values_text, configs)
-    name, schedule = told(prefix + "name"), told(prefix + "schedule")
+    value = partial(values_text, configs)
+    name, schedule = value(prefix + "name"), value(prefix + "schedule")
     found = [_by(name)] if name not in ("", "sgd") and prefix != "optimizer." else []
     found += _said(configs, tuple(of for of in _OPTIMIZER if of[0] != "momentum" or name != "adamw"), prefix)
     if schedule == "step":
-        decay, milestones = told(prefix + "decay"), told(prefix + "milestones")
+        decay, milestones = value(prefix + "decay"), value(prefix + "milestones")
         by = f" by {decay}" if decay else ""
         found.append(f"step schedule{by}{f' at the fractions {milestones} of the epochs' if milestones else ''}")
     elif schedule:

@@ -165,9 +165,9 @@ def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: Stud
 
 def importance_text(found: pd.DataFrame) -> str:
     """Return sentences on how importances were computed, for a table or a figure; at least one importance is known."""
-    told = found.dropna(subset="importance")
-    counts, methods = told.iloc[0], set(told["method"])
-    pruned, after_epoch = counts["n_pruned"], told["after_epoch"].max()
+    known = found.dropna(subset="importance")
+    counts, methods = known.iloc[0], set(known["method"])
+    pruned, after_epoch = counts["n_pruned"], known["after_epoch"].max()
     sentences = [
         f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
         f"of them pruned; {counts['n_failed']} failed ones are left out).",

@@ -289,19 +289,19 @@ def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None
     others = [key for key in first.values() if key[1] in baselines]
     pairs = [(others[0], key) for key in others[1:]] + [(first[key[0]], key) for key in scores.index]
     means = scores["mean"].to_dict()
-    told = [
+    sentences = [
         f"{_named(*one)} has a mean {called} of {means[one]:.4g}, {_named(*other)} of {means[other]:.4g}"
         for one, other in pairs
         if _is_hundredfold(means[one], means[other])
     ]
-    told += [
+    sentences += [
         f"{_named(*key)} has {called} {least:.4g} at one seed and {most:.4g} at another"
         for key, _, least, most in scores.itertuples()
         if _is_hundredfold(least, most)
     ]
-    more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
-    text = "; ".join(told[:MOST_TOLD])
-    return [f"About a factor of 100: {text}{more}. Is one of them in per cent and the other not?"] if told else []
+    more = f"; and {len(sentences) - MOST_TOLD} more" if len(sentences) > MOST_TOLD else ""
+    text = "; ".join(sentences[:MOST_TOLD])
+    return [f"About a factor of 100: {text}{more}. Is one of them in per cent and the other not?"] if sentences else []
 
 
 def _is_hundredfold(first: float, second: float) -> bool:

@@ -110,13 +110,13 @@ def moved_most(health: pd.DataFrame, most: int) -> pd.DataFrame:
         Rows of the table, whose intervals are those of the selected, the arm's numbers being the family, and their
         ``confidence``; see `selected_confidence`.
     """
-    told = health[health["statistic"].notna()]
+    tested = health[health["statistic"].notna()]
     # Where the penultimate vector is the mean of the last stage, as in a ResNet, they are one number under two names.
-    told = told.drop_duplicates(["arm_id", "n_pairs", "effect", "statistic"], keep="last")
-    order = told["statistic"].abs().sort_values(ascending=False, kind="stable").index
-    ranked = told.loc[order].groupby("arm_id", sort=False).head(most)
+    tested = tested.drop_duplicates(["arm_id", "n_pairs", "effect", "statistic"], keep="last")
+    order = tested["statistic"].abs().sort_values(ascending=False, kind="stable").index
+    ranked = tested.loc[order].groupby("arm_id", sort=False).head(most)
     shown, candidates = (
-        ranked["arm_id"].map(frame["arm_id"].value_counts()).astype("float64") for frame in (ranked, told)
+        ranked["arm_id"].map(frame["arm_id"].value_counts()).astype("float64") for frame in (ranked, tested)
     )
     ranked = ranked.assign(confidence=selected_confidence(shown, candidates))
     for _, group in ranked.groupby("arm_id"):
