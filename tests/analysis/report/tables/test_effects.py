@@ -78,36 +78,40 @@ def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writ
     assert across.rows[2][1].endswith("(70.00 ± 0.50, n = 5*)")
 
 
+VERDICT = {
+    **{"verdict": "undecided", "n_pairs": 5, "detectable": 3.41, "alternative": "two_sided", "margin": 0.0},
+    **dict.fromkeys(("more_seeds_low", "more_seeds"), np.nan),
+}
+"""What a verdict is written from; each case below changes some of it."""
+
+
 @pytest.mark.parametrize(
-    ("verdict", "n_pairs", "low", "more", "text"),
+    ("changes", "text"),
     [
-        ("helps", 5, np.nan, np.nan, "helps"),
-        ("undecided", 5, np.nan, np.nan, "undecided, detectable: ±3.4"),
-        ("undecided", 5, 0.0, 1.0, "undecided, about 1 more seed"),
-        ("undecided", 5, 4.0, 12.0, "undecided, about 12 more seeds"),
-        ("undecided", 5, 40.0, np.inf, "undecided, more than 100 more seeds"),
-        ("undecided", 5, 0.0, 0.0, "undecided, though the seeds suffice for delta"),
-        ("undecided", 4, 2.0, 12.0, "undecided, 2 to 12 more seeds"),
-        ("undecided", 3, 6.0, np.inf, "undecided, 6 to more than 100 more seeds"),
-        ("undecided", 3, np.inf, np.inf, "undecided, more than 100 more seeds"),
+        ({"verdict": "helps"}, "helps"),
+        ({}, "undecided, detectable: ±3.4"),
+        ({"detectable": np.nan}, "undecided"),
+        ({"more_seeds_low": 0.0, "more_seeds": 1.0}, "undecided, about 1 more seed"),
+        ({"more_seeds_low": 4.0, "more_seeds": 12.0}, "undecided, about 12 more seeds"),
+        ({"more_seeds_low": 40.0, "more_seeds": np.inf}, "undecided, more than 100 more seeds"),
+        ({"more_seeds_low": 0.0, "more_seeds": 0.0}, "undecided, though the seeds suffice for delta"),
+        ({"n_pairs": 4, "more_seeds_low": 2.0, "more_seeds": 12.0}, "undecided, 2 to 12 more seeds"),
+        ({"n_pairs": 3, "more_seeds_low": 6.0, "more_seeds": np.inf}, "undecided, 6 to more than 100 more seeds"),
+        ({"n_pairs": 3, "more_seeds_low": np.inf, "more_seeds": np.inf}, "undecided, more than 100 more seeds"),
+        ({"verdict": "not worse", "alternative": "better", "margin": -0.5}, "not worse by 0.5 or more"),
+        ({"verdict": "not better", "alternative": "better", "margin": -0.5}, "not better by 0.5 or more"),
+        ({"verdict": "helps", "alternative": "better", "margin": 0.5}, "helps by more than 0.5"),
+        ({"verdict": "helps", "alternative": "better"}, "helps"),
+        ({"alternative": "better", "margin": 0.5}, "undecided, detectable: +3.4"),
+        ({"verdict": "helps", "size": "by more than delta"}, "helps, by more than delta"),
+        ({"verdict": "hurts", "size": "may be less than delta"}, "hurts, may be less than delta"),
+        ({"verdict": "equivalent", "size": "and above 0"}, "equivalent (and above 0)"),
     ],
 )
-def test_an_open_verdict_says_what_it_lacks(verdict: str, n_pairs: int, low: float, more: float, text: str) -> None:
-    row = {
-        "verdict": verdict,
-        "n_pairs": n_pairs,
-        "detectable": 3.41,
-        "alternative": "two_sided",
-        "margin": 0.0,
-        "more_seeds_low": low,
-        "more_seeds": more,
-    }
-    assert verdict_text(pd.Series(row), 1) == text
-
-
-def test_an_arm_without_a_test_is_just_undecided() -> None:
-    row = {"verdict": "undecided", "detectable": np.nan, "more_seeds_low": np.nan, "more_seeds": np.nan, "margin": 0.0}
-    assert verdict_text(pd.Series(row), 1) == "undecided"
+def test_a_verdict_says_what_it_lacks_its_margin_and_how_large_the_effect_may_be(
+    changes: dict[str, Any], text: str
+) -> None:
+    assert verdict_text(pd.Series(VERDICT | changes), 1) == text
 
 
 def test_without_delta_no_number_of_seeds_is_asked_for_and_with_it_one_is(ablation_writer: Callable[..., Any]) -> None:
@@ -201,21 +205,6 @@ def test_the_best_mean_is_bold_and_a_dagger_is_not_told_from_it(ablation_writer:
     assert "Bold: the best mean of 5 seeds or more. †: not told from it" in page_text
 
 
-@pytest.mark.parametrize(
-    ("verdict", "margin", "text"),
-    [
-        ("not worse", -0.5, "not worse by 0.5 or more"),
-        ("not better", -0.5, "not better by 0.5 or more"),
-        ("helps", 0.5, "helps by more than 0.5"),
-        ("helps", 0.0, "helps"),
-        ("undecided", 0.5, "undecided, detectable: +3.4"),
-    ],
-)
-def test_a_verdict_of_a_one_sided_alternative_has_its_margin(verdict: str, margin: float, text: str) -> None:
-    row = {"verdict": verdict, "detectable": 3.41, "alternative": "better", "margin": margin}
-    assert verdict_text(pd.Series(row | dict.fromkeys(("more_seeds", "more_seeds_low"), np.nan)), 1) == text
-
-
 def test_contrasts_stand_in_the_table_with_the_other_side_and_every_mean_does(
     contexts_writer: Callable[..., Any],
 ) -> None:
@@ -250,15 +239,3 @@ def test_intervals_over_images_stand_beside_and_say_what_they_speak_of(ablation_
     assert row[head.index("also over unseen images")] == expected
     assert "takes seeds and test images as two crossed samples" in table.remark
     assert "also over unseen images" not in table.narrow()[0][0]
-
-
-@pytest.mark.parametrize(
-    ("verdict", "size", "text"),
-    [
-        ("helps", "by more than delta", "helps, by more than delta"),
-        ("hurts", "may be less than delta", "hurts, may be less than delta"),
-        ("equivalent", "and above 0", "equivalent (and above 0)"),
-    ],
-)
-def test_with_delta_a_verdict_says_how_large_the_effect_may_be(verdict: str, size: str, text: str) -> None:
-    assert verdict_text(pd.Series({"verdict": verdict, "size": size, "margin": 0.0}), 1) == text
