@@ -42,6 +42,7 @@ def test_arms_that_friedman_s_test_does_not_tell_apart_have_no_lines(many_contex
 def test_arms_of_different_contexts_have_no_lines(many_contexts: Callable[..., Any]) -> None:
     diagram = record(load(many_contexts(6, skipped=[("pair 1", "sp")])))
     assert diagram is not None
+    assert diagram.critical_difference is None
     assert {(row["low"], row["high"]) for row in diagram.rows} == {(None, None)}
     assert "Arms stand in different contexts" in diagram.caption
 
