@@ -1,4 +1,4 @@
-"""Ledger -> tables -> statistics -> figures -> page. Needs neither torch nor Ray, nor the half that trains.
+"""Ledger -> tables -> statistics -> figures -> report page. Needs neither torch, nor Ray, nor the training code.
 
 From a notebook::
 
@@ -59,7 +59,7 @@ _MODULES = {
 }
 """Name to its module."""
 
-if not TYPE_CHECKING:  # or a type checker would take any name for one of these
+if not TYPE_CHECKING:  # a type checker would accept any name
     __all__ = [*_MODULES]
 
     def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Checks of what a caller asks of a statistic, made before anything is computed; each raises a ValueError."""
+"""Checks of the arguments of statistics, made before anything is computed; each raises a ValueError."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -18,13 +18,13 @@ TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "st
 
 
 def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS) -> None:
-    """Raise an InputError for what is not a table of trials with this metric.
+    """Raise an InputError unless this is a table of trials with this metric.
 
     Args:
         trials: As `analysis.load` gives them.
         metric: Column of it.
         what: The function that was called, as the message names it.
-        columns: Those that it reads beside the metric.
+        columns: Columns that the function reads beside the metric.
     """
     check_columns(trials, columns, what=what, source="trials, as analysis.load gives them")
     if metric not in trials:
@@ -35,9 +35,9 @@ def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Itera
 
 
 def check_columns(frame: pd.DataFrame, columns: Iterable[str], *, what: str, source: str) -> None:
-    """Raise an InputError for what is not a data frame with these columns."""
+    """Raise an InputError unless this is a data frame with these columns."""
     if not isinstance(frame, pd.DataFrame):
-        raise InputError(f"{what} takes {source}; got {type(frame).__name__}")  # one class for all
+        raise InputError(f"{what} takes {source}; got {type(frame).__name__}")  # no TypeError
     if missing := [name for name in columns if name not in frame]:
         raise InputError(f"{what} takes {source}; these columns are missing: {listed(missing)}")
 
@@ -59,7 +59,7 @@ def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> list[str]:
 def check_maximise(maximise: object) -> None:
     """Raise an InputError for anything but True and False: a text such as ``"min"`` would count as true."""
     if not isinstance(maximise, bool | np.bool_):
-        raise InputError(f"maximise: must be True (larger is better) or False; got {maximise!r}")  # one class for all
+        raise InputError(f"maximise: must be True (larger is better) or False; got {maximise!r}")  # no TypeError
 
 
 def check_delta(delta: object, name: str = "delta") -> None:
@@ -107,7 +107,7 @@ def check_question(
 
 
 def check_race(looks: Sequence[int], spending: str) -> None:
-    """Refuse looks of a race that are no increasing whole numbers from 2 on, and an unknown spending."""
+    """Raise an InputError unless looks are increasing whole numbers from 2 on, and the spending is a known one."""
     are_counts = not isinstance(looks, str) and all(isinstance(look, int) for look in looks)
     if not are_counts or any(after <= before for before, after in pairwise([1, *looks])):
         raise InputError(f"looks: must be numbers of seeds, from 2 on and increasing; got {looks!r}")
@@ -116,7 +116,7 @@ def check_race(looks: Sequence[int], spending: str) -> None:
 
 
 def check_design(unpaired: object, cluster: object, *, has_looks: bool) -> None:
-    """Refuse what says neither whether seeds are paired nor which column has clusters, and both where looks count."""
+    """Raise an InputError for an invalid ``unpaired`` or ``cluster``, or for either of them where looks count."""
     if not isinstance(unpaired, bool | np.bool_):
         raise InputError(f"unpaired: must be True or False; got {unpaired!r}")
     if cluster is not None and not isinstance(cluster, str):

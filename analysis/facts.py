@@ -1,4 +1,4 @@
-"""What holds for a whole run, stored in the metadata of its Parquet files."""
+"""Facts about a whole run, stored in the metadata of its Parquet files."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -9,12 +9,12 @@ from cktf.rows import MEASURE, LookRow, StudyRow, TeacherRow
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:
-    """Where results come from that were not measured here.
+    """The origin of foreign results, which this program did not measure.
 
     Attributes:
         origin: What was read, in words, and its place.
         cannot_be_vouched_for: What a reader has to take on trust: sentences.
-        unpaired: Whether seeds of one number have nothing in common.
+        unpaired: Whether trials of the same seed have nothing in common.
         cluster: Column of the clusters, which are the seeds of the trials; empty where there are none.
     """
 
@@ -26,21 +26,20 @@ class Foreign:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What holds for a whole run.
+    """Facts about a whole run.
 
     Attributes:
-        launches: One row for each launch and resume, in order; of several runs, those of one after those of another.
-            Foreign results have none.
+        launches: One row for each launch and resume, in order, run by run. Foreign results have none.
         study_file: Text of the study's YAML file; empty where the run directory has none.
         torn_lines: Ledger lines that a killed writer left unfinished; they are ignored.
         ledger: Fingerprint of the ledger that the tables were made of.
         asked: Study row to use instead of the last launch's (several runs, foreign results).
         foreign: Where the results come from; None where they were measured here.
-        teachers: How well each teacher does, in the order in which that was found out.
-        num_repeated: Trials that several of the runs hold, which are read together.
-        looks: Of a race, in order.
-        num_reports: Looks that no plan accounts for: reports of the study while it was unfinished or after seeds were
-            added, as far as they are on record. A report alone knows of them.
+        teachers: Scores of each teacher, in the order in which they were measured.
+        num_repeated: Number of trials that more than one of the runs holds.
+        looks: Looks of a race, in order.
+        num_reports: Number of looks that no plan accounts for: recorded reports of the study while it was unfinished or
+            after seeds were added. Known only while a report is written.
     """
 
     launches: list[StudyRow]
@@ -89,7 +88,7 @@ class Facts:
 
     @property
     def evidence(self) -> dict[str, Any]:
-        """What seeds are to `analysis.statistics.effects.effects`: its arguments ``unpaired`` and ``cluster``."""
+        """Arguments ``unpaired`` and ``cluster`` of `analysis.statistics.effects.effects`."""
         if self.foreign is None:
             return {}
         return {"unpaired": self.foreign.unpaired, "cluster": "seed" if self.foreign.cluster else None}

@@ -1,4 +1,4 @@
-"""Run directory, Parquet tables alone, or results of others -> `Results`."""
+"""Loading of a run directory, of its Parquet tables alone, or of foreign results -> `Results`."""
 
 import math
 import os
@@ -25,7 +25,7 @@ LATER_COLUMNS: dict[str, str | float] = {
     **dict.fromkeys(("context", "aliases", "teacher_id"), ""),
     **dict.fromkeys(("teacher_test_loss", "teacher_test_accuracy"), math.nan),
 }
-"""Columns of trials that tables of the same schema version may lack, for they were added to it; what they then hold."""
+"""Columns of trials that were added within this schema version -> their values where a table lacks them."""
 
 NEEDED = {
     "trials.parquet": (
@@ -51,7 +51,7 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
     """
     once: dict[str, str] = {}
     for run in map(_above_tables, map(without_slash, (place, *more))):
-        once.setdefault(absolute(run.removeprefix("file://")), run)  # however a place is written
+        once.setdefault(absolute(run.removeprefix("file://")), run)  # a place may be written in several ways
     results = {}
     for run in once.values():
         with naming(run):
@@ -67,7 +67,7 @@ def results_of(
     Args:
         places: Run directories; or one place of foreign results.
         kind: Of foreign results; None: what the place's name says, or they are runs.
-        options: What is said of foreign results.
+        options: Options of foreign results.
         against: An afterthought: the arm that every other is compared with.
 
     Raises:
@@ -100,7 +100,7 @@ def _load_one(place: str) -> Results:
 
 
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
-    """Return tables that carry their facts, as `collect` makes them, as data frames."""
+    """Return the results in tables whose metadata hold their facts, as `collect` makes them."""
     frame = data_frame(trials)
     frame = frame.assign(**{column: absent for column, absent in LATER_COLUMNS.items() if column not in frame})
     return Results(

@@ -1,4 +1,4 @@
-"""What a study can find, said before anything is trained."""
+"""The effects that a study can detect, computed before anything is trained."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ from cktf.looks import Race
 from cktf.verdicts import LEVEL
 
 RACES = 400
-"""Races that are simulated to say what one saves."""
+"""Races that are simulated to compute the expected number of seeds."""
 
 MOST_RACED = 100
-"""Arms of such a race; with more, these stand for all."""
+"""Largest number of arms in a simulated race."""
 
 
 def detectable_text(
@@ -53,10 +53,10 @@ def detectable_text(
 
 
 def race_text(race: Race, futility: float, comparisons: int, *, from_margin: bool = False) -> str:
-    """Return how many seeds a race is expected to leave of arms with and without effect, by simulated studies.
+    """Return how many seeds a race is expected to give to arms with and without an effect, by simulation.
 
     Args:
-        race: What is asked; its ``margin`` and ``delta`` are in standard deviations of the differences.
+        race: The race; its ``margin`` and ``delta`` are in standard deviations of the differences.
         futility: See `raced`.
         comparisons: Of one family.
         from_margin: Whether effects are counted from a margin, of which it is not known how many deviations it is.

@@ -16,7 +16,7 @@ RECORD = "report.json"
 RECORD_IS = "record of a report of cktf"
 
 EPOCHS = "epochs.parquet"
-"""A table that is a folder: it is read as a whole, so that no other file may lie in it."""
+"""The folder of the table of epochs: it is read as a whole, so that it may hold no other file."""
 
 NAME = re.compile(rf"((figures|tables|{re.escape(EPOCHS)})/)?\w[^/]*")
 """What a file of a report may be called; a record that was changed must not reach any other file."""
@@ -29,11 +29,11 @@ class Record:
         place: The report directory, a folder or a URI.
 
     Attributes:
-        names: Of the files, relative to the directory.
+        names: Names of the files, relative to the directory.
         looks: Reports of unfinished or extended studies: ``run``, ``time`` and how many trials were ``complete``.
 
     Raises:
-        InputError: If a file of the record's name is there that is none.
+        InputError: If a file called ``report.json`` is there that is no such record.
     """
 
     def __init__(self, place: str | os.PathLike[str]) -> None:
@@ -42,7 +42,7 @@ class Record:
         self.names, self.looks = self._read()
 
     def refuse_others(self, names: Collection[str]) -> None:
-        """Raise an InputError if one of these files is there that the report has not written, or any in `EPOCHS`."""
+        """Raise an InputError if one of these files, or any in `EPOCHS`, is there that no report has written."""
         with naming(self._place):
             there = self._folder.get_file_info(fs.FileSelector("", allow_not_found=True, recursive=True))
         for info in sorted(there, key=lambda info: str(info.path)):
@@ -56,7 +56,7 @@ class Record:
     def claim(self, names: Collection[str]) -> None:
         """List files that are about to be written; raise an InputError as `refuse_others` does."""
         self.refuse_others(names)
-        self._write(self.names | {*names}, patience=0)  # what may never be written to is said at once
+        self._write(self.names | {*names}, patience=0)  # a folder that cannot be written to is reported at once
 
     def release(self, names: Collection[str]) -> None:
         """Delete files of the report, those that are there, and take them off the list."""
@@ -66,7 +66,7 @@ class Record:
         self._write(self.names - {*names})
 
     def looked(self, run: str, complete: int, *, is_look: bool) -> int:
-        """Return how many looks there were at a run; this one is written at the next claim, once for each state."""
+        """Return how many looks there were at a run; if this is one, the next claim records it, once for each count."""
         if is_look and not any((look["run"], look["complete"]) == (run, complete) for look in self.looks):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self.looks.append({"run": run, "time": now, "complete": complete})

@@ -9,7 +9,6 @@ import pandas as pd
 from analysis.arguments import listed
 from analysis.figures.drawing import Drawing, drawing
 from analysis.statistics.any_table import reported
-from analysis.statistics.effects import effects
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, effect_text, p_text, quantity, unit_text
 from cktf.errors import InputError
@@ -23,14 +22,14 @@ MOST_ROWS = 20
 class Results(StudyTables):
     """The results of one run, or of several read together; a notebook shows a summary.
 
-    Each is equal to itself alone: two of the same run are compared table by table.
+    Equality is identity: to compare two of the same run, compare their tables.
     """
 
     def __repr__(self) -> str:
         return "\n".join(self._summary())
 
     def _repr_html_(self) -> str:
-        """Return the summary, and the first arms of the table that answers: effects, or a search's leaderboard."""
+        """Return the summary, and the first rows of the main table: effects, or a search's leaderboard."""
         head, *counts = self._summary()
         lines = "<br>".join(escape(line.strip()) for line in counts)
         return f"<div><p><b>{escape(head)}</b><br>{lines}</p>{self._answer()}</div>"
@@ -62,17 +61,8 @@ class Results(StudyTables):
         Raises:
             InputError: If a context has no arm of this name; the message names those that there are.
         """
-        study = self.facts.study
-        return effects(
-            self.trials,
-            metric=study.report_metric,
-            maximise=study.maximise,
-            delta=study.delta,
-            family=study.family,
-            baseline=arm,
-            is_extended=self.facts.is_looked_at,
-            **self.facts.evidence,
-        )
+        study, is_extended = self.facts.study, self.facts.is_looked_at
+        return self._compared(delta=study.delta, family=study.family, baseline=arm, is_extended=is_extended)
 
     def afterthought(self, arm: str) -> "Results":
         """Return these results with the comparisons of `effects_against` in place of the study's, marked as such.

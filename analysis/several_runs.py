@@ -22,16 +22,16 @@ from cktf.names import arm_label, short_name
 from cktf.rows import Stage, Status, StudyRow
 
 SEVERAL = "several"
-"""Design of what is read together of studies, each a context, of different designs or factors."""
+"""Design of several studies that are read together as contexts, and whose designs or factors differ."""
 
 AROUND_ONE = "around_one_baseline"
-"""Design of what is read together of different designs around the same baselines."""
+"""Design of runs that are read together, and whose designs differ but whose baselines are the same."""
 
 OF_ALL_FACTORS = ("grid", "fractional", "search")
-"""Designs whose arms have a level of every factor: with other factors it is another design."""
+"""Designs whose arms have a level of every factor, so that other factors make another design."""
 
 WINS = [Status.COMPLETE, Status.PRUNED, Status.FAILED, Status.RUNNING, Status.PLANNED]
-"""Of a trial that several runs hold, the row with the first of these counts; of equals that of the run named first."""
+"""Statuses by precedence: of a trial in several runs, the row with the first of these counts; of equals the first."""
 
 
 def united(runs: Mapping[str, Results]) -> Results:
@@ -55,7 +55,7 @@ def united(runs: Mapping[str, Results]) -> Results:
     }
     studies = _studies(named)
     for group in studies:
-        # A trial's name does not tell its workers, of which batch-norm sees each one's shard; one seed is to be one.
+        # Ids of trials tell neither the workers, which change batch norm, nor whether seeds depend on the context.
         _require_same(group, "workers", "seeds_by_context")
     if len(studies) == 1:
         return _one_study(studies[0])
@@ -145,7 +145,7 @@ def _renamed(results: Results, name: str, factors: list[str]) -> Results:
         arms = frame["arm"].astype("str")
         return frame.assign(run=name, arm=arms.map({arm: called(arm) for arm in arms.unique()}))
 
-    def known(study: StudyRow) -> StudyRow:
+    def renamed_study(study: StudyRow) -> StudyRow:
         values = {
             context: {called(arm): value for arm, value in of_arms.items()}
             for context, of_arms in study.reference_values.items()
@@ -153,7 +153,7 @@ def _renamed(results: Results, name: str, factors: list[str]) -> Results:
         contrasts = [[called(arm) for arm in names] for names in study.contrasts]
         return replace(study, run=name, reference_values=values, contrasts=contrasts)
 
-    launches, asked = [known(launch) for launch in facts.launches], facts.asked and known(facts.asked)
+    launches, asked = [renamed_study(launch) for launch in facts.launches], facts.asked and renamed_study(facts.asked)
     facts = replace(facts, launches=launches, asked=asked)
     return Results(trials=renamed(results.trials), epochs=renamed(results.epochs), facts=facts)
 
@@ -200,7 +200,7 @@ def _one_study(runs: dict[str, Results]) -> Results:
 
 
 def _asked(studies: list[StudyRow]) -> StudyRow:
-    """Return what several studies ask: what the last one asks, with the names, factors and references of all."""
+    """Return one study row for several: that of the last one, with the names, factors and references of all."""
     values: dict[str, dict[str, float | list[float]]] = {}
     teachers: dict[str, float] = {}
     for study in studies:
@@ -220,13 +220,13 @@ def _asked(studies: list[StudyRow]) -> StudyRow:
 
 
 def _with_levels(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Return trials with the level of each factor: of those that they do not vary, what they leave as it is."""
+    """Return trials with a level of each factor: of one that they do not vary, the value in their configuration."""
     missing = [name for name in factors if f"param.{name}" not in trials and f"config.{name}" in trials]
     return trials.assign(**{f"param.{name}": trials[f"config.{name}"] for name in missing})
 
 
 def _names_of_arms(trials: pd.DataFrame) -> "pd.Series[str]":
-    """Return the name of each arm: its first; where another of its context has that, with its run."""
+    """Return the name of each arm by its id: its first one, with its run if another arm of the context has the same."""
     arms = trials.drop_duplicates("arm_id").set_index("arm_id")
     return arms["arm"].where(~arms.duplicated(["context", "arm"]), arms["arm"] + " (" + arms["run"] + ")")
 
@@ -254,20 +254,20 @@ def _contexts(parts: list[Results]) -> Results:
 def _in_context(results: Results, label: str) -> Results:
     """Return a study whose contexts, arms and trials carry its label, so that none is taken for another's."""
 
-    def known(context: str) -> str:
+    def context_name(context: str) -> str:
         return arm_label(context, label) if context else label
 
     def own(frame: pd.DataFrame) -> pd.DataFrame:
         ids = {name: f"{label}/" + frame[name].astype("str") for name in ("arm_id", "trial_id")}
-        return frame.assign(context=frame["context"].astype("str").map(known), **ids)
+        return frame.assign(context=frame["context"].astype("str").map(context_name), **ids)
 
     study = results.facts.study
     asked = replace(
         study,
         baseline_arm_id=f"{label}/{study.baseline_arm_id}",
-        baselines={known(context): f"{label}/{arm_id}" for context, arm_id in _baselines(study).items()},
-        reference_values={known(context): values for context, values in study.reference_values.items()},
-        reference_teachers={known(context): value for context, value in study.reference_teachers.items()},
+        baselines={context_name(context): f"{label}/{arm_id}" for context, arm_id in _baselines(study).items()},
+        reference_values={context_name(context): values for context, values in study.reference_values.items()},
+        reference_teachers={context_name(context): value for context, value in study.reference_teachers.items()},
     )
     looks = [
         replace(look, out={f"{label}/{arm_id}": why for arm_id, why in look.out.items()})
@@ -278,7 +278,7 @@ def _in_context(results: Results, label: str) -> Results:
 
 
 def _facts(parts: list[Results], asked: StudyRow) -> Facts:
-    """Return what holds for several runs together."""
+    """Return the facts of several runs that are read together."""
     facts = [part.facts for part in parts]
     foreign = [part.foreign for part in facts if part.foreign]
     caveats = dict.fromkeys(sentence for part in foreign for sentence in part.cannot_be_vouched_for)
@@ -302,7 +302,7 @@ def _together(texts: Iterable[str], separator: str) -> str:
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return frames one under the other; what one of them lacks is missing there.
+    """Return frames concatenated; columns that one of them lacks are missing in its rows.
 
     A column that holds text in one and numbers in another holds text, numbers as text, as within one run.
     """

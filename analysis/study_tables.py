@@ -1,8 +1,9 @@
-"""The tables of a run: trials, epochs, and all that is derived from them."""
+"""The tables of a run: trials, epochs, and the tables derived from them."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -32,14 +33,14 @@ from cktf.rows import StudyRow
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StudyTables:
-    """The tables of one run, or of several read together. What is derived is computed when it is first asked for.
+    """The tables of one run, or of several read together; derived tables are computed on first access.
 
-    Each is equal to itself alone: two of the same run are compared table by table.
+    Equality is identity: to compare two of the same run, compare their tables.
 
     Attributes:
         trials: One row a trial, in the order of planning.
         epochs: One row for each trial and epoch.
-        facts: What holds for all of them.
+        facts: Facts about the whole run: its study, launches and the like.
     """
 
     trials: pd.DataFrame
@@ -48,7 +49,7 @@ class StudyTables:
 
     @cached_property
     def contexts(self) -> list[str]:
-        """The contexts in the order of planning; one without a name where the study names none."""
+        """Names of the contexts, in the order of planning; one empty name if the study has no contexts."""
         return list(dict.fromkeys(self.trials["context"]))
 
     @cached_property
@@ -66,10 +67,7 @@ class StudyTables:
     def effects(self) -> pd.DataFrame:
         """The comparisons that the study asks for, paired by seed; see `analysis.statistics.effects.effects`."""
         study = self.facts.study
-        return effects(
-            self.trials,
-            metric=study.report_metric,
-            maximise=study.maximise,
+        return self._compared(
             delta=study.delta,
             contrasts=study.contrasts,
             family=study.family,
@@ -78,7 +76,6 @@ class StudyTables:
             looks=study.looks,
             spending=study.spending or Spending.POWER2,
             is_extended=self.facts.is_extended,
-            **self.facts.evidence,
         )
 
     @cached_property
@@ -89,19 +86,11 @@ class StudyTables:
     @cached_property
     def against_baseline(self) -> pd.DataFrame:
         """Every arm against its context's baseline, whatever the study compares; those of a grid by its levels."""
-        study = self.facts.study
-        if not study.contrasts:
+        if not self.facts.study.contrasts:
             return self.effects_by_level
         contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
-        compared = effects(
-            self.trials,
-            metric=study.report_metric,
-            maximise=study.maximise,
-            contrasts=contrasts,
-            is_extended=self.facts.is_looked_at,  # no look of a race was planned for these comparisons
-            **self.facts.evidence,
-        )
-        return self._by_level(compared)
+        # No look of a race was planned for these comparisons.
+        return self._by_level(self._compared(contrasts=contrasts, is_extended=self.facts.is_looked_at))
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -115,7 +104,7 @@ class StudyTables:
 
     @cached_property
     def best(self) -> pd.DataFrame:
-        """Which arms are the best of their context, or not told from it; see `analysis.statistics.best`."""
+        """Which arms have the best mean of their context, or cannot be told from it; see `analysis.statistics.best`."""
         study = self.facts.study
         return best(self.trials, metric=study.report_metric, maximise=study.maximise)
 
@@ -136,7 +125,7 @@ class StudyTables:
             named = ", ".join(sorted(filter(None, contexts.get(row.teacher_id, ()))))
             found.append({**asdict(row), "contexts": named, "near_chance": row.is_near_chance})
         frame = pd.DataFrame(found).drop(columns="time", errors="ignore")
-        # Which older ledgers do not have.
+        # Older ledgers do not have these columns.
         later = frame.columns.intersection(["teacher_seed", "epochs", "wall_seconds", "weights"])
         frame = frame.drop(columns=[name for name in later if not frame[name].replace("", None).notna().any()])
         numbers = ("validation_accuracy", "validation_loss", "chance", "test_accuracy", "test_loss")
@@ -152,7 +141,7 @@ class StudyTables:
     @cached_property
     def over_contexts(self) -> pd.DataFrame:
         """Every arm's mean effect over its contexts; see `analysis.statistics.over_contexts.over_contexts`."""
-        study, effects = self.facts.study, self.effects  # which refuse a metric that there is not
+        study, effects = self.facts.study, self.effects  # an unknown metric is refused here
         noise = noise_of_contexts(self.trials, metric=study.report_metric)
         return over_contexts(effects, noise, maximise=study.maximise)
 
@@ -209,22 +198,27 @@ class StudyTables:
     def importance(self) -> pd.DataFrame:
         """How much each factor of a search mattered; see `analysis.searches.importance.importance`.
 
-        Of a search of several metrics for each, the first one first.
+        A search of several metrics has one part for each of them, in their order.
         """
         return self._for_each_metric(importance_of_arms)
 
     @cached_property
     def path(self) -> pd.DataFrame:
-        """The steps from a search's baseline to its best arm; for each metric; see `analysis.searches.path`."""
+        """The steps from a search's baseline to its best arm, for each metric; see `analysis.searches.path`."""
         return self._for_each_metric(ablation_path)
 
     def _for_each_metric(self, judge: Callable[[pd.DataFrame, pd.DataFrame, StudyRow], pd.DataFrame]) -> pd.DataFrame:
         study = self.facts.study
         found = [judge(self.searched, self._on_the_way, study)]
-        for metric, larger in study.further_metrics.items():  # nothing is pruned
+        for metric, larger in study.further_metrics.items():  # with several metrics, nothing is pruned
             asked = replace(study, metric=metric, maximise=larger)
             found.append(judge(searched_arms(self.trials, NOT_ON_THE_WAY, asked), NOT_ON_THE_WAY, asked))
         return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
+
+    def _compared(self, **asked: Any) -> pd.DataFrame:
+        """Return effects on the metric of the study; ``asked`` are further arguments of `effects`."""
+        study, evidence = self.facts.study, self.facts.evidence
+        return effects(self.trials, metric=study.report_metric, maximise=study.maximise, **evidence, **asked)
 
     def _by_level(self, compared: pd.DataFrame) -> pd.DataFrame:
         """Return comparisons, those of a grid in the order of its levels."""

@@ -88,10 +88,10 @@ SMALLER_IS_BETTER = {
 """Words of a metric's name that say, or may well say, that less is better."""
 
 _COMPOUNDS = ("loss", "error", "perplexity", "entropy", "latency", "regret", "mse", "mae", "nll")
-"""What a word may end in that says so as well: ``testloss``."""
+"""Endings of words that say so as well: ``testloss``."""
 
 FOREIGN = "metric."
-"""Before the name of a foreign metric: its column is none of ours, and its unit was not stated."""
+"""Prefix of the column of a foreign metric: it is none of the built-in ones, and its unit is not known."""
 
 
 def quantity(column: str) -> Quantity:
@@ -110,7 +110,7 @@ def larger_is_better(metric: str, maximise: bool | None) -> bool:
 
     Args:
         metric: Its name.
-        maximise: What was said; None: nothing, so that the name has to say it.
+        maximise: What the user said; None: nothing, so that the name decides.
 
     Raises:
         ValueError: If what was said is neither true nor false; or nothing was said, and the name speaks of a loss, an
@@ -135,7 +135,7 @@ LOSS_DECIMALS = 3
 """Digits after the point of a loss, and of a measure of health."""
 
 ABSENT = "–"
-"""Stands where a figure cannot be computed."""
+"""Text in place of a number that cannot be computed."""
 
 
 def number_text(value: float | None, decimals: int) -> str:
@@ -185,7 +185,7 @@ def effect_text(effect: "pd.Series[Any]", decimals: int) -> str:
 
 
 def comparison_names(effects: "pd.DataFrame") -> "list[str]":
-    """Return what each comparison is called: by its arm where it is with the baseline, else by both sides."""
+    """Return the name of each comparison: its arm if it is with the baseline, else both sides."""
     sides = zip(effects["arm"], effects["against"], effects["against_baseline"], strict=True)
     return [arm if is_plain else f"{arm} against {against}" for arm, against, is_plain in sides]
 

@@ -1,4 +1,4 @@
-"""Runs in the tools that people have: what a tool lacks is added, by its own package, so that twice adds nothing."""
+"""Export of runs to experiment trackers, by their own packages. Exporting a run twice adds nothing."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -12,11 +12,11 @@ EXPORTERS = {
     "wandb": "wandb",
     "optuna": "optuna.db",
 }
-"""Name of a tool, whose module here has a function ``export``, to the file or folder that it writes by default."""
+"""Name of a tracker, whose module here has a function ``export`` -> file or folder that it writes by default."""
 
 
 def export(results: Results, to: str, place: str) -> int:
-    """Write what a tool lacks of a run's trials, and return how many of them were written or had something added.
+    """Add to a tracker what it lacks of a run, and return how many trials were written or extended.
 
     Args:
         results: Of a run; it may go on.
@@ -24,7 +24,7 @@ def export(results: Results, to: str, place: str) -> int:
         place: A file or folder, as `EXPORTERS` has it; of MLflow and Optuna also a URL that they take.
 
     Raises:
-        InputError: If the tool's package is missing, or what is in the place does not take these trials.
+        InputError: If the tracker's package is missing, or what is in the place does not take these trials.
     """
     try:
         write: Callable[[Results, str], int] = import_module(f"analysis.exports.{to}").export

@@ -1,4 +1,4 @@
-"""Runs of MLflow: an experiment a study, a run a trial, found again by its tag `TRIAL`."""
+"""Export to MLflow: an experiment for each study, and a run for each trial, found again by its tag `TRIAL`."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def _created(client: Any, experiment: str, trial: Tracked) -> str:
 
 
 def _add(client: Any, run_id: str, trial: Tracked, after: int) -> None:
-    """Log the points after an epoch: the last one that was exported again, for it may have got measures since."""
+    """Log the points after an epoch, and the tags. The last exported epoch is one of them: measures may have come."""
     from mlflow.entities import Metric, RunTag
 
     new = [

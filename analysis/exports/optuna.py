@@ -1,4 +1,4 @@
-"""A study of Optuna, for its dashboard and its tools: each trial that has ended is one of its trials."""
+"""Export to an Optuna study, for its dashboard and its tools: each trial that has ended becomes a trial there."""
 
 import json
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ TRIAL = "trial_id"
 
 
 def export(results: Results, place: str) -> int:
-    """Add the trials that have ended to a storage: a URL of Optuna's, or a file of SQLite. Others wait for their end.
+    """Add the trials that have ended to a storage: a URL as Optuna takes it, or a file of SQLite.
 
-    A failed trial that was run again stands there twice, for what has ended in Optuna stays as it is.
+    A failed trial that was run again is there twice, since Optuna never changes a trial that has ended.
     """
     import optuna
 
@@ -67,6 +67,9 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
         for name, value in levels.items()
         if value in getattr(domains[name], "choices", [value])  # the baseline may have one that was not searched
     }
+    named: dict[str, Any] = {
+        name: trial.settings[name] for name in ("arm", "context", "seed") if name in trial.settings
+    }
     last = {name: points[-1][1] for name, points in trial.curves.items()}
     made = create_trial(
         state=state,
@@ -74,15 +77,11 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
         params=params,
         distributions={name: domains[name] for name in params},
         intermediate_values=first,
-        user_attrs={TRIAL: trial.trial_id, **_named(trial), **trial.about, **last},
+        user_attrs={TRIAL: trial.trial_id, **named, **trial.about, **last},
     )
     made.datetime_start = datetime.fromtimestamp(trial.began)  # Optuna's are in local time
     made.datetime_complete = datetime.fromtimestamp(trial.ended or trial.began)
     return made
-
-
-def _named(trial: Tracked) -> dict[str, Any]:
-    return {name: trial.settings[name] for name in ("arm", "context", "seed") if name in trial.settings}
 
 
 def _domains(results: Results) -> "dict[str, optuna.distributions.BaseDistribution]":
@@ -111,5 +110,5 @@ def _domains(results: Results) -> "dict[str, optuna.distributions.BaseDistributi
 
 
 def _plain(value: Any) -> Any:
-    """Return a level as Optuna takes it: what is no plain value as JSON."""
+    """Return a level as Optuna takes it: a truth value, number or text as it is, anything else as JSON."""
     return value if isinstance(value, bool | int | float | str) else json.dumps(value, default=str)

@@ -1,4 +1,4 @@
-"""Event files for TensorBoard: a folder a trial, with its curves and, for the HParams page, its settings."""
+"""Export to TensorBoard: for each trial a folder of event files with its curves and, for HParams, its settings."""
 
 import re
 from pathlib import Path

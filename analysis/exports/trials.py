@@ -1,4 +1,4 @@
-"""The trials of a run as trackers take them: settings, and curves by name."""
+"""The trials of a run in the form that trackers take: settings, and curves by name."""
 
 import math
 from collections.abc import Iterator
@@ -19,13 +19,12 @@ NO_CURVES = {"seed", "epoch"}
 
 @dataclass(frozen=True)
 class Tracked:
-    """A trial.
+    """A trial in the form that trackers take.
 
     Attributes:
         trial_id: Its id, by which it is found again in a tracker.
         name: Arm and seed.
         status: See `cktf.rows.Status`.
-        has_ended: Whether it is complete, pruned or failed.
         settings: Arm, context, seed, and the factors that it sets.
         about: Status, reason, device and the like: text.
         curves: Metric (``validation_loss``, ``term.kd``) to its points, by epoch.
@@ -44,7 +43,7 @@ class Tracked:
 
     @property
     def size(self) -> str:
-        """A text that changes whenever there is more to tell of it."""
+        """Status and number of points, as text: it changes whenever there is more to export."""
         return f"{self.status} {sum(map(len, self.curves.values()))}"
 
 
@@ -59,7 +58,11 @@ def tracked(results: Results) -> Iterator[Tracked]:
         if own.empty and ended is None:
             continue
         steps, times = own["epoch"].tolist(), [_seconds(time) or 0.0 for time in own["time"]]
-        curves = {name: _points(steps, own[name].tolist(), times) for name in numeric}
+        values = {name: zip(steps, own[name].tolist(), times, strict=True) for name in numeric}
+        curves = {
+            name: [(step, float(value), time) for step, value, time in points if not _is_missing(value)]
+            for name, points in values.items()
+        }
         factors = {name.removeprefix("param."): row[name] for name in row if name.startswith("param.")}
         settings = {"arm": row["arm"], "context": row["context"] or None, "seed": row["seed"], **factors}
         first = times[0] - float(own["epoch_seconds"].iloc[0]) if times else ended or 0.0
@@ -73,11 +76,6 @@ def tracked(results: Results) -> Iterator[Tracked]:
             began=first,
             ended=ended,
         )
-
-
-def _points(steps: list[int], values: list[Any], times: list[float]) -> list[Point]:
-    of_each = zip(steps, values, times, strict=True)
-    return [(step, float(value), time) for step, value, time in of_each if not _is_missing(value)]
 
 
 def _is_missing(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Offline runs of Weights & Biases, a folder for each trial that has ended. Only 'wandb sync' sends them anywhere."""
+"""Export to offline runs of Weights & Biases, a folder for each ended trial. Only 'wandb sync' uploads them."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ SIZE = "cktf.txt"
 
 
 def export(results: Results, place: str) -> int:
-    """Write each trial that has ended and is not there as it is now; an offline run cannot be added to."""
+    """Write the ended trials that are missing or have changed since, whole: an offline run cannot be extended."""
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
@@ -49,5 +49,5 @@ def export(results: Results, place: str) -> int:
         run.finish(exit_code=int(trial.status == "failed"))
         (Path(run.settings.sync_dir) / SIZE).write_text(trial.size)
         count += 1
-    wandb.teardown()  # its process has then written all
+    wandb.teardown()  # waits until its process has written everything
     return count

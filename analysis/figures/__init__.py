@@ -42,7 +42,7 @@ FIGURES = {
     "pareto": Figure("What a score costs", "a search of three complete arms with a training time"),
     "hypervolume": Figure("Growth of the front", "a search of several metrics with two complete arms"),
 }
-"""Modules of this package, in the order of the page."""
+"""Name of a module in this package -> its figure, in the order of the page."""
 
 
 def module_of(name: str) -> Any:

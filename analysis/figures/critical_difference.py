@@ -1,4 +1,4 @@
-"""Mean ranks of arms over contexts, each with Nemenyi's critical difference: arms whose lines overlap are alike.
+"""Mean ranks of arms over contexts with Nemenyi's critical difference: lines of arms not told apart overlap.
 
 The test is that of Demšar (2006); of two arms that it tells apart, the lines, half a critical difference to each side,
 do not meet.
@@ -40,7 +40,7 @@ def record(results: StudyTables) -> Ranks | None:
     drawn = ranked.rename(columns={"mean_rank": "rank"})
     drawn = drawn.assign(low=drawn["rank"] - half, high=drawn["rank"] + half)
     left_out = ", ".join(ranks.loc[ranks["test"] == "none", "arm"])
-    told = (
+    reading = (
         f"Arms whose lines overlap are not told apart by Nemenyi's test at {LEVEL}: their mean ranks differ by less "
         f"than the critical difference, {difference:.2f}"
         if difference is not None
@@ -53,7 +53,7 @@ def record(results: StudyTables) -> Ranks | None:
         axis=f"mean rank over n = {num_blocks} contexts",
         rows=rows_of(drawn[["arm", "rank", "low", "high"]]),
         critical_difference=difference,
-        caption=f"Mean ranks of {len(ranked)} arms over n = {num_blocks} contexts; 1 is the best. {told}. "
+        caption=f"Mean ranks of {len(ranked)} arms over n = {num_blocks} contexts; 1 is the best. {reading}. "
         f"{'Friedman' if has_all else 'Skillings and Mack'}'s test: {p_words(first['friedman_p'])}."
         f"{f' Not ranked, since without any effect: {left_out}.' if left_out else ''}",
     )

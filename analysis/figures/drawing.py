@@ -12,7 +12,7 @@ from analysis.unmade import noted
 from cktf.errors import InputError
 
 NOT_DRAWABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
-"""Characters that XML, and so SVG, does not have, and what is drawn in their place."""
+"""Characters that XML, and so SVG, does not allow -> what is drawn in their place."""
 
 _INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
 
@@ -40,7 +40,7 @@ class Drawing:
 
     Attributes:
         title: Its heading.
-        caption: What to read.
+        caption: Text below it.
         specification: Vega-Lite, its data included.
     """
 

@@ -1,4 +1,4 @@
-"""Forest of effects: every arm against the baseline, with its interval, about a line at zero."""
+"""Forest plot of effects: every arm against the baseline, with its interval and a line at zero."""
 
 from dataclasses import dataclass
 
@@ -63,11 +63,11 @@ def record(results: StudyTables) -> Forest | None:
         return None
     study = results.facts.study
     shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_arm": "n"})
-    low, high = (shown[name] for name in SIMULTANEOUS)  # of few seeds, infinite
+    low, high = (shown[name] for name in SIMULTANEOUS)  # infinite with few seeds
     shown = shown.replace([np.inf, -np.inf], np.nan)
     shown_share = float(shown["confidence"].iloc[0])
     has_thick = study.delta and not results.facts.is_looked_at
-    if has_thick:  # the interval that goes with equivalent
+    if has_thick:  # draw the interval that goes with equivalent
         half, shares = (shown["high"] - shown["low"]) / 2, (1 - 2 * LEVEL, shown_share)
         narrow, wide = (stats.t.ppf((1 + share) / 2, shown["df"]) for share in shares)
         half, shown_share = half * narrow / wide, shares[0]

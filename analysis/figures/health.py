@@ -1,4 +1,4 @@
-"""Health of the distillation: each number along the epochs, of a few arms and their baseline, mean and interval."""
+"""Health of the distillation: mean and interval of each measure by epoch, for a few arms and their baseline."""
 
 import textwrap
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ LINES = ((GREY, [5, 3]), (BLUE, [1, 0]), ("#c9711a", [8, 2]), ("#8d5fb0", [2, 2]
 """Colour and dashes of the baseline and of the arms beside it; as many arms are drawn as there are of these."""
 
 ALWAYS = ("health.agreement", "health.kl")
-"""Numbers that have a panel, whatever has moved."""
+"""Measures that always have a panel."""
 
 OF_THE_GAP = ("health.positive.", "health.negative.")
-"""What the gap is the difference of: in the tables, but without panels."""
+"""Prefixes of the two measures whose difference is the gap: they are in the tables, but have no panels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def record(results: StudyTables) -> Health | None:
         panels.append("\n".join(textwrap.wrap(number_label(number), TITLE_WIDTH)))
         points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number, confidence)
         points["arm"] = points.pop("arm_id").astype("str").map(names)
-        # Of two seeds, an interval may reach far beyond what there is.
+        # With two seeds, an interval may reach far beyond possible values.
         least, most = BOUNDS.get(number.removeprefix(PREFIX).partition(".")[0], (None, None))
         points[["low", "high"]] = points[["low", "high"]].clip(least, most)
         for name in ("mean", "low", "high"):

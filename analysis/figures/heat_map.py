@@ -21,7 +21,7 @@ PALE, DEEP = "#eef4fa", "#1d5c96"
 
 DARK_TEXT, LIGHT_TEXT = "#000000", "#ffffff"
 SWITCH = 0.8
-"""Share of the scale from which on light text is easier to read than dark."""
+"""Place on the scale from which light text is easier to read than dark."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class HeatMap:
         panels: The contexts; one without a name where the study names none.
         cells: ``panel``, ``column``, ``row``, ``score`` (mean), ``n`` (trials), ``text``, and ``shade``, the place of
             the score between the panel's worst, 0, and its best, 1.
-        caption: What to read.
+        caption: Text below the figure.
     """
 
     measure: str

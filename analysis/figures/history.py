@@ -25,7 +25,7 @@ from analysis.wording import quantity
 from cktf.rows import Stage, Status
 
 FRESH, BEST = "mean at fresh seeds", "best so far"
-"""What the filled points and the line are, in the legend."""
+"""Names of the filled points and of the line in the legend."""
 
 
 @dataclass(frozen=True, kw_only=True)

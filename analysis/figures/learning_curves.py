@@ -1,4 +1,4 @@
-"""Learning curves: every arm's mean over seeds with its 95% band, the baseline behind it in each panel."""
+"""Learning curves: in each panel an arm's mean over seeds with its 95% band, and the baseline's behind it."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ def record(results: StudyTables) -> Curves | None:
     epochs = epochs[epochs[study.metric].abs().lt(np.inf)]  # JSON has no infinity
     if epochs.empty:
         return None
-    each = ["arm_id", "seed", "epoch"]  # of several teachers at a seed the mean
+    each = ["arm_id", "seed", "epoch"]  # the mean over several teachers at a seed
     epochs = epochs.groupby(each, sort=False, observed=True)[study.metric].mean().reset_index()
     curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)
     planned = trials.drop_duplicates("arm_id")
@@ -50,7 +50,7 @@ def record(results: StudyTables) -> Curves | None:
     shown = list(largest_effects(compared, MAX_PANELS)["arm_id"]) or list(names)[:MAX_PANELS]
     rows, panels = [], []
     measured = quantity(study.metric)
-    curves[["low", "high"]] = curves[["low", "high"]].map(measured.cut)  # of two seeds they may reach far
+    curves[["low", "high"]] = curves[["low", "high"]].map(measured.cut)  # with two seeds, they may reach far
     for arm_id in shown:
         arm = curves[curves["arm_id"] == arm_id]
         panels.append(panel_title(names[arm_id], contexts[arm_id], arm["n"].max()))
@@ -75,11 +75,7 @@ def record(results: StudyTables) -> Curves | None:
         caption += f" Epochs are counted from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
     caption += left_out(len(shown), len(results.against_baseline))
     return Curves(
-        axis=measured.label,
-        panels=panels,
-        rows=rows,
-        domain=_domain(rows) if shares_axis else None,
-        caption=caption,
+        axis=measured.label, panels=panels, rows=rows, domain=_domain(rows) if shares_axis else None, caption=caption
     )
 
 
@@ -105,5 +101,5 @@ def _domain(rows: Rows) -> tuple[float, float]:
     last = max(row["epoch"] for row in rows)
     held = [row["mean"] for row in rows]
     held += [row[end] for row in rows if row["epoch"] == last for end in ("low", "high") if row[end] is not None]
-    margin = 0.05 * (max(held) - min(held)) or 1.0  # of one value, a scale around it
+    margin = 0.05 * (max(held) - min(held)) or 1.0  # with a single value, a scale around it
     return round(min(held) - margin, 4), round(max(held) + margin, 4)

@@ -1,4 +1,4 @@
-"""Marginal effects: what a numeric factor does along its levels, whatever the other factors are."""
+"""Marginal effects: the effect of each level of a numeric factor against its reference level."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,7 +110,7 @@ def _panel(results: StudyTables, factor: str, context: str) -> Panel | None:
     if results.facts.study.design == "grid":  # averaged over the other factors
         found = results.interactions
         found = found[(found["kind"] == "main") & (found["factor"] == factor) & (found["context"] == context)]
-        # What a contrast is called ends in its level.
+        # The name of a contrast ends in its level.
         levels, against = ([float(name.rpartition("=")[2]) for name in found[side]] for side in ("contrast", "against"))
         reference = against[0] if against else np.nan
         found = found.assign(level=levels)

@@ -1,4 +1,4 @@
-"""Paired slopes: at every seed, the line from the baseline's score to the arm's, a panel an arm."""
+"""Paired slopes: for every seed a line from the baseline's score to the arm's, in one panel for each arm."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ MAX_SEEDS = 50
 """Lines of one panel; more could not be told apart. The mean is that of all seeds."""
 
 ARM = "arm"
-"""What stands at the right end of a line; at its left end stands what the arm is compared with."""
+"""Label of the right ends of the lines; on the left is what the arm is compared with."""
 
 BETTER, NOT_BETTER, MEAN = "better at this seed", "not better", "mean"
 

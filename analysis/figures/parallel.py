@@ -7,11 +7,11 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.figures.shown import searched_factors, thinned, thinned_text
 from analysis.figures.theme import BLUE, GREY, INK, WIDTH, Chart, Rows, by_kind, data
 from analysis.searches.arms import JUDGED, is_best
+from analysis.statistics.intervals import Floats
 from analysis.statistics.levels import factor_label, is_numeric
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
@@ -33,7 +33,7 @@ LOOKS = {PRUNED: (GREY, [1, 3]), COMPLETE: (GREY, [1, 0]), BEST: (BLUE, [1, 0])}
 """Colour and dashes of the lines of a group; the later lie over the earlier."""
 
 STROKES = {PRUNED: (1.0, 0.6), COMPLETE: (1.25, 0.6), BEST: (2.75, 0.9)}
-"""Their width, in pixels, and their opacity."""
+"""Width of the lines of a group, in pixels, and their opacity."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Parallel:
         axes: Titles of the axes in order, the score's the last.
         points: ``axis``, ``position`` (0 to 1 along the axis; `UNSET`), ``group``, ``number``, ``arm``.
         ticks: ``axis``, ``position``, ``text``: what the ends of an axis, or its choices, stand for.
-        caption: What to read.
+        caption: Text below the figure.
     """
 
     axes: list[str]
@@ -114,13 +114,13 @@ def chart(parallel: Parallel) -> Chart:
     # One layer a group, so that the best lie over the others.
     lines = [
         alt.Chart(data([point for point in parallel.points if point["group"] == group]))
-        # An opacity of the stroke alone: that of a mark makes a picture of its own of each line, which takes seconds.
+        # Opacity of the stroke: that of the mark would make an image of each line, which takes seconds.
         .mark_line(strokeWidth=width, strokeOpacity=opacity)
         .encode(x=x, y=y, detail="number:Q", **looks, tooltip=["number:Q", "arm:N", "group:N"])
         for group, (width, opacity) in STROKES.items()
         if group in present
     ]
-    # The ends of an axis are written beyond them, what lies between beside it.
+    # Labels of an axis' ends stand beyond them, labels in between beside it.
     base = alt.Chart(data(parallel.ticks)).encode(x=x, y=y, text="text:N")
     texts = [
         base.transform_filter("datum.position <= 0").mark_text(fontSize=10, dy=10),
@@ -130,7 +130,7 @@ def chart(parallel: Parallel) -> Chart:
     return alt.layer(rule, *lines, *texts).properties(width=max(WIDTH, 80 * len(parallel.axes)), height=260)
 
 
-def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
+def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[Floats, list[tuple[float, str]]]:
     """Return each arm's position along an axis (arms,), and the axis' labels with their positions."""
     if is_numeric(levels):
         numbers = levels.to_numpy(np.float64, na_value=np.nan)
@@ -138,7 +138,7 @@ def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64
         numbers = np.log10(numbers) if is_log else numbers
         low, high = np.nanmin(numbers), np.nanmax(numbers)
         span = (high - low) or 1.0
-        if is_log:  # so that it can be seen; not where the text of an end would be written over
+        if is_log:  # ticks show that the axis is logarithmic; none where the label of an end stands
             steps = [(step, 10.0**step) for step in range(math.ceil(low), math.floor(high) + 1)]
             inner = [((step - low) / span, text) for step, text in steps if 0.08 < (step - low) / span < 0.92]
             ends += [(place, f"{text:.3g}") for place, text in inner] or [(0.5, f"{10 ** ((low + high) / 2):.3g}")]

@@ -1,4 +1,4 @@
-"""Pareto front of a search: what the arms' scores cost, in its further metrics, or else in training time."""
+"""Pareto front of a search: the arms' scores against its further metrics, or else against training time."""
 
 from typing import Any
 
@@ -110,7 +110,7 @@ def chart(pareto: Record) -> Chart:
     if FRESH in looks:
         layers.append(fresh.mark_rule(color=INK).encode(y=alt.Y("low:Q", **y), y2="high:Q"))
         layers.append(fresh.mark_rule(color=INK).encode(x=alt.X("x_low:Q", **x), x2="x_high:Q"))
-    if len(costs) == 1:  # of more, a front is no line
+    if len(costs) == 1:  # with several costs, a front is no line
         layers.insert(0, on_front.mark_line(color=BLUE, strokeWidth=1.5, interpolate="step-after"))
         return alt.layer(*layers, data=data(rows)).properties(width=WIDTH, height=HEIGHT)
     panels: alt.FacetChart = (

@@ -1,4 +1,4 @@
-"""Rank map of a search: every arm at its levels of two factors, the larger the better it ranks.
+"""Rank map of a search: every arm at its levels of two factors; the better it ranks, the larger its point.
 
 No surface is drawn between the arms: of two factors out of several, tens of arms do not determine one.
 """
@@ -24,10 +24,10 @@ MOST_TICKS = 6
 """Levels of a factor that each have a tick."""
 
 BEST, OTHERS = "best tenth", "others"
-"""What filled and empty points are."""
+"""Names of filled and of empty points."""
 
 SIZES = "datum.value === 1 ? 'best rank' : datum.value === 0 ? 'worst rank, or failed' : 'middle rank'"
-"""Expression for what sizes of points say."""
+"""Vega expression for the legend of the sizes of points."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which arms and factors figures show where there are too many, and the titles of panels."""
+"""The arms and factors that figures show where there are too many, and the layout of panels."""
 
 import textwrap
 
@@ -20,7 +20,7 @@ TITLE_WIDTH = 34
 """Characters of a line above a panel, or of an arm's name beside its row."""
 
 IN_LINES = "split(datum.label, '\\n')"
-"""Expression that shows a label of several lines as such."""
+"""Vega expression that breaks a label into its lines."""
 
 
 def panel_title(arm: str, context: str, n: int) -> str:

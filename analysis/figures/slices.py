@@ -1,4 +1,4 @@
-"""Slices of a search: the score of every arm against each factor, one panel a factor."""
+"""Slices of a search: the score of every arm against each factor, one panel for each factor."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ HEIGHT = 130
 """Height of a panel, in pixels."""
 
 STRIPS = {Status.PRUNED: HEIGHT - 18, Status.FAILED: HEIGHT - 6}
-"""Where arms without a final score stand, in pixels from the top."""
+"""Vertical place of arms without a final score, in pixels from the top."""
 
 
 @dataclass(frozen=True)

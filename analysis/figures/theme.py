@@ -1,4 +1,4 @@
-"""What all figures share: the record, colours that suit colour-blind readers and dark pages, and encodings."""
+"""Parts of all figures: the record, colours that suit colour-blind readers and dark pages, and encodings."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,17 @@ INK = "currentColor"
 """Text and lines: the page's own text colour, light or dark; black in a file of its own."""
 
 BLUE = "#2f7fc1"
-"""What is looked at. Dark enough for white paper, light enough for a dark page."""
+"""Colour of what a figure is about: dark enough for white paper, light enough for a dark page."""
 
 GREY = "#8c8c8c"
-"""What it is compared with."""
+"""Colour of what that is compared with."""
 
 STATUS_MARKS = {
     Status.COMPLETE: (BLUE, "circle"),
     Status.PRUNED: (GREY, "cross"),
     Status.FAILED: (INK, "triangle-down"),
 }
-"""Colour and shape of an arm or trial that ended so; what has another status is not drawn."""
+"""Status of an arm or trial -> its colour and shape; those of other statuses are not drawn."""
 
 LINE_LEGEND = alt.Legend(symbolOpacity=1, symbolType="stroke")
 """Legend of curves, whose bands would make its symbols pale squares."""
@@ -41,7 +41,7 @@ Rows = list[dict[str, Any]]
 """Data of a chart."""
 
 Chart = alt.LayerChart | alt.FacetChart
-"""What layers become; to Altair's types, a layered chart may be one in panels."""
+"""Type of a layered chart; by Altair's types, it may be one in panels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Record:
     """What is drawn.
 
     Attributes:
-        caption: What to read.
+        caption: Text below the figure.
         rows: Data of the marks.
         axis: Title of the axis of scores or effects, with its unit.
     """

@@ -1,4 +1,4 @@
-"""Results that were not measured here -> `Results`: tables, and what trackers and searches of others have stored."""
+"""Readers of foreign results -> `Results`: tables, runs of trackers, and searches by other tools."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -18,14 +18,14 @@ READERS = {
 """Kind to the module in this folder that reads it, and its function."""
 
 ARGUMENTS = {"study": "name", "contrast": "contrasts"}
-"""Options that are called otherwise in Python."""
+"""Option -> the name of its argument in Python, where it is another one."""
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl")
-"""Ends of the names of files that are read as tables where no kind is said."""
+"""Suffixes of the files that are read as tables if no kind is given."""
 
 
 def kind_of(place: str) -> str | None:
-    """Return the kind of results that a name says: a table; None for all else."""
+    """Return ``csv`` for the name of a table's file, and None for any other place."""
     return "csv" if place.lower().endswith(TABLES) else None
 
 

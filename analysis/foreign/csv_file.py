@@ -1,4 +1,4 @@
-"""A table, with a row for each arm and seed or each of their epochs, whose columns are named -> a comparison."""
+"""A table with a row for each arm and seed, or for each of their epochs -> a comparison of named arms."""
 
 import math
 import os
@@ -18,7 +18,7 @@ from cktf.names import tidy_name
 from cktf.rows import Status
 
 SAY_STATUS = {"status", "state", "outcome"}
-"""Last words of a column's name that is read for how trials ended, unless another is named."""
+"""Last words of the names of columns that are read as statuses of trials, unless another column is named."""
 
 
 def read_csv(

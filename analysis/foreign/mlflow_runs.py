@@ -1,4 +1,4 @@
-"""Runs of MLflow, of its store or of an exported table of them -> a comparison of named arms."""
+"""MLflow runs, from a store or an exported table -> a comparison of named arms."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ from analysis.results import Results
 from cktf.errors import InputError
 
 PARTS = ("params.", "metrics.", "tags.")
-"""Before the names of a run's params, metrics and tags in a table of `mlflow.search_runs`; they may be left out."""
+"""Prefixes of a run's params, metrics and tags in a table of `mlflow.search_runs`; users may leave them out."""
 
 NAME = "tags.mlflow.runName"
 FILES = (".csv", ".json", ".jsonl", ".parquet")
@@ -61,19 +61,19 @@ def read_mlflow(
 
 
 def _plain(name: str) -> str:
-    """Return the name of a column without what part of a run it is of."""
+    """Return the name of a column without its prefix, one of `PARTS`."""
     return next((name.removeprefix(part) for part in PARTS if name.startswith(part)), name)
 
 
 def _stored(place: str, name: str | None) -> Table:
     """Return the runs of a store as `mlflow.search_runs` does."""
     _require_store(place)
-    # MLflow else refuses its own files, and tells its maker that it was used.
+    # Otherwise MLflow refuses its own files, and sends telemetry.
     os.environ |= {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with (
         of_extra("trackers", place),
         warnings.catch_warnings(action="ignore"),
-    ):  # of what its libraries are about to drop
+    ):  # warnings are of deprecations in its libraries
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
@@ -98,7 +98,7 @@ def _stored(place: str, name: str | None) -> Table:
 
 
 def _require_store(place: str) -> None:
-    """Raise an InputError for a place that MLflow would make a store of."""
+    """Raise an InputError for a place that is no store, since MLflow would create one there."""
     if place.startswith(SQLITE):
         file = Path(place.removeprefix(SQLITE))
         if not file.is_file():

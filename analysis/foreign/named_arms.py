@@ -1,4 +1,4 @@
-"""Trials that others ran, whose columns or params name the arm, the seed and the context -> a comparison of arms."""
+"""Foreign trials whose columns or params name the arm, the seed and the context -> a comparison of named arms."""
 
 import re
 from collections import Counter
@@ -30,7 +30,7 @@ CANNOT_BE_VOUCHED_FOR = [
 ]
 
 UNPAIRED = "That seeds of one number have nothing in common was said, and not seen."
-"""In place of the first of them."""
+"""Takes the place of the first of these if seeds are unpaired."""
 
 BEST = "A trial is scored by its best value on the way, not by its last one: the more so, the more its values scatter."
 """Caveat of scores that were selected."""
@@ -78,7 +78,7 @@ def compared(
     unpaired: bool = False,
     cluster: str | None = None,
 ) -> Results:
-    """Return trials as those of a comparison of named arms.
+    """Return the results of a comparison of named arms.
 
     A trial without a finite score is a failed one: it is counted, and its seed forms no pair. Names are read without
     blanks at their ends and invisible characters.
@@ -121,7 +121,12 @@ def compared(
     frame[names] = frame[names].map(cells.tidy_level)
     if arm is None:
         frame["arm"] = _params_in_words(found, {*called.values()})
-    _check_seeds(what, called["seed"], frame["seed"].tolist(), places)
+    for cell, place in zip(frame["seed"], places, strict=True):
+        if cell and cells.whole_number(cell) is None:
+            raise InputError(
+                f"{what}: column {called['seed']!r}: a seed is a whole number of at most 64 bits; {place} has "
+                f"{shown(cell)}"
+            )
     scored = [*map(partial(_best, maximise=maximise), found.trials)] if best else found.trials
     caveats += [BEST] * best + _unequal_lengths(scored, places)
     scores = [np.nan if trial.score is None else trial.score for trial in scored]
@@ -158,7 +163,7 @@ def compared(
 
 
 def _in_clusters(plain: pd.DataFrame, trials: Sequence[ForeignTrial]) -> tuple[pd.DataFrame, list[ForeignTrial]]:
-    """Return a row and a trial for each arm and cluster: the mean, which ended as the first of them that failed."""
+    """Return a row and a trial for each arm and cluster: the mean, with the status of the first that failed, if any."""
     found = in_clusters(plain, "cluster")
     order = np.argsort(plain["status"].eq(Status.COMPLETE), kind="stable")
     first: dict[Any, ForeignTrial] = {}
@@ -173,7 +178,7 @@ def _in_clusters(plain: pd.DataFrame, trials: Sequence[ForeignTrial]) -> tuple[p
 
 
 def require_columns(what: str, head: Sequence[str], named: Mapping[str, str]) -> None:
-    """Raise an InputError for columns, by option, that are missing or there several times."""
+    """Raise an InputError if a column, given by its option, is missing or there several times."""
     count = Counter(head)
     for option, column in named.items():
         if count[column] > 1:
@@ -197,12 +202,12 @@ def refuse_questions(what: str, asked: Mapping[str, object]) -> None:
 
 
 def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> Table:
-    """Return a table with columns of what the names of runs say, in place of others that are called so.
+    """Return a table with a column for each part of the runs' names; they replace columns of the same names.
 
     Args:
         what: The table, as messages call it.
         table: One row for each run, or for each of its steps.
-        of_runs: Columns that may hold the names; the first that there is does.
+        of_runs: Columns that may hold the names; the first that the table has is read.
         names: Where arm, seed and context stand in them: ``{arm}-s{seed}``.
 
     Raises:
@@ -232,24 +237,16 @@ def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> T
 
 
 def _params_in_words(found: Found, others: set[str]) -> list[str]:
-    """Return what each trial sets, beside what these params say, as the name of its arm."""
-    told = [
+    """Return the name of each trial's arm, made of all its params but these others."""
+    names = [
         ", ".join(f"{name}={level}" for name, level in trial.params.items() if name not in others)
         for trial in found.trials
     ]
-    if not all(told):
+    if not all(names):
         raise InputError(
             f"{found.what}: there are no params beside {listed(sorted(others))}; --arm names what is compared"
         )
-    return told
-
-
-def _check_seeds(what: str, column: str, seeds: Sequence[str], places: Sequence[str]) -> None:
-    for seed, place in zip(seeds, places, strict=True):
-        if seed and cells.whole_number(seed) is None:
-            raise InputError(
-                f"{what}: column {column!r}: a seed is a whole number of at most 64 bits; {place} has {shown(seed)}"
-            )
+    return names
 
 
 def _best(trial: ForeignTrial, *, maximise: bool) -> ForeignTrial:

@@ -28,7 +28,7 @@ STATUSES = {
     "RUNNING": Status.RUNNING,
     "WAITING": Status.PLANNED,
 }
-"""State of an Optuna trial to what it is called here."""
+"""State of an Optuna trial -> our status."""
 
 NO_SEEDS = (
     "The study names no seeds: each of its trials is taken as an arm of its own, and how far scores vary by chance is "
@@ -131,14 +131,14 @@ def read_optuna(
 
 def _merged_choices(distributions: "dict[str, optuna.distributions.BaseDistribution]") -> list[str]:
     """Return sentences on choices that are equal to Python, like 1 and True, and that Optuna stores as one."""
-    told = []
+    caveats = []
     for name, domain in distributions.items():
         choices = list(getattr(domain, "choices", ()))
         merged = [choice for place, choice in enumerate(choices) if choices.index(choice) < place]
         if merged:
             named = ", ".join(f"{choice!r} as {choices[choices.index(choice)]!r}" for choice in merged)
-            told.append(f"Of {name}, Optuna stores {named}: the trials of these choices cannot be told apart.")
-    return told
+            caveats.append(f"Of {name}, Optuna stores {named}: the trials of these choices cannot be told apart.")
+    return caveats
 
 
 def _score(trial: "optuna.trial.FrozenTrial", objective: int | None, metric: str, what: str) -> float | None:
@@ -152,7 +152,7 @@ def _score(trial: "optuna.trial.FrozenTrial", objective: int | None, metric: str
 def _trial(
     trial: "optuna.trial.FrozenTrial", params: dict[str, Any], score: float | None, *, has_steps: bool
 ) -> ForeignTrial:
-    """Return a trial by its score; without one by its last intermediate value, which are of the only objective."""
+    """Return a trial with its score or, if it is not complete, its last intermediate value."""
     status = STATUSES[trial.state.name]
     steps = sorted(trial.intermediate_values.items()) if has_steps else []
     last = steps[-1][1] if steps else None
@@ -173,7 +173,7 @@ def _trial(
 
 
 SQLITE, JOURNAL = "sqlite:///", "journal:///"
-"""What the URL of a file begins with."""
+"""Prefixes of the URLs of files."""
 
 SQLITE_FILE = b"SQLite format 3\0"
 """First bytes of a database in a file."""
@@ -182,7 +182,7 @@ TABLES = {
     *("studies", "study_directions", "trials", "trial_params", "trial_values"),
     *("trial_intermediate_values", "version_info", "alembic_version"),
 }
-"""Those that an Optuna storage has, and others beside them; one that lacks any would be given it by Optuna."""
+"""Tables that every Optuna storage has; where one is missing, Optuna would create it."""
 
 
 def stored_study(storage: str, name: str | None) -> "optuna.Study":
@@ -204,7 +204,7 @@ def stored_study(storage: str, name: str | None) -> "optuna.Study":
             storage = f"{SQLITE if file.read(len(SQLITE_FILE)) == SQLITE_FILE else JOURNAL}{storage}"
     if storage.startswith(JOURNAL):
         path = storage.removeprefix(JOURNAL)
-        if not Path(path).is_file():  # which Optuna would make
+        if not Path(path).is_file():  # Optuna would create it
             raise InputError(f"{path}: no Optuna storage that can be read: there is no such file")
         opened: optuna.storages.BaseStorage = optuna.storages.JournalStorage(JournalFileBackend(path))
     else:
@@ -228,14 +228,14 @@ def without_password(storage: str) -> str:
 
 
 def _database(storage: str) -> "optuna.storages.RDBStorage":
-    """Return an opened database of Optuna's, a file so that nothing can be written into it; others are refused."""
+    """Return a storage of Optuna in a database, a file of SQLite read-only; one that lacks its tables is refused."""
     import optuna
     import sqlalchemy
 
     place, url, options = without_password(storage), sqlalchemy.make_url(storage), dict[str, Any]()
     if url.get_backend_name() == "sqlite":
         file = Path(url.database or "")
-        if not file.is_file():  # to open it would make it
+        if not file.is_file():  # opening it would create it
             raise InputError(f"{place}: there is no file {url.database or 'that it names'}")
         address = f"{file.resolve().as_uri()}?mode=ro"
         options["creator"] = lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
@@ -249,12 +249,12 @@ def _database(storage: str) -> "optuna.storages.RDBStorage":
 
 @contextmanager
 def _readable(storage: str) -> Iterator[None]:
-    """Let whatever Optuna and its libraries raise at a storage that was changed by hand name the storage."""
+    """Turn any error of Optuna and its libraries, as of a damaged storage, into an InputError that names it."""
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # a wrong value in it is found as a KeyError, an AssertionError, ...
+    except Exception as error:  # a wrong value raises a KeyError, an AssertionError, ...
         reason = type(error).__name__
         if not {*"@?"} & {*storage}:  # else the message may repeat a password
             reason += f": {error}"

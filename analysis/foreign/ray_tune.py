@@ -47,7 +47,7 @@ OF_ALL = [
 
 @dataclass(frozen=True)
 class _Found:
-    """The files of one trial.
+    """The contents of one trial's files.
 
     Attributes:
         name: Of its folder.
@@ -67,7 +67,7 @@ class _Found:
 
     @property
     def start(self) -> tuple[float, str]:
-        """What trials are ordered by: the second of the first result, and the name, which often counts."""
+        """Key by which trials are ordered: the time of the first result, and the name, which is often numbered."""
         if not self.results:
             return math.inf, self.name
         time = self.results[0].get("timestamp")
@@ -125,11 +125,13 @@ def read_ray_tune(
         length = trial.done if any(_is_length(name) and own[name] == trial.done for name in own) else longest
         trials.append(_trial(number, trial, place, metric, length, own))
     log_factors = [name for name in factors if _is_log([trial.get(name) for trial in levels])]
-    told = [*OF_ALL, *caveats]
+    caveats = [*OF_ALL, *caveats]
     if lengths := [name for name in factors if _is_length(name)]:
-        told.append(f"A trial that ended after as many iterations as {' or '.join(lengths)} says counts as complete.")
+        caveats.append(
+            f"A trial that ended after as many iterations as {' or '.join(lengths)} says counts as complete."
+        )
     if num_repeated := sum(trial.num_repeated for trial in found):
-        told.append(f"Results left out, since their iterations were done again after a restore: {num_repeated}.")
+        caveats.append(f"Results left out, since their iterations were done again after a restore: {num_repeated}.")
     origin, name = f"the Ray Tune folder {place}", place.rpartition("/")[2]
     if {"arm", "seed"} & asked.keys():
         of_arms = Found(
@@ -138,12 +140,12 @@ def read_ray_tune(
             name=name,
             table=table_of(levels, [trial.name for trial in found]),
             trials=trials,
-            caveats=told,
+            caveats=caveats,
         )
         return compared(of_arms, metric=metric, maximise=maximise, **{"arm": None} | asked)
     refuse_questions(place, asked)
     if log_factors:
-        told.append(
+        caveats.append(
             f"Nor does it say on which scales factors were searched; by their levels, {', '.join(log_factors)} "
             f"{'is' if len(log_factors) == 1 else 'are'} taken to be logarithmic."
         )
@@ -153,7 +155,7 @@ def read_ray_tune(
         metric=metric,
         maximise=maximise,
         stage=Stage.SEARCH,
-        foreign=Foreign(origin=origin, cannot_be_vouched_for=[NO_SEEDS, *told]),
+        foreign=Foreign(origin=origin, cannot_be_vouched_for=[NO_SEEDS, *caveats]),
         factors=factors,
         log_factors=log_factors,
     )
@@ -170,7 +172,7 @@ def _trials(folder: fs.SubTreeFileSystem, place: str) -> list[_Found]:
         results = _results(f"{place}/{name}/{RESULTS}", _file(folder, place, f"{name}/{RESULTS}") or b"")
         if not results and (table := _file(folder, place, f"{name}/{PROGRESS}")):
             results = _rows(f"{place}/{name}/{PROGRESS}", table)
-        # A result takes the place of those that were reported before the restore that it follows.
+        # After a restore, iterations are done again: a result replaces earlier ones of the same and later iterations.
         current: list[dict[str, Any]] = []
         for result in results:
             while current and current[-1][ITERATION] >= result[ITERATION]:
@@ -187,14 +189,14 @@ def _file(folder: fs.SubTreeFileSystem, place: str, name: str) -> bytes | None:
     kind = folder.get_file_info(name).type
     if kind == fs.FileType.NotFound:
         return None
-    if kind != fs.FileType.File:  # a pipe would be waited for
+    if kind != fs.FileType.File:  # reading a pipe would block
         raise InputError(f"{place}/{name}: must be a file")
     with naming(f"{place}/{name}"):
         return read(folder, name)
 
 
 def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[str, str]:
-    """Return the name of each trial's folder and what the last snapshot of the experiment calls the trial."""
+    """Return each trial's state in the last snapshot of the experiment, by the name of its folder."""
     snapshots = [name for name in files if name.startswith("experiment_state") and name.endswith(".json")]
     if not snapshots:
         return {}
@@ -258,7 +260,7 @@ def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]
 
 
 def _trial(number: int, found: _Found, place: str, metric: str, asked: int, params: dict[str, Any]) -> ForeignTrial:
-    """Return a trial, which was to do so many iterations, with its levels of the factors."""
+    """Return a trial with its levels of the factors; it was to do as many iterations as are ``asked``."""
     for result in found.results:
         if result.get(metric) is not None and not _is_number(result[metric]):
             raise InputError(

@@ -15,14 +15,14 @@ from cktf.names import tidy_name
 from cktf.storage import open_folder, read
 
 SEPARATORS = ",;\t| "
-"""Signs that may part cells; of those that fit alike, the first is taken."""
+"""Possible separators of cells; of those that fit equally well, the first is taken."""
 
 MOST_BYTES = 64 * 2**20
 """Largest table that is read, in bytes."""
 
 
 class Table(NamedTuple):
-    """A table of texts as `tidy_name` has them: its columns' names, rows as long as these, and where each stands."""
+    """A table of texts, tidied by `tidy_name`: the columns' names, rows of that length, and the place of each row."""
 
     head: list[str]
     rows: list[list[str]]
@@ -34,12 +34,12 @@ def read_table(
 ) -> Table:
     """Return the table in a file.
 
-    Empty lines are left out, and lines that begin with ``#`` and are none of the table.
+    Empty lines are left out, and lines that begin with ``#`` and have another number of cells.
 
     Args:
         place: The file, or its URI.
-        columns: Those that are sought; they tell what parts the cells.
-        separator: What parts the cells of a line; None: what fits.
+        columns: Names of expected columns, by which the separator is found.
+        separator: Between the cells of a line; None: the one that fits best.
         encoding: Of the text; None: its first bytes say it, or it is UTF-8.
 
     Raises:
@@ -68,7 +68,7 @@ def _text(place: str, content: bytes, encoding: str | None) -> str:
         at = f" at byte {error.start + 1}" if isinstance(error, UnicodeDecodeError) else ""
         hint = "" if encoding else "; --encoding names another, such as cp1252, latin-1 or utf-16-le"
         raise InputError(f"{place}: is not text in {name.removesuffix('-sig')}{at}{hint}") from None
-    except (LookupError, ValueError):  # the latter for a NUL in it
+    except (LookupError, ValueError):  # ValueError: a NUL in the name
         raise InputError(
             f"--encoding {shown(encoding)}: no such encoding; utf-8, utf-16, cp1252 and latin-1 are some"
         ) from None

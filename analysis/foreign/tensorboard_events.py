@@ -104,11 +104,11 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, _Values]]:
             if tag == HPARAMS:
                 said = HParamsPluginData.FromString(metadata.plugin_data.content).session_start_info.hparams
                 hparams = {tidy_name(key): _text(value) for key, value in said.items()}
-            elif metadata.plugin_data.plugin_name == "scalars" and tag not in values:  # of TensorFlow 2
+            elif metadata.plugin_data.plugin_name == "scalars" and tag not in values:  # as TensorFlow 2 writes them
                 values[tag] = {
                     each.step: (each.wall_time, float(make_ndarray(each.tensor_proto))) for each in events.Tensors(tag)
                 }
-    except Exception as error:  # a damaged file is found as an error of any kind
+    except Exception as error:  # a damaged file raises an error of any kind
         raise InputError(f"{path}: no event files that can be read: {type(error).__name__}: {error}") from None
     return hparams, values
 

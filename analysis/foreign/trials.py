@@ -1,4 +1,4 @@
-"""Trials that others ran, as the tables that a ledger gives; what is unknown of them is missing there."""
+"""Foreign trials -> tables like those of a ledger, in which unknown values are missing."""
 
 import math
 from collections import Counter
@@ -23,7 +23,7 @@ OF_A_TRIAL = ("context", "arm", "arm_id", "is_baseline", "seed", "status", "reas
 """Fields of a `ForeignTrial` that are columns."""
 
 UNKNOWN = ("device", "git_commit", "versions", "planned_time", "ended_time")
-"""Columns of which no foreign trial says anything."""
+"""Columns that are missing for every foreign trial."""
 
 TYPES = {
     "is_baseline": pa.bool_(),
@@ -42,7 +42,7 @@ ADDRESSES_CUT = (
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignTrial:
-    """One trial.
+    """One foreign trial.
 
     Attributes:
         status: `Status`.
@@ -159,8 +159,8 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
     Raises:
         InputError: If two params of one trial have one name once blanks are cut; the message begins with ``what``.
     """
-    told = []
-    # None is a choice like others there; here it would mean that the trial has not this factor.
+    caveats = []
+    # A level that is None in the other program; here, None would say that the trial lacks the factor.
     tidied = [
         {tidy_name(name): Null.PYTHON if level is None else tidy_level(level) for name, level in trial.items()}
         for trial in params
@@ -170,15 +170,15 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
             name, _ = Counter(map(tidy_name, found)).most_common(1)[0]
             raise InputError(f"{what}: a trial has several params called {name!r}, but for blanks; rename all but one")
     if any(has_address(level) for trial in params for level in trial.values()):
-        told.append(ADDRESSES_CUT)
+        caveats.append(ADDRESSES_CUT)
     columns = {
         name: levels_apart([trial.get(name) for trial in tidied])
         for name in dict.fromkeys(name for trial in tidied for name in trial)
     }
     for name, levels in columns.items():
         texts = (level for level in levels if isinstance(level, str))
-        told += similar_in_words(f"levels of {name}", texts)
-    return [{name: columns[name][place] for name in trial} for place, trial in enumerate(tidied)], told
+        caveats += similar_in_words(f"levels of {name}", texts)
+    return [{name: columns[name][place] for name in trial} for place, trial in enumerate(tidied)], caveats
 
 
 def _failed_where_not_finite(trial: ForeignTrial, metric: str) -> ForeignTrial:
@@ -190,26 +190,26 @@ def _failed_where_not_finite(trial: ForeignTrial, metric: str) -> ForeignTrial:
 
 
 def _caveats(trials: Sequence[ForeignTrial], metric: str) -> list[str]:
-    """Return what has to be known of failed trials that have a score, and of names."""
+    """Return caveats on failed trials that have a score, and on names that look alike."""
     scores = [trial.score for trial in trials if trial.status == Status.FAILED and trial.score is not None]
     num_finite = sum(map(math.isfinite, scores))
-    told = []
+    caveats = []
     if num_finite:
-        told.append(
+        caveats.append(
             f"Failed trials that have a value of {metric} all the same, which does not count: {num_finite} of "
             f"{len(trials)}."
         )
     if len(scores) > num_finite:
-        told.append(
+        caveats.append(
             f"Trials whose {metric} is infinite or not a number, which count as failed: {len(scores) - num_finite} of "
             f"{len(trials)}."
         )
-    told += similar_in_words("arms", (trial.arm for trial in trials))
-    return told + similar_in_words("contexts", (trial.context for trial in trials))
+    caveats += similar_in_words("arms", (trial.arm for trial in trials))
+    return caveats + similar_in_words("contexts", (trial.context for trial in trials))
 
 
 def in_words(params: Mapping[str, Any]) -> str:
-    """Return what an arm sets, as its name."""
+    """Return the params of an arm as its name: ``lr=0.1, width=2``."""
     return ", ".join(
         f"{name}={level:.4g}" if isinstance(level, float) else f"{name}={level}" for name, level in params.items()
     )
@@ -217,7 +217,7 @@ def in_words(params: Mapping[str, Any]) -> str:
 
 @contextmanager
 def of_extra(extra: str, what: str) -> Iterator[None]:
-    """Let the import of a package that is not installed, but needed for these results, name the extra with it.
+    """Turn the failed import of a package that these results need into an error that names the extra to install.
 
     Raises:
         InputError: In place of a ModuleNotFoundError.

@@ -14,7 +14,7 @@ BETWEEN = " - "
 """Between run and metric in the head of a panel's column."""
 
 ENDS = ("__MIN", "__MAX")
-"""What the heads of a point's least and largest value end in; a point may stand for several steps or runs."""
+"""Endings of the columns with a point's least and largest value; a point may stand for several steps or runs."""
 
 MEANS = "Points of the panel that are means over several steps or runs, which is how W&B exports many: {}."
 """Caveat of such points."""

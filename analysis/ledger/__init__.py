@@ -1,1 +1,1 @@
-"""The ledger's lines to the tables of trials and epochs."""
+"""The ledger's lines -> the tables of trials and epochs."""

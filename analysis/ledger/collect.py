@@ -35,7 +35,7 @@ Engine = Callable[[Sequence[Piece], Callable[[Piece], Parsed]], Iterable[Parsed]
 
 
 def parsed_here(pieces: Sequence[Piece], parse: Callable[[Piece], Parsed]) -> list[Parsed]:
-    """Return pieces parsed in this process: most of it is compiled code, so that threads do it at the same time."""
+    """Parse pieces in this process, in threads: most of the work is in compiled code, which runs in parallel."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         return list(threads.map(parse, pieces))
 

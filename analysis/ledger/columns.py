@@ -1,4 +1,4 @@
-"""Columns of the tables: texts that repeat, moments, and values whose type is found out."""
+"""Columns of the tables (repeated texts, timestamps, values of inferred type), their metadata and Parquet files."""
 
 import json
 from collections.abc import Mapping
@@ -125,7 +125,7 @@ def metadata_of(facts: Facts) -> dict[bytes, bytes]:
 def parquet_bytes(table: pa.Table) -> bytes:
     """Return a table as a Parquet file, the same for the same table however it lies in memory.
 
-    Floats and moments hardly repeat, so their bytes are sorted, not looked up.
+    Floats and timestamps hardly repeat, so they are stored by byte stream split and not by a dictionary.
     """
     table = table.combine_chunks()  # a page of the file would end where a chunk does
     hardly = [

@@ -13,7 +13,7 @@ FOLDER = "epochs.parquet"
 """Folder of the table, which may have several files."""
 
 EPOCHS_FILE = f"{FOLDER}/part-00000.parquet"
-"""Its only file, as it is written here."""
+"""The only file in that folder, as it is written here."""
 
 FINAL_METRICS = (
     "train_loss",

@@ -1,8 +1,8 @@
-"""Lines of a ledger -> its epochs as columns, and the other rows as the lines that they are.
+"""Lines of a ledger -> a table of the epochs, and the lines of all other rows.
 
-Nearly all lines are epochs, so these are parsed in compiled code, by Arrow's reader of JSON. It takes no row that
-`cktf.ledger_lines.parse_row` would refuse: what it cannot read as numbers and texts of the expected types is read by
-the latter, line by line.
+Nearly all lines are epochs, so these are parsed in compiled code, by Arrow's reader of JSON. It accepts no row that
+`cktf.ledger_lines.parse_row` would refuse: whatever it cannot read as numbers and texts of the expected types is read
+by `parse_row`, line by line.
 """
 
 import math
@@ -34,26 +34,26 @@ COUNTS = [f.name for f in fields(EpochRow) if get_type_hints(EpochRow)[f.name] =
 NEVER_NULL = [name for name in REQUIRED if get_type_hints(EpochRow)[name] in (int, str)]
 
 DEFAULTS = {f.name: f.default for f in fields(EpochRow) if f.default not in (MISSING, None)}
-"""Keys to what they are where a row lacks them."""
+"""Key -> its value in rows that lack it."""
 
 POSITION = "position"
-"""Column: which of the lines a row was, from 0."""
+"""Column: the index of a row's line, from 0."""
 
 LOOKS_LIKE_AN_EPOCH = (
     r"^\s*\{[^{}\[\]]*(?:\{[^{}\[\]]*\}[^{}\[\]]*)*\}\s*$",  # one object, with flat objects in it
     r'"kind"\s*:\s*"epoch"',
 )
-"""Lines of this form are handed to Arrow; of those that are not, each is looked at."""
+"""Patterns of the lines that Arrow parses; all others are parsed one by one."""
 
 Line = tuple[int, bytes]
-"""A line's position, from 0, and what it holds, without its newline."""
+"""A line's index, from 0, and its content without the newline."""
 
 
 def parse_lines(lines: Sequence[bytes]) -> tuple[list[pa.Table], list[Line]]:
     """Return the epochs among some lines, as tables with the rows in any order, and the other lines.
 
     The tables have the columns of `EPOCH_SCHEMA`, a ``term.<name>``, ``health.<name>`` or ``measure.<name>`` for each
-    name that occurs in them, and `POSITION`. A number that is not one (NaN) is missing.
+    name that occurs in them, and `POSITION`. NaN becomes a missing value.
 
     Raises:
         ValueError: If an epoch is broken, or lacks what every epoch has.
@@ -63,13 +63,13 @@ def parse_lines(lines: Sequence[bytes]) -> tuple[list[pa.Table], list[Line]]:
     for pattern in LOOKS_LIKE_AN_EPOCH:
         is_alike = pc.and_(is_alike, pc.match_substring_regex(texts, pattern))
     table = _in_columns(texts.filter(is_alike))
-    if table is None:  # each is looked at
+    if table is None:  # each line is parsed by itself
         is_alike = pa.array([False] * len(lines), pa.bool_())
     tables = [] if table is None else [_at(table, pc.indices_nonzero(is_alike))]
     rows, others = [], []
     for position in pc.indices_nonzero(pc.invert(is_alike)).to_pylist():
         line = lines[position]
-        # Of an epoch's kind, only an escape can hide the word.
+        # Only an escape can hide this word in an epoch.
         if b'"epoch"' in line or b"\\u" in line:
             row = parse_row(line)
             if isinstance(row, EpochRow):
@@ -87,7 +87,7 @@ def _at(table: pa.Table, positions: pa.Array) -> pa.Table:
 
 
 def _in_columns(texts: pa.Array) -> pa.Table | None:
-    """Return epochs' lines as a table; None where one of them has to be read by itself."""
+    """Return the lines of epochs as a table; None if one of them has to be parsed by itself."""
     if not len(texts):
         return None
     content = b"\n".join(texts.to_pylist())
@@ -95,11 +95,10 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
         content.decode()
         table = pa.json.read_json(
             pa.BufferReader(content),
-            # One block and no threads: pieces are what is parsed at the same time.
+            # One block and no threads: pieces are parsed in parallel.
             read_options=pa.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
             parse_options=pa.json.ParseOptions(
-                explicit_schema=pa.schema([("kind", pa.string()), *EPOCH_SCHEMA]),
-                unexpected_field_behavior="infer",
+                explicit_schema=pa.schema([("kind", pa.string()), *EPOCH_SCHEMA]), unexpected_field_behavior="infer"
             ),
         )
     except ValueError:  # pa.ArrowInvalid is one
@@ -109,7 +108,7 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
     if any(table[name].null_count for name in NEVER_NULL):
         return None
     for name in REQUIRED:
-        # A key that is not there and one that is null look alike.
+        # A missing key and a null look alike in the table.
         may_be_missing = name not in table.column_names or table[name].null_count
         if may_be_missing and not pc.all(pc.match_substring(texts, f'"{name}"')).as_py():
             return None
@@ -127,7 +126,7 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
             columns[f"{prefix}{numbers.type.field(index).name}"] = values.cast(pa.float64(), safe=False)
     if pc.any(pc.or_(pc.less(columns["time"], 0), pc.greater(columns["time"], LAST_MOMENT))).as_py():
         return None
-    # What is too large for a float is infinite here; only a line by itself says whether it says so.
+    # A number too large for a float is infinite here; only the line itself tells it from one written as infinite.
     if any(pc.any(pc.is_inf(values)).as_py() for values in columns.values() if _is_number(values.type)):
         return None
     for name in COUNTS:
@@ -156,7 +155,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
-    """Return an array in which what is not a number is missing."""
+    """Return an array with missing values in place of NaN."""
     if not pa.types.is_floating(values.type) or not pc.any(pc.is_nan(values)).as_py():
         return values
     return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)

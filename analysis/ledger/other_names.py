@@ -1,4 +1,4 @@
-"""The other names of an arm: of arms that train alike one is trained, and stands for them all."""
+"""The other names of an arm: of arms that train alike, only one is trained, and it stands for all of them."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ COLUMN = "aliases"
 
 
 def in_column(aliases: list[dict[str, Any]]) -> str:
-    """Return other names as the column has them."""
+    """Return other names as a cell of the column."""
     return json.dumps(aliases, ensure_ascii=False) if aliases else ""
 
 
@@ -31,7 +31,7 @@ def under_every_name(arms: pd.DataFrame) -> pd.DataFrame:
     """Return arms, and after them a copy of an arm for each of its other names, with the levels that this name sets.
 
     Args:
-        arms: Their trials, one of each. The copies are True in a new column ``is_other_name``.
+        arms: One trial of each arm. The copies are True in a new column ``is_other_name``.
     """
     parts = [arms.assign(is_other_name=False)]
     texts = arms[COLUMN].fillna("") if COLUMN in arms else [""] * len(arms)

@@ -1,4 +1,4 @@
-"""Reading a ledger: its segments in pieces, each piece parsed alone, and the rows that are no epochs put in order.
+"""Reading of a ledger: its segments in pieces, each parsed alone; rows other than epochs are then put in order.
 
 A piece knows where it lies in the ledger, and so does every row read from it: pieces may be read in any order, on any
 machine. Where one of them cannot be read, the ledger is read once more from its beginning, row by row, to say where.
@@ -26,11 +26,11 @@ PIECE_BYTES = 8 * 2**20
 """Bytes of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
 
 LINE_BYTES = 64 * 2**10
-"""Read at a time where a line's end is looked for."""
+"""Bytes read at a time when looking for the end of a line."""
 
 PLACE = "place"
-"""Column that says where in the ledger a row stands, before it becomes a row of the report: the number of its piece,
-and in the lower bits which of the piece's lines it is."""
+"""Column with a row's place in the ledger, by which rows are ordered: the number of its piece and, in the lower
+`PLACE_BITS` bits, the index of its line there."""
 
 PLACE_BITS = 32
 
@@ -38,7 +38,7 @@ NO_EPOCHS = pa.Table.from_batches([], pa.schema([*EPOCH_SCHEMA, (PLACE, pa.int64
 """The epochs of a piece without any."""
 
 OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line", pa.binary())])
-"""Schema of the rows that are no epochs, as they stand in the ledger."""
+"""Schema of the lines of the rows that are no epochs."""
 
 
 class Segment(NamedTuple):
@@ -69,7 +69,7 @@ class Piece(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """The rows of a piece: those that are no epochs by `OTHER_SCHEMA`.
+    """The rows of a piece: its epochs, and the ``others`` by `OTHER_SCHEMA`.
 
     Epochs have `EPOCH_SCHEMA`, a ``term.<name>`` or ``health.<name>`` column for each name that occurs, and `PLACE`.
     """
@@ -80,7 +80,7 @@ class Parsed(NamedTuple):
 
 @dataclass
 class Ledger:
-    """What the rows say that are no epochs; of each trial's several planned rows and ends, the last one holds.
+    """The contents of all rows but epochs; where a trial has several planned rows or ends, the last one holds.
 
     Attributes:
         launches: Study rows in order.
@@ -88,7 +88,7 @@ class Ledger:
         looks: Looks of a race, in order.
         teachers: Teacher to the last row that says how well it does.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
-        first_planned: Trial to the `PLACE` of its first planned row; that of a teacher too, which nothing else counts.
+        first_planned: Trial to the `PLACE` of its first planned row; here, teachers have one too.
     """
 
     launches: list[StudyRow] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Ledger:
 
     @classmethod
     def of(cls, others: pa.Table) -> "Ledger":
-        """Return what rows say that are no epochs (`OTHER_SCHEMA`), in their order; one that is broken is refused."""
+        """Return the contents of rows that are no epochs (`OTHER_SCHEMA`), in their order; a broken one is refused."""
         ledger, reader = cls(), RowReader()
         for place, segment, line in zip(*(others[name].to_pylist() for name in OTHER_SCHEMA.names), strict=True):
             match reader.read(line, f"ledger/{segment}"):
@@ -145,7 +145,7 @@ def ledger_files(folder: fs.SubTreeFileSystem) -> list[fs.FileInfo]:
 
 
 def fingerprint(files: list[fs.FileInfo]) -> str:
-    """Return a text that changes when the ledger does; since it only grows, names and sizes tell."""
+    """Return a hash of the names and sizes of files, which changes with the ledger, as it only grows."""
     text = ",".join(f"{info.base_name}:{info.size}" for info in files)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -193,7 +193,7 @@ def parse_piece(run: str, piece: Piece) -> Parsed:
 def refuse_broken_lines(folder: fs.SubTreeFileSystem, segments: Iterable[Segment]) -> None:
     """Raise a ValueError that names the first line which is no row, or comes before those that it needs.
 
-    It is slow, for when it is known that there is one.
+    It is slow: call it only if there is such a line.
     """
     reader = RowReader()
     for segment in segments:
@@ -211,7 +211,7 @@ def _opened(folder: fs.SubTreeFileSystem, segment: str, content: bytes | None) -
 
 
 def _end_of_lines(file: pa.NativeFile, size: int) -> int:
-    """Return where the last whole line ends, looking backwards; other programs may end a file without a newline."""
+    """Return where the last whole line ends; other programs may end a file without a newline."""
     stop, end = size, 0
     while stop and not end:
         start = max(0, stop - LINE_BYTES)
@@ -222,9 +222,9 @@ def _end_of_lines(file: pa.NativeFile, size: int) -> int:
 
 def _lines_of(file: pa.NativeFile, piece: Piece) -> bytes:
     """Return the lines that begin in a piece."""
-    before = max(0, piece.start - 1)  # whether a line begins at the first byte, the one before it tells
+    before = max(0, piece.start - 1)  # the byte before tells whether a line begins here
     content: bytes = file.read_at(min(piece.stop + LINE_BYTES, piece.end) - before, before)
-    last = piece.stop - 1 - before  # of the piece's bytes
+    last = piece.stop - 1 - before  # index of the last byte of the piece
     start = content.find(b"\n", 0, last) + 1 if piece.start else 0
     if piece.start and not start:
         return b""  # it is the middle of a line

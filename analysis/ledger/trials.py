@@ -18,7 +18,7 @@ LAST_EPOCH = "last_epoch"
 """Column: the last epoch that a trial has a row of; missing where it has none."""
 
 TEACHER_METRICS = ("test_loss", "test_accuracy")
-"""What is told of a trial's teacher, as its own training ended; missing where it was loaded from a file."""
+"""Final scores of a trial's teacher that are columns; missing where it was loaded from a file."""
 
 
 def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.Table) -> pa.Table:
@@ -79,7 +79,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
     }
     if any(final[CORRECT].to_pylist()):  # ledgers of older versions have none
         columns[CORRECT] = final[CORRECT]
-    # Of each arm, since its replicates differ in the seed alone.
+    # Levels and configurations are converted once for each arm: its replicates differ in the seed alone.
     firsts: dict[tuple[str, str, str], PlannedRow] = {}
     for row in planned:
         firsts.setdefault(_arm_of(row), row)
@@ -96,26 +96,26 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         columns[f"config.{path}"] = typed_column([config.get(path) for config in configs]).take(arm)
     if "config.seed" in columns:
         columns["config.seed"] = typed_column([row.config.get("seed") for row in planned])
-    if (path := "config.teacher.seed") in columns:  # which teachers may be crossed with
+    if (path := "config.teacher.seed") in columns:  # it differs, too, where teachers are crossed with seeds
         columns[path] = typed_column([(row.config.get("teacher") or {}).get("seed") for row in planned])
     return pa.table(columns)
 
 
 def _arm_of(row: PlannedRow) -> tuple[str, str, str]:
-    """Return what trials have in common that have the same levels and the same configuration but for the seed."""
+    """Return a key that trials share if they have the same levels and, but for the seed, the same configuration."""
     return row.arm_id, row.stage, row.arm
 
 
 def _other_names(row: PlannedRow, own_names: set[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return the other names of a trial's arm, but for those under which the run has trials of their own."""
+    """Return the other names of a trial's arm, without those under which the run has trials of their own."""
     return [alias for alias in row.aliases if (row.context, alias["arm"]) not in own_names]
 
 
 def _level(row: PlannedRow, factor: str) -> Any:
-    """Return the level of a factor in a trial: what its arm sets or, in a design, what it leaves as it is.
+    """Return the level of a factor in a trial: the one that its arm sets or, in a design, that of its configuration.
 
-    A searched trial may well not have a factor (its condition does not hold); its configuration then holds a
-    default that means nothing, so it is not looked at. A choice that is null is a level all the same.
+    A searched trial lacks a factor whose condition does not hold; its configuration then holds a meaningless default,
+    which is ignored. A choice that is null is a level all the same.
     """
     if row.stage == Stage.SEARCH and factor in row.params and row.params[factor] is None:
         return Null.YAML

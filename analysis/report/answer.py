@@ -8,7 +8,7 @@ from cktf.rows import Status
 from cktf.verdicts import Verdict
 
 MOST_DECIDED, MOST_OPEN = 6, 4
-"""Comparisons that are named one by one: those with the largest effects, and those of which nothing is decided."""
+"""Largest number of comparisons that are named one by one: decided ones, and open ones."""
 
 
 def answer_text(results: Results) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NETWORKS = ("resnet", "wrn", "vgg", "mobilenetv2", "shufflev1", "shufflev2")
-"""Entries of networks, by what names of networks begin with; all others have the names of objectives."""
+"""Keys of the entries of networks, prefixes of their names; all other keys are names of objectives."""
 
 
 def cited(trials: "pd.DataFrame") -> dict[str, str]:

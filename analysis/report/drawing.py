@@ -1,4 +1,4 @@
-"""Files of a figure: vector, pixels, an interactive page, or its Vega-Lite specification."""
+"""Files of a figure: SVG, PDF, PNG, an interactive page, or its Vega-Lite specification."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def write_figure(results: Results, name: str, out: str | os.PathLike[str], facto
 
 
 def _vl_convert() -> Any:
-    import vl_convert  # here: it takes a moment
+    import vl_convert  # imported here, since it takes a moment
 
     return vl_convert
 
@@ -55,4 +55,4 @@ RENDER: dict[str, Callable[[Drawing], bytes]] = {
     "html": lambda drawing: rendered("figure.html", {"drawing": drawing, "libraries": libraries()}).encode(),
     "json": lambda drawing: json.dumps(drawing.specification, indent=1, ensure_ascii=False).encode(),
 }
-"""Suffix to what makes the file; HTML is interactive and needs no network."""
+"""Suffix -> the function that makes the file; HTML is interactive and needs no network."""

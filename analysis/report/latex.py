@@ -1,4 +1,4 @@
-"""Tables of formatted cells, and words, as LaTeX prints them: in ASCII alone, so that pdfLaTeX knows every letter."""
+"""Tables and sentences in LaTeX, in ASCII alone, so that pdfLaTeX can print every character."""
 
 import re
 import textwrap
@@ -11,10 +11,10 @@ WORDS = {VERDICT, NOTE, "against", "number"}
 """Heads of the columns that hold words, as the first one does: set to the left, and long ones in lines."""
 
 NAME_WIDTH, WORDS_WIDTH = 24, 18
-"""Characters of a line of a row's name, and of other words."""
+"""Characters in a line of a row's name, and in a line of other words."""
 
 LETTER_EM = 0.48
-"""Width of a letter, about, in the width of an m."""
+"""Approximate width of a letter in em."""
 
 SIGNS = (
     "α alpha β beta γ gamma δ delta ε epsilon ϵ epsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu µ mu ν nu "
@@ -36,7 +36,7 @@ def _pairs(words: str, form: str = "{}") -> dict[str, str]:
 
 
 WRITTEN = _pairs(SIGNS, r"$\{}$") | _pairs(PRINTED) | {"\u00a0": "~", "\n": " ", "\t": " "}
-"""Characters that are written otherwise than they are."""
+"""Characters -> how they are written in LaTeX."""
 
 ACCENTS = _pairs("\u0300 ` \u0301 ' \u0302 ^ \u0303 ~ \u0304 = \u0306 u \u0307 . \u0308 \" \u030a r \u030c v \u0327 c")
 """Combining marks and the accents that LaTeX has for them in all encodings of fonts."""
@@ -45,10 +45,10 @@ NEEDS, FLOAT_NEEDS = "% Needs \\usepackage{booktabs}.\n", "% Needs \\usepackage{
 """What stands above a bare table, and above floats."""
 
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-"""Begins what is made smaller where it is wider than the text."""
+"""Begins a box that is scaled down if it is wider than the text."""
 
 BY_NUMBER = "% Letters that pdfLaTeX lacks are written by their numbers in Unicode, as (U+6559).\n"
-"""Stands above what has such letters."""
+"""Comment at the top of a file with letters that are written by their numbers."""
 
 
 def latex(tables: Sequence[Table]) -> str:

@@ -48,7 +48,7 @@ _DESIGNS = {
 
 
 def methods_text(results: Results) -> str:
-    """Return how the numbers came about, in sentences, every figure of them counted in the tables."""
+    """Return the methods paragraph; every number in it is computed from the tables."""
     facts, study, trials, effects = results.facts, results.facts.study, results.trials, results.effects
     designed, searched, confirmed = (
         trials[trials["stage"] == stage] for stage in (Stage.DESIGN, Stage.SEARCH, Stage.CONFIRM)
@@ -141,7 +141,7 @@ def methods_text(results: Results) -> str:
 
 
 def planned_text(results: Results) -> str:
-    """Return what was planned to be compared, or that it was not; nothing where it is the baseline, as ever."""
+    """Return which comparisons were planned, or that none were; empty for the usual ones, with the baseline."""
     study = results.facts.study
     pairs = [f"{names[0]} against {names[-1]}" for names in study.contrasts if len(names) > 1]
     if len(pairs) < len(study.contrasts):
@@ -160,7 +160,7 @@ def planned_text(results: Results) -> str:
 
 
 def grown_text(results: Results) -> str:
-    """Return what was added to the study when, and in which family it is; nothing of one that has not grown."""
+    """Return what was added to the study after its launch, when, and in which family; empty if nothing was."""
     said = {(launch.run, launch.added): launch for launch in results.facts.launches if launch.added}  # once, if killed
     parts = "; ".join(f"{launch_time(each)}: {each.added}" for each in said.values())
     family = "" if results.effects.empty else " Families of comparisons are those of the study as it is now."

@@ -1,4 +1,4 @@
-"""The table of what identifies the runs of a report: commits, commands, machines, versions."""
+"""The table of provenance of a report's runs: commits, commands, machines, versions."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ def launch_time(launch: StudyRow) -> str:
 
 
 def _teachers_hours(teachers: pd.DataFrame) -> str:
-    """Return the time of the trainings of teachers; empty where it is not known."""
+    """Return the total training time of the teachers, as text; empty if it is not known."""
     if "wall_seconds" not in teachers:
         return ""
     cached = int((teachers["wall_seconds"] == 0).sum())

@@ -1,4 +1,4 @@
-"""How the effects of a report are read: their intervals, open verdicts, and what they speak of; sentences."""
+"""Sentences on how to read the effects of a report: tests, intervals, open verdicts, and their population."""
 
 import re
 
@@ -18,7 +18,7 @@ MOST_TEACHERS = 6
 
 
 def sides_text(study: StudyRow) -> str:
-    """Return what a one-sided test is to show, after a comma; nothing of a two-sided one."""
+    """Return what a one-sided test is to show, after a comma; empty for a two-sided one."""
     if study.alternative == Alternative.TWO_SIDED:
         return ""
     measured = quantity(study.report_metric)
@@ -47,7 +47,7 @@ def test_text(results: Results) -> str:
 
 
 def clusters_text(results: Results) -> str:
-    """Return what takes the place of seeds where trials are in clusters; nothing where they are in none."""
+    """Return sentences on clusters, which take the place of seeds; empty where trials are in none."""
     foreign = results.facts.foreign
     if foreign is None or not foreign.cluster:
         return ""
@@ -136,7 +136,7 @@ def reading_text(results: Results) -> str:
 
 
 def images_text(results: Results) -> str:
-    """Return what the second intervals speak of; nothing where no trial says which images it has right."""
+    """Return what the intervals over unseen images mean; empty where there are none."""
     if results.effects["low_images"].isna().all():
         return ""
     return (
@@ -146,7 +146,7 @@ def images_text(results: Results) -> str:
 
 
 def open_text(results: Results) -> str:
-    """Return what the verdict of an undecided arm adds; nothing where no arm is undecided, or none was tested."""
+    """Return what is printed beside an undecided verdict; empty where no arm is undecided, or none was tested."""
     effects, study = results.effects, results.facts.study
     is_open = effects["verdict"].eq(Verdict.UNDECIDED) & effects["detectable"].notna()
     if not is_open.any():
@@ -170,7 +170,7 @@ def open_text(results: Results) -> str:
 
 
 def teacher_columns(trials: pd.DataFrame) -> list[str]:
-    """Return what the columns of each teacher begin with: `config.teacher.`, and of several `config.teachers.NAME.`."""
+    """Return the prefix of each teacher's columns: `config.teacher.`, or of several `config.teachers.NAME.`."""
     names = (str(name) for name in trials.columns)
     return [name.removesuffix("model") for name in names if re.fullmatch(r"config\.teachers?\.([\w-]+\.)?model", name)]
 
@@ -211,8 +211,8 @@ def held_for_text(results: Results, context: str = "") -> str:
 def scope_text(results: Results) -> str:
     """Return for which population the effects hold: seeds, on these images, of this pool, taught by this teacher.
 
-    A test over seeds knows of no other chance than that of the seeds: the same images score all trials, the same pool
-    and the same teacher are behind them. Nothing is returned where there are no effects.
+    Only seeds are random in a test over seeds: all trials share the test images, the training pool and the teacher. The
+    text is empty where there are no effects.
     """
     if results.effects.empty:
         return ""

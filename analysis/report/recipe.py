@@ -9,16 +9,16 @@ from analysis.report.reading import teacher_columns
 from analysis.statistics.any_table import of_fixed_arms
 
 MOST_NAMED = 3
-"""Different values that are named side by side, as where contexts have networks of their own."""
+"""Largest number of different values, as of networks in different contexts, that are named one by one."""
 
 MOST_ARMS, MOST_SETTINGS = 13, 20
 """Arms whose settings the methods paragraph names, and settings of one that it names."""
 
 _NO_SETTINGS = (".seed", "sha256", ".content", ".root", ".download", ".checkpoint")
-"""Ends of the paths of what is no setting of an arm that a reader would want."""
+"""Endings of the paths of settings that would not interest a reader."""
 
 Phrases = tuple[tuple[str, str, str], ...]
-"""Path in a configuration, its text where there is nothing to say, and what is said else; of a share, in per cent."""
+"""Path in a configuration, its value for which nothing is said, and the phrase for others; shares are in per cent."""
 
 _DATA: Phrases = (
     ("train_fraction", "100%", "{} of its training split"),
@@ -64,29 +64,29 @@ def recipe_text(trials: pd.DataFrame) -> str:
     """
     is_baseline = trials["is_baseline"]
     configs = trials[is_baseline] if is_baseline.any() else trials
-    told = partial(values_text, configs)
-    if not (told("student.model") and told("data.name")):
+    value = partial(values_text, configs)
+    if not (value("student.model") and value("data.name")):
         return ""
     whose = "The baseline's student" if is_baseline.any() else "The student"
-    images = told("data.name") + (f" at {side} x {side} pixels" if (side := told("data.side")) else "")
+    images = value("data.name") + (f" at {side} x {side} pixels" if (side := value("data.side")) else "")
     images += f" ({', '.join(changes)})" if (changes := _said(configs, _DATA, "data.")) else ""
-    images += " without their labels" if told("task") == "transfer" else ""
+    images += " without their labels" if value("task") == "transfer" else ""
     sentences = [
-        f"{whose}, {told('student.model')}, learns from the images of {images}{_length(configs, '')}"
-        f", by {_by(told('optimizer.name'))}{_optimizer(configs, 'optimizer.')}."
+        f"{whose}, {value('student.model')}, learns from the images of {images}{_length(configs, '')}"
+        f", by {_by(value('optimizer.name'))}{_optimizer(configs, 'optimizer.')}."
     ]
     if additions := _said(configs, _ADDITIONS):
         sentences.append(f"Its recipe has {', '.join(additions)}.")
-    if told("probe.epochs"):
-        which = "the whole network" if told("probe.mode") == "full" else "a linear layer on it"
+    if value("probe.epochs"):
+        which = "the whole network" if value("probe.mode") == "full" else "a linear layer on it"
         sentences.append(
             f"Then {which} learns the labels{_length(configs, 'probe.')}{_optimizer(configs, 'probe.optimizer.')}."
         )
-    source = f" of {told('source.name')}" if told("source.name") else ""
+    source = f" of {value('source.name')}" if value("source.name") else ""
     uses = []
     for start in teacher_columns(configs):
         path = start.removeprefix("config.")
-        name = path.removeprefix("teacher").removeprefix("s.").rstrip(".")  # of one teacher none
+        name = path.removeprefix("teacher").removeprefix("s.").rstrip(".")  # empty for a single teacher
         of_files = configs.get(f"{start}checkpoint")
         is_read = configs.index.isin(() if of_files is None else of_files.dropna().index)
         for alike in (configs[~is_read], configs[is_read]):
@@ -149,7 +149,7 @@ def _part_of(name: str) -> str:
 
 
 def _said(configs: pd.DataFrame, phrases: Phrases, prefix: str = "") -> list[str]:
-    """Return the phrases that have something to say of these configurations."""
+    """Return the phrases that apply to these configurations, with their values."""
     values = [(values_text(configs, prefix + path, unset[-1:]), unset, words) for path, unset, words in phrases]
     return [words.format(value) for value, unset, words in values if value not in ("", unset)]
 
@@ -160,18 +160,18 @@ def _length(configs: pd.DataFrame, prefix: str) -> str:
 
 
 def _by(name: str) -> str:
-    """Return an optimizer, or several, by its name in configurations; older ones have none."""
+    """Return an optimizer (or several) in words, from its name in configurations; older ones have none."""
     return (name or "sgd").replace("adamw", "AdamW").replace("sgd", "stochastic gradient descent")
 
 
 def _optimizer(configs: pd.DataFrame, prefix: str) -> str:
     """Return the settings of an optimizer and its schedule in parentheses, as far as they are known."""
-    told = partial(values_text, configs)
-    name, schedule = told(prefix + "name"), told(prefix + "schedule")
+    value = partial(values_text, configs)
+    name, schedule = value(prefix + "name"), value(prefix + "schedule")
     found = [_by(name)] if name not in ("", "sgd") and prefix != "optimizer." else []
     found += _said(configs, tuple(of for of in _OPTIMIZER if of[0] != "momentum" or name != "adamw"), prefix)
     if schedule == "step":
-        decay, milestones = told(prefix + "decay"), told(prefix + "milestones")
+        decay, milestones = value(prefix + "decay"), value(prefix + "milestones")
         by = f" by {decay}" if decay else ""
         found.append(f"step schedule{by}{f' at the fractions {milestones} of the epochs' if milestones else ''}")
     elif schedule:

@@ -22,7 +22,7 @@ Cell = Callable[["pd.Series[Any]"], str]
 """A row of statistics -> a formatted cell."""
 
 Columns = Mapping[str, str | Cell]
-"""Heads of a table to what makes their cells, or to the column of the statistics that they show as it is."""
+"""Heads of a table -> the function that makes their cells, or the column of the statistics that is shown as it is."""
 
 PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
@@ -36,13 +36,13 @@ OVER_IMAGES = "also over unseen images"
 """Head of the column of intervals that hold for other test images, too."""
 
 VERDICT = "verdict"
-"""Head of the column that answers."""
+"""Head of the column of verdicts."""
 
 NOTE = "note"
 """Head of a last column that holds remarks, not figures."""
 
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
-"""Said of every table of such a run."""
+"""Remark on every table of such a run."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _no_formula(cell: Any) -> Any:
     if not isinstance(cell, str):
         return cell
     is_formula = cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not PLAIN_NUMBER.fullmatch(cell)
-    # Pandas puts no quotes around this end of a line.
+    # Pandas does not quote a carriage return.
     return ("'" if is_formula else "") + cell.replace("\r", " ")
 
 

@@ -1,4 +1,4 @@
-"""Every trial, as the page's own table holds it: columns and cells of plain values, to be sorted and filtered there."""
+"""The table of all trials on the page, which can be sorted and filtered there: columns, and cells of plain values."""
 
 import math
 from typing import Any

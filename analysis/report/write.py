@@ -1,4 +1,4 @@
-"""The report of a run, written: Parquet tables, figures, tables for a paper, one HTML page."""
+"""Writing of a report: Parquet tables, figures, tables for a paper, one HTML page."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ PAPER_KINDS = ("csv", "md", "tex")
 """Suffixes of a table: its statistics with every digit, and what people read."""
 
 FIGURE_KINDS = ("svg", "png", "pdf")
-"""In which each figure is written, the vector file first."""
+"""Suffixes of the files of each figure, the vector file first."""
 
 POSSIBLE = frozenset(
     {"report.html", TRIALS_FILE}
@@ -106,7 +106,7 @@ def write_report(
             of an earlier report's is in the place of one that is to be written.
     """
     place = report_place(run, out)
-    open_folder(run)  # what is wrong with its name is said of that, not of its report's
+    open_folder(run)  # an error in its name is to be reported of the run, not of the report's place
     Record(place).refuse_others(POSSIBLE)
     with naming(run):
         trials, epochs = collect(run, place, engine)
@@ -168,7 +168,7 @@ def report_on(
 
 
 def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Return a report but for the tables of trials and epochs: its files, and why other parts could not be made."""
+    """Return the files of a report, without the tables of trials and epochs, and why other parts could not be made."""
     unmade: dict[str, str] = {}
     derived: dict[str, pd.DataFrame] = {}
     for name in DERIVED:

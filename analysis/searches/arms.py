@@ -1,25 +1,24 @@
-"""The arms of a search, one row each: their levels, how they ended, and how they stand to each other."""
+"""The arms of a search, one row each: their levels, statuses, scores and ranks; and the leaderboard."""
 
 import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.arguments import check_maximise, check_trials
 from analysis.statistics.any_table import complete
-from analysis.statistics.intervals import grouped_estimates
+from analysis.statistics.intervals import Floats, grouped_estimates
 from cktf.rows import Stage, Status, StudyRow
 
 BEST = 0.1
-"""Share of the arms that are called the best; PED-ANOVA's default in Optuna."""
+"""Share of the arms that count as the best; PED-ANOVA's default in Optuna."""
 
 JUDGED = (Status.COMPLETE, Status.PRUNED)
 """End statuses that say something of an arm's score; a failure says nothing of its levels."""
 
 NOT_ON_THE_WAY = pd.DataFrame({"arm_id": [], "step": [], "score": []}).astype({"arm_id": "str"})
-"""Scores on the way of arms that have none."""
+"""An empty table of `scores_on_the_way`."""
 
 
 def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
@@ -84,10 +83,11 @@ def scores_on_the_way(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -
     return means.loc[means["n"] == means["arm_id"].map(num_seeds), ["arm_id", "step", "score"]]
 
 
-def comparable_scores(judged: pd.DataFrame, on_the_way: pd.DataFrame) -> tuple[NDArray[np.float64], float]:
-    """Return the scores of complete and pruned arms after as many epochs (arms,), and after how many.
+def comparable_scores(judged: pd.DataFrame, on_the_way: pd.DataFrame) -> tuple[Floats, float]:
+    """Return the scores (arms,) of complete and pruned arms after the same number of epochs, and this number.
 
-    NaN epochs: each after its last one, as all are complete. A score is NaN where not all arms have such an epoch.
+    The number is NaN if all arms are complete: each score is then that after the last epoch. Scores are NaN where arms
+    have no such epoch.
     """
     if (judged["status"] == Status.COMPLETE).all():
         return judged["score"].to_numpy(np.float64), np.nan
@@ -97,7 +97,7 @@ def comparable_scores(judged: pd.DataFrame, on_the_way: pd.DataFrame) -> tuple[N
 
 
 def _ranks(arms: pd.DataFrame, *, maximise: bool) -> "pd.Series[float]":
-    """Return each arm's place, equal ones the same."""
+    """Return the rank of each arm from 1, the same for equal arms; NaN for failed ones."""
     sign = -1.0 if maximise else 1.0
     keys: dict[Any, tuple[float, float, float]] = {}
     for index, status, score, reached, last in arms[["status", "score", "reached", "last"]].itertuples():
@@ -112,7 +112,7 @@ def _ranks(arms: pd.DataFrame, *, maximise: bool) -> "pd.Series[float]":
 
 
 def is_best(arms: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which arms are the best tenth of those that can be ranked, complete ones alone; at least one."""
+    """Return which arms are the best tenth of those with a rank, without pruned ones; at least one."""
     num_best = math.ceil(BEST * arms["rank"].notna().sum())
     return (arms["rank"] <= num_best) & (arms["status"] == Status.COMPLETE)
 

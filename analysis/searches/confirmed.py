@@ -1,20 +1,17 @@
-"""What the best arms of a search are worth: their scores in it beside those at fresh seeds."""
+"""Confirmed arms of a search: their scores in the search beside those at fresh seeds."""
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.arguments import check_columns
 from analysis.searches.arms import leaderboard
 from analysis.statistics.any_table import as_trials, complete, is_plain, reported, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import effects as effects_of
-from analysis.statistics.intervals import CONFIDENCE, grouped_estimates
+from analysis.statistics.intervals import CONFIDENCE, Floats, grouped_estimates
 from analysis.wording import larger_is_better
 from cktf.errors import InputError, shown
 from cktf.rows import Stage, StudyRow
-
-Floats = NDArray[np.float64]
 
 COLUMNS = columns(
     """
@@ -111,9 +108,9 @@ def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.Dat
 
 
 def run_variance(values: Floats) -> float:
-    """Return the variance of a run beside what its arm and its seed do: of the residuals of arm + seed.
+    """Return the residual variance of a run beside the effects of its arm and its seed.
 
-    It is NaN where the results (arms, seeds), NaN where there is none, are too few.
+    Values are (arms, seeds), NaN where there is no result; the variance is NaN if there are too few of them.
     """
     arm, seed = np.nonzero(np.isfinite(values))
     observed = values[arm, seed]
@@ -124,7 +121,7 @@ def run_variance(values: Floats) -> float:
 
 
 def selection_luck(score: Floats, searched: Floats, n_search: Floats, variance: float) -> Floats:
-    r"""Return which part of search scores is luck, as far as it was selected: :math:`B \, (y - \bar y)`.
+    r"""Return the part of search scores that is expected to be selected luck, :math:`B \, (y - \bar y)`.
 
     B is the share of the variance of the scores that runs of an arm make by themselves, at most 1; the rest is what
     arms differ by (the best linear prediction of an arm's luck from its score, as in James and Stein 1961). What the
@@ -134,7 +131,7 @@ def selection_luck(score: Floats, searched: Floats, n_search: Floats, variance: 
         score: (arms,) of the confirmed arms in the search, NaN where there is none.
         searched: Of all arms that the search completed.
         n_search: (arms,) seeds of each score.
-        variance: Of a run beside its arm and seed; see `run_variance`.
+        variance: Residual variance of a run; see `run_variance`.
 
     Returns:
         (arms,): NaN where there is no score, the search completed fewer than two arms, or the variance is unknown.
@@ -153,7 +150,7 @@ SAMPLERS_WITHOUT_MEMORY = ("random", "qmc", "bruteforce")
 
 
 def luck_text(study: StudyRow) -> str:
-    """Return what of a search score is the luck of the selection, and what is not."""
+    """Return sentences on which part of a search score is the luck of the selection, and which is not."""
     learns = (
         ""
         if study.sampler in SAMPLERS_WITHOUT_MEMORY

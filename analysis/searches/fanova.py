@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.statistics.intervals import Counts, Floats
 from analysis.statistics.levels import is_numeric
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class Factor:
     num_choices: int = 0
 
 
-def as_numbers(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64], Factor]:
-    """Return the levels of a factor as numbers (arms,), and what they may be: the range or the choices that occur."""
+def as_numbers(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[Floats, Factor]:
+    """Return the levels of a factor as numbers (arms,), and their domain: the range or the choices that occur."""
     if not is_numeric(levels):
         codes, choices = levels.astype(str).factorize(sort=True)
         return codes.astype(np.float64), Factor(num_choices=len(choices))
@@ -45,20 +46,13 @@ def as_numbers(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.fl
     return numbers, Factor(low, high if high > low else low + 1.0)
 
 
-def fanova(
-    levels: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    factors: Sequence[Factor],
-    *,
-    num_trees: int,
-    seed: int = 0,
-) -> NDArray[np.float64]:
+def fanova(levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_trees: int, seed: int = 0) -> Floats:
     """Return the share of the variance of the score that each factor explains by itself.
 
     Args:
         levels: (arms, factors).
         scores: (arms,).
-        factors: What the levels of each column may be.
+        factors: The domain of each column.
         num_trees: Of the forest.
         seed: Of the forest's own draws.
 
@@ -103,17 +97,12 @@ def fanova(
             explained[index] = np.square(sums).mean(axis=0)
     if not (total > 0).any():
         return np.full(len(factors), np.nan)
-    shares: NDArray[np.float64] = (explained[:, total > 0] / total[total > 0]).mean(axis=1)
+    shares: Floats = (explained[:, total > 0] / total[total > 0]).mean(axis=1)
     return shares
 
 
 def fitted_forest(
-    levels: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    factors: Sequence[Factor],
-    *,
-    num_trees: int,
-    seed: int = 0,
+    levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_trees: int, seed: int = 0
 ) -> "RandomForestRegressor":
     """Return a forest of regression trees that has learnt the score from the levels; arguments as for `fanova`."""
     from sklearn.ensemble import RandomForestRegressor
@@ -122,20 +111,16 @@ def fitted_forest(
     return RandomForestRegressor(num_trees, max_depth=MAX_DEPTH, random_state=seed).fit(encoded, scores)
 
 
-def predicted(
-    forest: "RandomForestRegressor", levels: NDArray[np.float64], factors: Sequence[Factor]
-) -> NDArray[np.float64]:
+def predicted(forest: "RandomForestRegressor", levels: Floats, factors: Sequence[Factor]) -> Floats:
     """Return the scores (points,) that a forest predicts at levels (points, factors)."""
     encoded, _, _ = _encoded(levels, factors)
-    scores: NDArray[np.float64] = forest.predict(encoded)
+    scores: Floats = forest.predict(encoded)
     return scores
 
 
-def _encoded(
-    levels: NDArray[np.float64], factors: Sequence[Factor]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], list[slice]]:
+def _encoded(levels: Floats, factors: Sequence[Factor]) -> tuple[Floats, Floats, list[slice]]:
     """Return the forest's input (arms, columns), its bounds (columns, 2), and each factor's columns."""
-    parts: list[NDArray[np.float64]] = []
+    parts: list[Floats] = []
     bounds: list[tuple[float, float]] = []
     columns: list[slice] = []
     for factor, column in zip(factors, levels.T, strict=True):
@@ -149,7 +134,7 @@ def _encoded(
     return np.hstack(parts), np.array(bounds), columns
 
 
-def _leaves(trees: Sequence[object], bounds: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+def _leaves(trees: Sequence[object], bounds: Floats) -> tuple[NDArray[Any], ...]:
     """Return the leaves of scikit-learn's trees, found breadth-first in all trees at once.
 
     Returns:
@@ -176,7 +161,7 @@ def _leaves(trees: Sequence[object], bounds: NDArray[np.float64]) -> tuple[NDArr
     return tree[is_leaf], value[is_leaf], low[is_leaf], high[is_leaf]
 
 
-def _choices(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _choices(low: Floats, high: Floats) -> NDArray[np.bool_]:
     """Return which choices lie in each leaf (leaves, choices), from its bounds in their one-hot columns, cut at 1/2."""
     may_be_others = low < 0.5
     others = may_be_others.sum(axis=1, keepdims=True) - may_be_others
@@ -184,18 +169,12 @@ def _choices(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.
     return is_in
 
 
-def _variance_along(
-    tree: NDArray[np.int64],
-    height: NDArray[np.float64],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-    num_trees: int,
-) -> NDArray[np.float64]:
+def _variance_along(tree: Counts, height: Floats, low: Floats, high: Floats, num_trees: int) -> Floats:
     """Return for each tree the integral of its leaves' squared sum, each leaf a step from ``low`` to ``high``."""
     owner, position = np.concatenate([tree, tree]), np.concatenate([low, high])
     order = np.lexsort((position, owner))
     owner, position = owner[order], position[order]
     sums = np.cumsum(np.concatenate([height, -height])[order])
     length = np.where(owner[1:] == owner[:-1], np.diff(position), 0.0)
-    integrals: NDArray[np.float64] = np.bincount(owner[:-1], length * sums[:-1] ** 2, num_trees).astype(np.float64)
+    integrals: Floats = np.bincount(owner[:-1], length * sums[:-1] ** 2, num_trees).astype(np.float64)
     return integrals

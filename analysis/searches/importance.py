@@ -1,4 +1,4 @@
-"""How much each factor of a search mattered for its score, and how far that can be told from so many arms.
+"""Importance of each factor of a search for its score, with intervals and a threshold for factors without influence.
 
 PED-ANOVA (Watanabe, Bansal, Hutter 2023; by Optuna, with conditional factors) asks which factors set the best tenth of
 the arms apart from all that were tried; its shares sum to one. fANOVA (Hutter, Hoos, Leyton-Brown 2014; see
@@ -30,18 +30,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.arguments import check_columns, check_trials
-from analysis.searches.arms import (
-    BEST,
-    JUDGED,
-    NOT_ON_THE_WAY,
-    comparable_scores,
-    scores_on_the_way,
-    searched_arms,
-)
+from analysis.searches.arms import BEST, JUDGED, NOT_ON_THE_WAY, comparable_scores, scores_on_the_way, searched_arms
 from analysis.searches.fanova import as_numbers, fanova
 from analysis.searches.plain_search import plain_search
 from analysis.statistics.columns import columns, typed
-from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.intervals import CONFIDENCE, Floats
 from analysis.statistics.levels import is_numeric
 from cktf.errors import InputError
 from cktf.rows import Status, StudyRow
@@ -53,7 +46,7 @@ MIN_ARMS = 10
 """Arms, complete or pruned, below which an importance says nothing: PED-ANOVA compares the best tenth with all."""
 
 MAX_ARMS = 1000
-"""Arms that are judged; of more, so many at random. What their shares are uncertain by, the intervals tell."""
+"""Largest number of arms that are judged; of more, a random sample, whose uncertainty the intervals include."""
 
 NUM_RESAMPLES = 100
 """Samples of the bootstrap."""
@@ -74,7 +67,7 @@ FEWER_TREES = (
 )
 
 INTERACTIONS = "interactions"
-"""Name of fANOVA's row of what no factor explains by itself."""
+"""Name of fANOVA's row with the share that no factor explains by itself."""
 
 COLUMNS = columns(
     """
@@ -85,9 +78,9 @@ COLUMNS = columns(
 Arms = NDArray[np.int64]
 """Indices of arms."""
 
-Evaluate = Callable[[Arms, int, Arms | None], NDArray[np.float64]]
-"""(arms, number of trees, where there are any, None) -> shares (factors,), NaN if this sample tells nothing; with, in
-place of None, the arms whose levels the shadows take, the shares of the shadows (factors,)."""
+Evaluate = Callable[[Arms, int, Arms | None], Floats]
+"""(arms, number of trees, None) -> shares of the factors (factors,), NaN if this sample tells nothing. With arms in
+place of None, whose levels the shadows take -> shares of the shadows (factors,)."""
 
 
 MEANINGS = {
@@ -97,11 +90,11 @@ MEANINGS = {
     "domain, that a factor explains by itself; interactions of factors have the rest, and with them noise that the "
     "forest has learnt.",
 }
-"""What the shares of each method are shares of."""
+"""Method -> a sentence on the meaning of its shares."""
 
 
 class _UnknownError(ValueError):
-    """Raised with the reason why a method can say nothing of these arms."""
+    """Raised with the reason why a method cannot judge these arms."""
 
 
 def importance(
@@ -171,10 +164,10 @@ def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: Stud
 
 
 def importance_text(found: pd.DataFrame) -> str:
-    """Return how importances came about, in sentences, for a table or a figure of them; one is there at least."""
-    told = found.dropna(subset="importance")
-    counts, methods = told.iloc[0], set(told["method"])
-    pruned, after_epoch = counts["n_pruned"], told["after_epoch"].max()
+    """Return sentences on how importances were computed, for a table or a figure; at least one importance is known."""
+    known = found.dropna(subset="importance")
+    counts, methods = known.iloc[0], set(known["method"])
+    pruned, after_epoch = counts["n_pruned"], known["after_epoch"].max()
     sentences = [
         f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
         f"of them pruned; {counts['n_failed']} failed ones are left out).",
@@ -213,7 +206,7 @@ def _shares(
     *,
     with_rest: bool = False,
 ) -> pd.DataFrame:
-    """Return the share of each factor with its interval, most important first; last, if wanted, what none has."""
+    """Return the share of each factor with its interval, most important first; last, if wanted, the interactions'."""
     figures = ["importance", "low", "high", "first", "shadow"]
     found = pd.DataFrame(np.nan, index=pd.Index(factors, name="factor"), columns=figures)
     found["reason"] = "not every arm has this factor"
@@ -229,7 +222,7 @@ def _shares(
     found.loc[can_be_judged, "reason"] = reason
     found = found.reset_index().sort_values(["importance", "factor"], ascending=[False, True])
     if with_rest and len(can_be_judged) > 1 and found["importance"].notna().any():
-        # No factor is called so twice: a path of a study has no blank in it, a foreign name may be anything.
+        # A name that no factor has: a path of a study has no blank in it, but a foreign name may be anything.
         name = INTERACTIONS if INTERACTIONS not in factors else f"{INTERACTIONS} of the factors"
         rest = _with_interval(*(1.0 - part.sum(axis=-1, keepdims=True) for part in (shares, resampled)))
         row = dict(zip(["factor", *figures, "reason"], [name, *rest.clip(0.0)[0], np.nan, np.nan, ""], strict=True))
@@ -237,7 +230,7 @@ def _shares(
     return found.reset_index(drop=True)
 
 
-def _with_interval(shares: NDArray[np.float64], resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+def _with_interval(shares: Floats, resampled: Floats) -> Floats:
     """Return share, low and high (factors, 3) of shares (factors,) and their resamples (resamples, factors)."""
     ends = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     return np.column_stack([shares, *ends])
@@ -250,7 +243,7 @@ def _require_enough(num_arms: int, factors: list[str]) -> None:
         raise _UnknownError("no factor is one of every arm")
 
 
-def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[Floats, Floats, str]:
     """Return shares (factors,), those of the resamples that tell anything (resamples, factors), and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -262,11 +255,11 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[NDArray
     return shares, resampled, "; ".join(str(warning.message) for warning in caught)
 
 
-def resampled_arms(evaluate: Callable[[Arms], NDArray[np.float64]], num_arms: int, seed: int) -> NDArray[np.float64]:
-    """Return numbers of each bootstrap sample of the arms (resamples, numbers)."""
+def resampled_arms(evaluate: Callable[[Arms], Floats], num_arms: int, seed: int) -> Floats:
+    """Return what ``evaluate`` returns for each bootstrap sample of the arms, (resamples, numbers)."""
     draws = np.random.default_rng(seed).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
+        warnings.simplefilter("ignore")  # those of the whole sample are recorded
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # trees grow in compiled code
             return np.array([*threads.map(evaluate, draws)])
 
@@ -282,13 +275,13 @@ def _shadow(evaluate: Evaluate, num_arms: int, seed: int) -> float:
 
 
 def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Evaluate:
-    """Return the evaluator of these arms and factors."""
+    """Return PED-ANOVA's evaluator of these arms and factors."""
     is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
     num_best = math.ceil(BEST * len(judged))
     if is_complete.sum() < num_best:
         raise _UnknownError(f"{is_complete.sum()} of {len(judged)} arms are complete: the best tenth is not known")
     losses = judged["score"].to_numpy(np.float64) * (-1.0 if study.maximise else 1.0)
-    losses[~is_complete] = np.nextafter(losses[is_complete].max(), np.inf)  # however large, it is above
+    losses[~is_complete] = np.nextafter(losses[is_complete].max(), np.inf)  # just above, however large it is
     if not _has_best(losses):
         raise _UnknownError("the best tenth of the arms is no better than the worst arm")
     try:
@@ -307,7 +300,7 @@ def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Eva
         params, of_shadow = ({f"\0{name}": value for name, value in part.items()} for part in other[:2])
         return Tried(arm.params | params, arm.domains | of_shadow, arm.loss)
 
-    def evaluate(arms: Arms, _: int, shuffled: Arms | None) -> NDArray[np.float64]:
+    def evaluate(arms: Arms, _: int, shuffled: Arms | None) -> Floats:
         nothing = np.full(len(factors), np.nan)
         if not _has_best(losses[arms]):
             return nothing  # Optuna would say that all factors matter alike
@@ -326,15 +319,13 @@ def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Eva
     return evaluate
 
 
-def _has_best(losses: NDArray[np.float64]) -> bool:
-    """Return whether the best tenth of these arms is better than the worst of them: it is known, then."""
+def _has_best(losses: Floats) -> bool:
+    """Return whether the best tenth of these arms is better than the worst arm; only then is it known."""
     return bool(np.sort(losses)[math.ceil(BEST * len(losses)) - 1] < losses.max())
 
 
-def _fanova(
-    judged: pd.DataFrame, study: StudyRow, scores: NDArray[np.float64], seed: int, factors: list[str]
-) -> Evaluate:
-    """Return the evaluator of these arms, of which each has a score, and factors."""
+def _fanova(judged: pd.DataFrame, study: StudyRow, scores: Floats, seed: int, factors: list[str]) -> Evaluate:
+    """Return fANOVA's evaluator of these arms and factors; each arm has a score."""
     if not np.isfinite(scores).all():
         raise _UnknownError("there is no epoch that all arms have done")
     if np.ptp(scores) == 0:
@@ -347,7 +338,7 @@ def _fanova(
     levels = np.column_stack([column for column, _ in encoded])
     domains = [domain for _, domain in encoded]
 
-    def evaluate(arms: Arms, num_trees: int, shuffled: Arms | None) -> NDArray[np.float64]:
+    def evaluate(arms: Arms, num_trees: int, shuffled: Arms | None) -> Floats:
         if shuffled is None:
             return fanova(levels[arms], scores[arms], domains, num_trees=num_trees, seed=seed)
         joined = np.hstack([levels[arms], levels[shuffled]])

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.arguments import check_trials
 from analysis.statistics.columns import columns, typed
-from analysis.statistics.intervals import CONFIDENCE, grouped_estimates
+from analysis.statistics.intervals import CONFIDENCE, Floats, grouped_estimates
 from cktf.pareto import front, hypervolume
 from cktf.rows import Stage, Status, StudyRow
 
@@ -32,7 +31,7 @@ def metric_means(trials: pd.DataFrame, study: StudyRow, stage: Stage) -> pd.Data
     return means
 
 
-def losses_of(means: pd.DataFrame, study: StudyRow) -> NDArray[np.float64]:
+def losses_of(means: pd.DataFrame, study: StudyRow) -> Floats:
     """Return the metrics (arms, metrics) so that smaller is better."""
     return means.to_numpy(np.float64) * [-1.0 if larger else 1.0 for larger in study.directions.values()]
 
@@ -79,7 +78,7 @@ def pareto(trials: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
     return typed(order.reset_index(drop=True), COLUMNS)
 
 
-def volumes(means: pd.DataFrame, study: StudyRow) -> NDArray[np.float64]:
+def volumes(means: pd.DataFrame, study: StudyRow) -> Floats:
     """Return the hypervolume of the first arm, of the first two, and so on (arms,), of `metric_means` of the search.
 
     It is the share of the box between the best and the worst value of each metric of all these arms.

@@ -1,7 +1,7 @@
-"""The ablation path of a search: which changes lead from the baseline's levels to the best arm's, one at a time.
+"""The ablation path of a search: the changes, one at a time, from the baseline's levels to those of the best arm.
 
-From the baseline's levels on, that factor is next set to its level in the best arm which improves the predicted score
-most (Fawcett, Hoos 2016), until all are. Arms on the way were not trained: their scores are predicted, as Biedenkapp et
+Each step sets one factor to its level in the best arm: the factor that improves the predicted score most (Fawcett, Hoos
+2016). Arms on the way were not trained: their scores are predicted, as Biedenkapp et
 al. (2017) have it, by fANOVA's forest (`analysis.searches.fanova`), which has learnt the score from the arms of the
 search. So a path is an estimate, and its last score is what the forest expects of the best arm, whose own, being the
 best of many noisy ones, is optimistic.
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.searches.arms import JUDGED, comparable_scores
 from analysis.searches.fanova import Factor, as_numbers, fitted_forest, predicted
@@ -27,7 +26,7 @@ from analysis.searches.importance import (
     some_arms,
 )
 from analysis.statistics.columns import columns, typed
-from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.intervals import CONFIDENCE, Counts, Floats
 from analysis.statistics.levels import is_numeric
 from cktf.names import short_name
 from cktf.rows import Status, StudyRow
@@ -82,29 +81,22 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow,
         order.append(factors[left.pop(chosen)])
     along = np.array(points)
 
-    def changes(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    def changes(drawn: Counts) -> Floats:
         forest = fitted_forest(learnt[drawn], scores[drawn], domains, num_trees=NUM_TREES_OF_A_RESAMPLE, seed=seed)
         return np.diff(predicted(forest, along, domains))
 
     tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     low, high = np.quantile(resampled_arms(changes, len(judged), seed), tails, axis=0)
-    found = predicted(forest, along, domains)
+    score = predicted(forest, along, domains)
     omitted = [name for name in study.factors if name not in factors]
-    rows: list[dict[str, Any]] = [{"step": 0, "factor": START, "default": "", "level": "", "predicted": found[0]}]
+    rows: list[dict[str, Any]] = [{"step": 0, "factor": START, "default": "", "level": "", "predicted": score[0]}]
     for index, name in enumerate(order):
         default, level = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in ends[name])
-        row = {"step": index + 1, "factor": name, "default": default, "level": level, "predicted": found[index + 1]}
-        rows.append(row | {"change": found[index + 1] - found[index], "low": low[index], "high": high[index]})
-    counts: dict[str, int] = {
-        f"n_{status}": int((arms["status"] == status).sum()) for status in (Status.COMPLETE, Status.PRUNED)
-    }
-    said: dict[str, Any] = {
-        "metric": study.metric,
-        "confidence": CONFIDENCE,
-        "omitted": ", ".join(omitted),
-        "after_epoch": after_epoch,
-    }
-    return typed(pd.DataFrame(rows).assign(**said, **counts), COLUMNS)
+        row = {"step": index + 1, "factor": name, "default": default, "level": level, "predicted": score[index + 1]}
+        rows.append(row | {"change": score[index + 1] - score[index], "low": low[index], "high": high[index]})
+    counts = {f"n_{status}": int((arms["status"] == status).sum()) for status in (Status.COMPLETE, Status.PRUNED)}
+    found = pd.DataFrame(rows).assign(metric=study.metric, confidence=CONFIDENCE, after_epoch=after_epoch, **counts)
+    return typed(found.assign(omitted=", ".join(omitted)), COLUMNS)
 
 
 def step_name(step: "pd.Series[Any]", factors: list[str]) -> str:
@@ -115,7 +107,7 @@ def step_name(step: "pd.Series[Any]", factors: list[str]) -> str:
 
 
 def path_text(found: pd.DataFrame) -> str:
-    """Return what a path is and what it is not, in sentences, for a table or a figure of it; it has steps."""
+    """Return sentences on what a path is and is not, for a table or a figure of a path with steps."""
     first = found.iloc[0]
     pruned, after_epoch, omitted = first["n_pruned"], first["after_epoch"], first["omitted"]
     on_the_way = "" if np.isnan(after_epoch) else f" Scores are those after {after_epoch:.0f} scored epochs."
@@ -130,7 +122,7 @@ def path_text(found: pd.DataFrame) -> str:
 
 
 def _is_comparable(judged: pd.DataFrame, factor: str, default: Any) -> bool:
-    """Return whether every arm has a factor, and the baseline's level of it is one that a forest can place."""
+    """Return whether every arm has a factor, and its level in the baseline is one that a forest can predict from."""
     column = f"param.{factor}"
     if column not in judged or default is None or judged[column].isna().any():
         return False
@@ -140,10 +132,8 @@ def _is_comparable(judged: pd.DataFrame, factor: str, default: Any) -> bool:
     return bool((judged[column].astype(str) == str(default)).any())
 
 
-def _encoded(
-    judged: pd.DataFrame, ends: pd.DataFrame, study: StudyRow
-) -> tuple[NDArray[np.float64], list[Factor], NDArray[np.float64]]:
-    """Return the levels of arms (arms, factors), what each may be, and those of both ends (2, factors), as numbers."""
+def _encoded(judged: pd.DataFrame, ends: pd.DataFrame, study: StudyRow) -> tuple[Floats, list[Factor], Floats]:
+    """Return as numbers the levels of arms (arms, factors), their domains, and the levels of both ends (2, factors)."""
     columns, domains = [], []
     for name in ends:
         levels = pd.Series([*judged[f"param.{name}"], *ends[name]])

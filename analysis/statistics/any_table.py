@@ -77,7 +77,7 @@ def trials_of(
     needs_baseline: bool = True,
     cluster: str | None = None,
 ) -> pd.DataFrame:
-    """Return a table of trials as it is, or a plain table as one; see `as_trials`.
+    """Return a table of trials as it is, or a plain table converted to one; see `as_trials`.
 
     A plain table is warned of if names in it look alike, or scores seem to be on two scales.
 
@@ -270,7 +270,7 @@ MOST_TOLD = 3
 
 
 def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None) -> list[str]:
-    """Return a sentence on scores of which one is about a hundred times the other; none where there are none.
+    """Return a sentence on pairs of scores that differ by a factor of about 100; an empty list if there are none.
 
     Compared are an arm and its context's baseline, the baselines of two contexts, and the seeds of an arm.
 
@@ -289,19 +289,19 @@ def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None
     others = [key for key in first.values() if key[1] in baselines]
     pairs = [(others[0], key) for key in others[1:]] + [(first[key[0]], key) for key in scores.index]
     means = scores["mean"].to_dict()
-    told = [
+    sentences = [
         f"{_named(*one)} has a mean {called} of {means[one]:.4g}, {_named(*other)} of {means[other]:.4g}"
         for one, other in pairs
         if _is_hundredfold(means[one], means[other])
     ]
-    told += [
+    sentences += [
         f"{_named(*key)} has {called} {least:.4g} at one seed and {most:.4g} at another"
         for key, _, least, most in scores.itertuples()
         if _is_hundredfold(least, most)
     ]
-    more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
-    text = "; ".join(told[:MOST_TOLD])
-    return [f"About a factor of 100: {text}{more}. Is one of them in per cent and the other not?"] if told else []
+    more = f"; and {len(sentences) - MOST_TOLD} more" if len(sentences) > MOST_TOLD else ""
+    text = "; ".join(sentences[:MOST_TOLD])
+    return [f"About a factor of 100: {text}{more}. Is one of them in per cent and the other not?"] if sentences else []
 
 
 def _is_hundredfold(first: float, second: float) -> bool:

@@ -1,4 +1,4 @@
-r"""P values and intervals that hold at any number of pairs, planned or not: of the mixture t, with g = 1.
+r"""P values and intervals of the mixture t test (g = 1), which hold at any number of pairs, planned or not.
 
 With n pairs, :math:`\nu = n - 1` and Student's t, the likelihood of all effects, in standard deviations and weighted by
 the normal distribution of variance g, over that of none is
@@ -11,26 +11,23 @@ Wang and Ramdas 2025), so the p value is one over the largest so far.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analysis.statistics.intervals import RELATIVE_ROUNDING
-
-Floats = NDArray[np.float64]
+from analysis.statistics.intervals import RELATIVE_ROUNDING, Counts, Floats
 
 G = 1.0
-"""Variance of the effects, in variances of the differences, for which the test is made."""
+"""Variance of the effects that the test expects, in variances of the differences."""
 
 TEST = "mixture t"
 """Name of the test."""
 
 
 def anytime_p(differences: Floats, bound: float = 0.0, sign: int = 0) -> Floats:
-    """Return p that effects are at a bound, or with a ``sign`` not beyond it, whenever one looks.
+    """Return p values, valid at every look, of the null hypothesis that an effect is at a bound, or not beyond it.
 
     Args:
         differences: (..., seeds) in an order that depends on no result; NaN where there is no pair.
-        bound: Of the effects, in the unit of the differences.
-        sign: Of the effects that are looked for, of those to the bound; 0 for both.
+        bound: Effect of the null hypothesis, in the unit of the differences.
+        sign: 1: tested is whether effects are above the bound; -1: below it; 0: whether they differ from it.
 
     Returns:
         (...): NaN where no two pairs differ.
@@ -52,8 +49,8 @@ def anytime_p(differences: Floats, bound: float = 0.0, sign: int = 0) -> Floats:
     return np.where(np.isnan(v).all(axis=-1), np.nan, np.exp(-np.maximum(most, 0)))
 
 
-def anytime_width(sd: Floats, n: NDArray[np.int64], level: float) -> Floats:
-    """Return half the width of the intervals of effects (...), at a level; NaN where they are without bounds."""
+def anytime_width(sd: Floats, n: Counts, level: float) -> Floats:
+    """Return half the width of the intervals of effects (...), at a level; NaN where they are unbounded."""
     ratio = ((1 + n * G) / level**2) ** (1 / np.maximum(n, 1))
     least = 1 - ratio / (1 + n * G)
     share = (n - 1) * (ratio - 1) / np.where((least > 0) & (n > 1), least, np.nan)

@@ -1,4 +1,4 @@
-"""What one arm yields: mean, standard deviation and interval over its seeds."""
+"""The results of each arm: mean, standard deviation and interval over its seeds."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ def arms(
     baseline: str | None = None,
     reference: Mapping[str, Mapping[str, float]] | None = None,
 ) -> pd.DataFrame:
-    """Return what each arm of a design, or each confirmed arm of a search, yields.
+    """Return the results of each arm of a design, or of each confirmed arm of a search.
 
     Args:
         trials: As `analysis.load` gives them, those of a search's own stage left out, since they were selected; or a
@@ -81,5 +81,5 @@ def has_failed(statuses: "pd.Series[str]") -> bool:
 
 
 def failed_text(count: int) -> str:
-    """Return what is said of an arm that failed at each of its seeds."""
+    """Return the remark on an arm that failed at each of its seeds."""
     return f"failed at all {count} seeds" if count > 1 else "failed at its one seed"

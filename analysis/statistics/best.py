@@ -17,8 +17,7 @@ COLUMNS = columns(
 )
 
 FEWEST_SEEDS = 5
-"""With results, below which an arm is neither the best nor tested with it: with fewer hardly anything can be told from
-anything."""
+"""Fewest seeds with results of an arm that can be the best, or be tested against it: fewer tell hardly any apart."""
 
 BOLD = f"Bold: the best mean of {FEWEST_SEEDS} seeds or more."
 """What bold means in a table."""

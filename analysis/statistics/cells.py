@@ -1,4 +1,4 @@
-"""What a cell of a table says that another program wrote: a level, a number, a whole number, a status."""
+"""Cells of a table that another program wrote -> a level, a number, a whole number, a status."""
 
 import math
 import re
@@ -65,7 +65,7 @@ def no_number(what: str, column: str, row: str, cell: object) -> str:
 def whole_number(cell: str) -> int | None:
     """Return the whole number in a cell, also where a spreadsheet wrote 3.0; None where it holds something else.
 
-    So it does where the number has more than 64 bits, which tables cannot hold.
+    None, too, for a number of more than 64 bits, which tables cannot hold.
     """
     if not _WHOLE.fullmatch(cell):
         return None
@@ -77,7 +77,7 @@ def whole_number(cell: str) -> int | None:
 
 
 def status_in(cell: str) -> Status | None:
-    """Return what a cell in words says of how a trial ended; None where its words are not known."""
+    """Return the status of a trial that the words of a cell say; None if they are not known."""
     if cell.lower() in NO_VALUE:
         return Status.COMPLETE
     words = " ".join(re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", cell).lower().split())

@@ -7,9 +7,8 @@ theorem 2). Corrections and degrees of freedom are those for independent errors 
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from analysis.statistics.intervals import Floats
 
 TOLERANCE = 1e-8
 """Numbers between 0 and 1 that are smaller come of rounding."""
@@ -40,7 +39,7 @@ def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] |
     if not np.allclose(weights @ bread @ inner, weights, atol=TOLERANCE):
         return "missing trials leave arms that share no seed with the others"
 
-    # In these units the contrasts are independent and of variance 1, were errors so.
+    # Scaled so that the contrasts are independent and of variance 1, if errors are.
     expected = weights @ bread @ weights.T
     root = np.linalg.cholesky(expected)
     scaled = np.linalg.solve(root, weights) @ bread
@@ -48,7 +47,7 @@ def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] |
     gains = np.stack([load @ (values - arms @ means) for load, (arms, values) in zip(loads, centred, strict=True)])
     covariance = root @ (gains.T @ gains) @ root.T
 
-    # Of each two of (seed, contrast): what their residuals have in common, for independent errors of variance 1.
+    # Covariance of the residuals of each two pairs (seed, contrast), for independent errors of variance 1.
     count = len(weights)
     reach = np.concatenate([load @ arms for load, (arms, _) in zip(loads, centred, strict=True)])
     common = -(reach @ bread @ reach.T).reshape(len(loads), count, len(loads), count)
@@ -62,7 +61,7 @@ def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] |
 
 
 def _inverse_root(taken: Floats) -> Floats:
-    """Return the symmetric root of the pseudo-inverse of what a fit leaves of a seed's residuals (trials, trials)."""
+    """Return CR2's correction, the symmetric root of the pseudo-inverse of 1 - ``taken``, both (trials, trials)."""
     values, vectors = np.linalg.eigh(np.eye(len(taken)) - taken)
     factors = np.where(values > TOLERANCE, 1 / np.sqrt(np.maximum(values, TOLERANCE)), 0.0)
     return np.asarray((vectors * factors) @ vectors.T)

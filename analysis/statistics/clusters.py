@@ -1,4 +1,4 @@
-"""Folds, data seeds and the like as replicates: trials of one cluster have its images in common, and count once."""
+"""Folds, data seeds and the like as replicates: trials of one cluster share its images, and count as one."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ from analysis.statistics.over_contexts import shared_names
 from cktf.errors import InputError
 
 FEWEST_CLUSTERS = 4
-"""Clusters of which a test over clusters is made: with fewer, hardly anything but luck is found."""
+"""Fewest clusters for a test over clusters: with fewer, hardly anything but luck is found."""
 
 
 def in_clusters(trials: pd.DataFrame, cluster: str) -> pd.DataFrame:

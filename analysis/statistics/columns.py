@@ -17,7 +17,7 @@ KINDS = {
         """,
     "bool": "is_baseline against_baseline is_best is_among_best is_on_front",
 }
-"""Type to the names of its columns; what is none of these is a float."""
+"""Type -> the names of its columns; all other columns are floats."""
 
 TYPES = {name: kind for kind, names in KINDS.items() for name in names.split()}
 

@@ -42,14 +42,14 @@ def compared_arms(pool: pd.DataFrame, contrasts: Contrasts = ()) -> tuple[pd.Dat
             raise InputError(
                 f"contrasts {', '.join(names)}: must be two arms that a context has; there are: {listed(known)}"
             )
-        pairs |= dict.fromkeys((first, second) for first, second in found if first != second)  # not one of two names
+        pairs |= dict.fromkeys((first, second) for first, second in found if first != second)  # else names of one arm
     order = {context: place for place, context in enumerate(named)}
     by_context = sorted(pairs, key=lambda pair: order[str(arms.at[pair[0], "context"])])
     return arms, arms.loc[[first for first, _ in by_context]], [second for _, second in by_context]
 
 
 def names_of(contrast: str | Sequence[str]) -> list[str]:
-    """Return a contrast as a list of names; the one name alone is that of the baseline."""
+    """Return a contrast as a list of two names, or of `BASELINE` alone."""
     return [contrast] if isinstance(contrast, str) else [*contrast]
 
 

@@ -1,14 +1,11 @@
-"""Means of values whose rows and columns are both drawn: seeds and teachers, or seeds and images."""
+"""Means over two crossed random factors: seeds and teachers, or seeds and images."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
-
-Floats = NDArray[np.float64]
+from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, Floats
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
+"""The effect of each arm against its context's baseline, or another arm, paired by seed, and the verdict on it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -52,10 +52,10 @@ COLUMNS = columns(
 )
 
 BEYOND, MAY_BE_LESS = "by more than delta", "may be less than delta"
-"""What the simultaneous interval says of the size of an effect that helps or hurts."""
+"""Remarks on the size of an effect that helps or hurts, by its simultaneous interval."""
 
 ABOVE_0, BELOW_0 = "and above 0", "and below 0"
-"""What is said of an equivalent effect that is told from 0 as well."""
+"""Remarks on an equivalent effect that is told from 0 as well."""
 
 Width = Callable[[Floats, Counts, Counts, float], Floats]
 """Returns half the width of intervals of effects, of their deviations, pairs and looks, and a level."""
@@ -204,7 +204,7 @@ def effects(
         pairs.append((arm_id, baseline_id, scores.index[has_both & is_of_look & ~is_apart]))
         is_there = (scores[both].notna() | ~is_planned[both]).all(axis="columns") if is_apart else has_both
         states = statuses.loc[~is_there & is_of_look, both].dropna(how="all")
-        if is_apart:  # neither side lacks a seed that is the other's alone
+        if is_apart:  # a seed that was planned for one side alone is missing on neither
             states = states.fillna(Status.COMPLETE.value)
         lost = states.isin(ENDED) & scores.loc[states.index, both].isna()
         rows.append(
@@ -261,7 +261,7 @@ def effects(
             frame["p_equivalence"] = np.maximum(*sides)
 
         def width(sd: Floats, n: Counts, _: Counts, level: float) -> Floats:
-            return anytime_width(sd, n, level / 2 if sign else level)  # of a one-sided p, of which no half is taken
+            return anytime_width(sd, n, level / 2 if sign else level)  # its one-sided p is not half of a two-sided one
 
     if width:
         half = width(found.sd, found.n_pairs, num_looks, 2 * LEVEL if sign else LEVEL)
@@ -300,7 +300,7 @@ def effects(
 
 
 def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bool) -> pd.DataFrame:
-    """Return the comparisons of one family with what depends on how many they are: adjusted p, verdicts, intervals."""
+    """Return the comparisons of one family with what depends on its size: adjusted p, verdicts, intervals."""
     frame = frame.assign(n_family=len(frame), size="")
     for name in ("p", "p_anytime", "p_equivalence", "p_flip"):
         frame[f"{name}_holm"] = holm(frame[name].to_numpy(np.float64))
@@ -328,7 +328,7 @@ def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bo
         is_told = frame["verdict"].eq(Verdict.EQUIVALENT) & (both[0] < LEVEL)
         sizes = np.where(is_beyond, BEYOND, MAY_BE_LESS), np.where(effect > 0, ABOVE_0, BELOW_0)
         frame["size"] = np.select([is_decided, is_told], sizes, "")
-    if width:  # what more seeds would give is known of a fixed number of them alone
+    if width:  # power is known only for a fixed number of seeds
         return frame
     size = mde(counted, of_interval, of_pairs)
     frame["detectable"] = sign * (margin + size) if sign else size

@@ -1,4 +1,4 @@
-"""What else moved: the health of the distillation as it was measured last, against the baseline at the same seeds."""
+"""Measures of the distillation's health, as measured last: differences from the baseline at the same seeds."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from analysis.statistics.paired import paired_effects
 from cktf.verdicts import LEVEL, holm
 
 PREFIX = "health."
-"""Begins the names of the columns of epochs that are measured of the distillation's health."""
+"""Prefix of the columns of epochs with measures of the distillation's health."""
 
 WORDS = {
     "agreement": "agreement (%)",
@@ -38,12 +38,12 @@ COLUMNS = columns(
 
 
 def numbers_of(epochs: pd.DataFrame) -> list[str]:
-    """Return the columns of epochs that hold numbers of health."""
+    """Return the names of the columns of epochs with measures of health."""
     return [name for name in epochs.columns if name.startswith(PREFIX)]
 
 
 def number_label(column: str) -> str:
-    """Return what a number is called: ``health.cka.stage1`` is ``CKA: stage1``."""
+    """Return the label of a measure's column: ``health.cka.stage1`` is ``CKA: stage1``."""
     first, _, rest = column.removeprefix(PREFIX).partition(".")
     return ": ".join(part for part in (WORDS.get(first, first), rest) if part)
 
@@ -102,7 +102,7 @@ def selected_confidence(shown: Any, candidates: Any) -> Any:
 
 
 def moved_most(health: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Return of each arm the numbers that differ most from the baseline's, by the size of t, largest first.
+    """Return for each arm the measures that differ most from the baseline's, by the size of t, largest first.
 
     Left out are those without a t, of one pair or of differences that do not vary, and all but one of equal numbers.
 
@@ -110,13 +110,13 @@ def moved_most(health: pd.DataFrame, most: int) -> pd.DataFrame:
         Rows of the table, whose intervals are those of the selected, the arm's numbers being the family, and their
         ``confidence``; see `selected_confidence`.
     """
-    told = health[health["statistic"].notna()]
+    tested = health[health["statistic"].notna()]
     # Where the penultimate vector is the mean of the last stage, as in a ResNet, they are one number under two names.
-    told = told.drop_duplicates(["arm_id", "n_pairs", "effect", "statistic"], keep="last")
-    order = told["statistic"].abs().sort_values(ascending=False, kind="stable").index
-    ranked = told.loc[order].groupby("arm_id", sort=False).head(most)
+    tested = tested.drop_duplicates(["arm_id", "n_pairs", "effect", "statistic"], keep="last")
+    order = tested["statistic"].abs().sort_values(ascending=False, kind="stable").index
+    ranked = tested.loc[order].groupby("arm_id", sort=False).head(most)
     shown, candidates = (
-        ranked["arm_id"].map(frame["arm_id"].value_counts()).astype("float64") for frame in (ranked, told)
+        ranked["arm_id"].map(frame["arm_id"].value_counts()).astype("float64") for frame in (ranked, tested)
     )
     ranked = ranked.assign(confidence=selected_confidence(shown, candidates))
     for _, group in ranked.groupby("arm_id"):

@@ -1,4 +1,4 @@
-"""What each factor of a grid or a fraction does on average over the others, and what two of them do together.
+"""Main effects of the factors of a grid or a fraction, averaged over the other factors, and two-factor interactions.
 
 Every figure is a contrast of the arms' means with equal weights on the levels of the other factors: a Type III
 hypothesis. No interaction is assumed away, but where an arm has no result at all: there the means follow main effects
@@ -17,19 +17,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.arguments import check_factors
 from analysis.ledger.other_names import under_every_name
 from analysis.statistics.any_table import complete, is_plain, reported, trials_of, with_levels
 from analysis.statistics.columns import columns, typed
-from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.intervals import CONFIDENCE, Floats
 from analysis.statistics.levels import factor_label
 from analysis.statistics.seed_contrasts import SeedTest, seed_test
 from cktf.errors import InputError
 from cktf.verdicts import holm
 
-Floats = NDArray[np.float64]
 Cell = tuple[str, ...]
 """One combination of the levels of a grid: the level of each factor, as text."""
 
@@ -47,7 +45,7 @@ REDUCED = ", no interactions of three and more factors"
 VANISHES = "all arms that it compares train alike, so there is nothing to test"
 
 SMALL = 1e-9
-"""Weights below it come of rounding."""
+"""Weights below this are rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Contrast:
 
     @property
     def weights(self) -> Floats:
-        """Of the cells' means (cells,): a difference of means; of two factors, a difference of differences."""
+        """Weights of the cells' means (cells,): a difference of means; of two factors, a difference of differences."""
         return np.asarray(self.signs / np.sum(np.abs(self.signs)) * 2 ** len(self.factors))
 
     @property
@@ -245,7 +243,7 @@ def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> 
     has_results = np.isfinite(scores).any(axis=0)
     suffix = ""
     if not has_results.all():
-        # The mean of each arm by a general mean, the main effects and the interactions of two factors.
+        # Model of the arms' means: a general mean, main effects and two-factor interactions.
         signs = np.stack([np.ones(len(of_cell)), *(contrast.signs for contrast in found)], axis=1)
         effects = of_cell.T @ signs / of_cell.sum(axis=0)[:, np.newaxis]
         if has_results.any() and np.linalg.matrix_rank(effects[has_results]) == effects.shape[1]:
@@ -264,7 +262,7 @@ def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> 
 
 
 def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suffix: str) -> dict[str, Any]:
-    """Return the figures of a contrast; without a test it vanishes."""
+    """Return the row of a contrast; one without a test compares nothing."""
     row: dict[str, Any] = {
         **{"kind": contrast.kind, "factor": " × ".join(contrast.factors), "contrast": contrast.name},
         **{"against": ", ".join(_named(contrast.labels, contrast.against)), "aliases": ", ".join(contrast.aliases)},

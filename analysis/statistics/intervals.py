@@ -12,6 +12,9 @@ from scipy import stats
 
 from analysis.arguments import check_confidence
 
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
 CONFIDENCE = 0.95
 """Confidence of every interval, unless another is asked for."""
 
@@ -19,7 +22,7 @@ RELATIVE_ROUNDING = 1e-12
 """Numbers that differ by less than this share of the values that they were computed from differ by rounding alone."""
 
 
-def half_width(sd: NDArray[np.float64], n: NDArray[np.int64], confidence: float = CONFIDENCE) -> NDArray[np.float64]:
+def half_width(sd: Floats, n: Counts, confidence: float = CONFIDENCE) -> Floats:
     r"""Return half the width of Student's interval of a mean, :math:`t_{n-1} \, s / \sqrt n`.
 
     Args:

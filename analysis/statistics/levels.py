@@ -1,4 +1,4 @@
-"""Levels of a factor as figures show them: one by one, or in groups of about equally many arms."""
+"""Levels of a factor: whether they are numbers or logarithmic, their names, and their order."""
 
 import math
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def is_numeric(levels: "pd.Series[Any]") -> bool:
     return pd.api.types.is_numeric_dtype(levels) and not pd.api.types.is_bool_dtype(levels)
 
 
-def is_logarithmic(levels: "NDArray[np.float64]") -> bool:
+def is_logarithmic(levels: NDArray[np.float64]) -> bool:
     """Return whether levels, all different, vary less by their ratios than by their differences.
 
     Args:

@@ -6,9 +6,8 @@ import pandas as pd
 
 from analysis.statistics.columns import typed
 from analysis.statistics.effects import COLUMNS, effects
+from analysis.statistics.over_images import ACCURACY
 from cktf.rows import MEASURE
-
-ACCURACY = "test_accuracy"
 
 
 def measure_effects(

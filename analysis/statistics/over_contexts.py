@@ -1,4 +1,4 @@
-"""What an arm does over several contexts: the mean of its effects, each context counted once; and its name there.
+"""The mean effect of each arm over several contexts, each context counted once; and the arm's name there.
 
 The test that answers is Student's over contexts, of effects in units of each context's noise: so a context whose
 scores vary ten times as much does not have ten times the say. Holm's method adjusts it over the arms, each of which is
@@ -27,7 +27,7 @@ COLUMNS = columns(
 )
 
 FEWEST_CONTEXTS = 4
-"""Contexts from which on something is said over contexts; of fewer, each speaks for itself."""
+"""Fewest contexts for a verdict over contexts; with fewer, each speaks for itself."""
 
 
 def shared_names(arms: pd.DataFrame) -> "pd.Series[str]":
@@ -45,7 +45,7 @@ def shared_names(arms: pd.DataFrame) -> "pd.Series[str]":
 
 
 def rounding(effects: pd.DataFrame) -> "pd.Series[float]":
-    """Return how far each effect may be from another by rounding alone, from the size of the values it comes from."""
+    """Return by how much each effect may be off by rounding, from the size of the values it comes from."""
     values = effects.reindex(columns=["mean", "baseline_mean", "effect"])
     return RELATIVE_ROUNDING * values.abs().max(axis="columns")
 

@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.ledger.epochs import CORRECT
 from analysis.statistics.crossed import crossed_mean
+from analysis.statistics.intervals import Floats
 from analysis.statistics.per_image import correct
-
-Floats = NDArray[np.float64]
 
 ACCURACY = "test_accuracy"
 """The metric that is known image by image, in per cent."""

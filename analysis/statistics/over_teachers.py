@@ -1,4 +1,4 @@
-"""What an arm does with other teachers than those of its study, where teachers are crossed with seeds."""
+"""The effect of each arm for teachers beyond those of its study, where teachers are crossed with seeds."""
 
 import numpy as np
 import pandas as pd

@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import gammaln
 
-from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, half_width
+from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, Counts, Floats, half_width
 from cktf.rows import Alternative
 
-Floats = NDArray[np.float64]
-
 TEST, WELCH, OVER_CLUSTERS = "paired t", "Welch's t", " over clusters"
-"""Names of the tests that decide: of arms that share seeds, of those that share none, and what is added of clusters."""
+"""Names of the deciding tests, of arms that share seeds and of others, and the suffix of a test over clusters."""
 
 FEWEST_FLIPPED, MOST_FLIPPED = 6, 20
-"""Pairs between which the sign-flip test is made: fewer cannot reach p < 0.05, more have too many flips to count."""
+"""Fewest and most pairs of the sign-flip test: fewer cannot reach p < 0.05, more have too many flips to count."""
 
 FLIPS_HELD = 2**20
 """Flips that are held in memory at a time."""
@@ -56,7 +54,7 @@ class PairedEffects:
         n_baseline: Values of the baseline that were used.
     """
 
-    n_pairs: NDArray[np.int64]
+    n_pairs: Counts
     mean: Floats
     baseline_mean: Floats
     effect: Floats
@@ -70,8 +68,8 @@ class PairedEffects:
     p: Floats
     standard_error: Floats
     df: Floats
-    n_arm: NDArray[np.int64]
-    n_baseline: NDArray[np.int64]
+    n_arm: Counts
+    n_baseline: Counts
 
 
 def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDENCE) -> PairedEffects:
@@ -136,7 +134,7 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
 
 
 def equivalence_p(found: PairedEffects, delta: float) -> Floats:
-    """Return p of two one-sided t tests (Schuirmann 1987) that an effect is not within ``delta`` of zero.
+    """Return p of two one-sided t tests (Schuirmann 1987); null hypothesis: an effect is not within ``delta`` of zero.
 
     Below 0.05 exactly where the 90% interval of the effect lies within ``-delta`` and ``delta``.
     """
@@ -144,7 +142,7 @@ def equivalence_p(found: PairedEffects, delta: float) -> Floats:
 
 
 def one_sided_p(found: PairedEffects, bound: float, sign: int) -> Floats:
-    """Return p of the one-sided t test that an effect is not above a bound; with ``sign`` -1, that it is not below.
+    """Return p of the one-sided t test; null hypothesis: an effect is not above a bound, or with ``sign`` -1 not below.
 
     Below 0.05 exactly where the 90% interval of the effect lies above (below) the bound.
     """
@@ -152,7 +150,7 @@ def one_sided_p(found: PairedEffects, bound: float, sign: int) -> Floats:
 
 
 def direction(alternative: str, *, maximise: bool) -> int:
-    """Return the sign of the effects that are looked for: 1 or -1; 0 for those of both."""
+    """Return the sign of the effects that a test looks for: 1 or -1; 0 if it is two-sided."""
     if alternative == Alternative.TWO_SIDED:
         return 0
     return 1 if (alternative == Alternative.BETTER) == maximise else -1
@@ -180,7 +178,7 @@ def sign_flip_p(differences: Floats) -> Floats:
     return p
 
 
-def smallest_flip_p(n_pairs: NDArray[np.int64]) -> Floats:
+def smallest_flip_p(n_pairs: Counts) -> Floats:
     """Return the smallest p that the sign-flip test of so many pairs can give (same shape)."""
     return np.asarray(2.0 ** (1 - n_pairs))
 
@@ -195,8 +193,8 @@ def _share_of_flips(differences: Floats) -> Floats:
     return np.asarray((np.abs(sums) >= seen - rounding).mean(axis=1))
 
 
-def hedges_correction(freedom: NDArray[np.int64]) -> Floats:
-    """Return what makes a standardised mean unbiased (Hedges 1981), exactly; NaN below two degrees of freedom."""
+def hedges_correction(freedom: Counts) -> Floats:
+    """Return the exact bias correction of a standardised mean (Hedges 1981); NaN below two degrees of freedom."""
     half = np.where(freedom > 1, freedom, np.nan) / 2
     return np.asarray(np.exp(gammaln(half) - gammaln(half - 0.5)) / np.sqrt(half))
 
@@ -214,13 +212,13 @@ def spread(side: Floats, is_pair: NDArray[np.bool_]) -> Floats:
 
 
 FEWEST_CORRELATED = 5
-"""Pairs of which a correlation gets an interval."""
+"""Fewest pairs at which a correlation has an interval."""
 
 FEWEST_UNPAIRED = 8
-"""Pairs from which on the seeds that an unpaired design would need are said: they follow from the correlation."""
+"""Fewest pairs at which the seeds of an unpaired design are reported: they follow from the correlation."""
 
 
-def correlation_interval(correlation: Floats, n: NDArray[np.int64], confidence: float) -> tuple[Floats, Floats]:
+def correlation_interval(correlation: Floats, n: Counts, confidence: float) -> tuple[Floats, Floats]:
     r"""Return the interval of correlations, :math:`\tanh(\mathrm{artanh}\, r \pm z / \sqrt{n - 3})` (Fisher 1915).
 
     Lower and upper ends have the shape of Pearson's r and of the pairs n; NaN below `FEWEST_CORRELATED` pairs.

@@ -4,10 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.intervals import CONFIDENCE, Floats
 from analysis.statistics.paired import FEWEST_CORRELATED
-
-Floats = NDArray[np.float64]
 
 
 def variance_left(

@@ -1,4 +1,4 @@
-"""Races of simulated studies, whose comparisons stop as those of real ones do."""
+"""Simulated races, whose comparisons stop by the same rules as those of real ones."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ def raced(race: Race, futility: float, differences: Floats, level: float) -> tup
     """Run simulated races, whose comparisons stop one by one, and return the seeds and the verdict of each.
 
     Args:
-        race: What is asked.
-        futility: Below which chance of being decided a comparison stops.
+        race: The race.
+        futility: A comparison stops if its chance of being decided is below this.
         differences: (studies, comparisons, seeds) of the arms and what they are compared with.
         level: At which the chance is computed.
     """

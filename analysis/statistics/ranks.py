@@ -12,23 +12,21 @@ import itertools
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.arguments import check_columns
 from analysis.statistics.any_table import reported, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import effects as effects_of
+from analysis.statistics.intervals import Floats
 from analysis.statistics.over_contexts import rounding, shared_names
 from analysis.statistics.skillings_mack import skillings_mack, standardised_differences
 from analysis.wording import larger_is_better
 from cktf.errors import InputError
 from cktf.verdicts import LEVEL
 
-Floats = NDArray[np.float64]
-
 FEWEST_CONTEXTS = 5
-"""Blocks that Friedman's test is made with: with fewer, not even arms that always take the same order stand out."""
+"""Fewest contexts for Friedman's test: with fewer, not even arms that always take the same order stand out."""
 
 MANY_CONTEXTS = 10
 """Fewest contexts at which tests of ranks reveal a difference of middling size (see the page on statistics)."""
@@ -48,7 +46,7 @@ COLUMNS = columns(
 
 
 def without_rounding(values: Floats, rounding: Floats) -> Floats:
-    """Return values in which those of one block that differ by rounding alone are equal: each as the smallest of them.
+    """Return values in which those of one block that differ by rounding alone are set to the smallest of them.
 
     Values and by how much each may be off, ``rounding``, are (blocks, arms); two are tied by the larger of theirs.
     """
@@ -182,7 +180,7 @@ def ranks(
 
 
 def _test_ranks(frame: pd.DataFrame, values: Floats, in_blocks: Floats) -> None:
-    """Put the test of values (blocks, ranked arms) and of their ranks, and each arm's against the baseline, into it."""
+    """Fill in the tests of all ranked arms and of each against the baseline; values and ranks are (blocks, arms)."""
     num_blocks, num_arms = values.shape
     has_all = bool(np.isfinite(values).all())
     statistic, p = friedman(values) if has_all else skillings_mack(in_blocks)

@@ -13,20 +13,17 @@ too few seeds have all of these arms, least squares takes all trials (see `analy
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from analysis.statistics.clustered import clustered
-from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
-
-Floats = NDArray[np.float64]
+from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, Floats
 
 WITHIN = "the contrast's values within each seed (Student's t, Hotelling's F)"
 CLUSTERED = "least squares, a mean for every arm, seed as block, errors clustered by seed (CR2, Satterthwaite)"
 """How a test is made: from the seeds that have all arms that it needs, or from all trials of these arms."""
 
 COMPLETE_SHARE = 2 / 3
-"""Share of the seeds that must have all arms that a test needs for it to be made within them."""
+"""A test is made within seeds if at least this share of them have all arms that it needs."""
 
 WITHOUT_ERROR = "the scores follow the model without error: nothing to test against"
 

@@ -20,9 +20,9 @@ import pandas as pd
 from analysis.statistics.any_table import complete, reported
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.interactions import factorial_cells, with_factors
-from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.intervals import CONFIDENCE, Floats
 from analysis.statistics.levels import factor_label
-from analysis.statistics.seed_contrasts import Floats, seed_test
+from analysis.statistics.seed_contrasts import seed_test
 from cktf.verdicts import holm
 
 COLUMNS = columns("context factor level off metric effect low high confidence p p_holm n_seeds n model reason")
@@ -37,11 +37,7 @@ CHANGES_NOTHING = "the arms with and without it train alike"
 
 
 def shapley(
-    trials: pd.DataFrame,
-    *,
-    factors: Iterable[str],
-    metric: str = "test_accuracy",
-    baseline: str | None = None,
+    trials: pd.DataFrame, *, factors: Iterable[str], metric: str = "test_accuracy", baseline: str | None = None
 ) -> pd.DataFrame:
     """Return the Shapley value of each component, in every context that is a full grid of two levels each.
 

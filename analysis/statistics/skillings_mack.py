@@ -1,4 +1,4 @@
-r"""Ranks of arms of which not every block has all: the test of Skillings and Mack (1981), Friedman's where all have.
+r"""The test of Skillings and Mack (1981) of ranks in incomplete blocks; of complete ones it is Friedman's.
 
 With k_j arms in block j, the rank R of an arm counts there as :math:`\sqrt{12 / (k_j + 1)} (R - (k_j + 1) / 2)`: blocks
 with few arms weigh no less, and an arm that is missing counts as in the middle. Where all arms are alike, all orders of
@@ -6,10 +6,9 @@ a block's ranks are as likely, of which the covariance of these sums follows, al
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
+from analysis.statistics.intervals import Floats
 
 SMALL = 1e-9
 """Share of the largest eigenvalue of a covariance below which one is 0 but for rounding."""
@@ -30,7 +29,7 @@ def skillings_mack(ranks: Floats) -> tuple[float, float]:
 
 
 def standardised_differences(ranks: Floats, arm: int) -> Floats:
-    """Return the sum of each arm's ranks less that of one arm, in standard errors without correction for ties."""
+    """Return each arm's sum of ranks minus that of one arm, in standard errors without correction for ties."""
     sums, covariance = _sums(ranks, is_tied=False)
     own = np.diag(covariance)
     variance = own + own[arm] - 2 * covariance[arm]

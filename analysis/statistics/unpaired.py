@@ -1,14 +1,14 @@
-"""Arms that share no seed with what they are compared with: Welch's t test, for any number of contrasts at once."""
+"""Welch's t test of arms that share no seed with their baselines, for any number of contrasts at once."""
 
 import numpy as np
 from scipy import stats
 
-from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
-from analysis.statistics.paired import Floats, PairedEffects, spread, summed
+from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, Floats
+from analysis.statistics.paired import PairedEffects, spread, summed
 
 FEWEST = 5
-"""Values of each side from which on the degrees of freedom are Satterthwaite's, which are known no better than the two
-variances: of 3 values beside 20, 14% of studies without effects would err."""
+"""Fewest values of each side at which the degrees of freedom are Satterthwaite's, which rest on both estimated
+variances: with 3 values beside 20, 14% of studies without effects would err."""
 
 
 def welch_effects(values: Floats, baseline: Floats, confidence: float = CONFIDENCE) -> PairedEffects:
@@ -31,7 +31,8 @@ def welch_effects(values: Floats, baseline: Floats, confidence: float = CONFIDEN
     there = [np.isfinite(side) for side in sides]
     counts = [is_there.sum(axis=-1) for is_there in there]
     filled = [np.where(is_there, side, 0.0) for side, is_there in zip(sides, there, strict=True)]
-    exponent = np.frexp(np.maximum(*(np.abs(side).max(axis=-1, initial=0) for side in filled)))[1]  # as of pairs
+    # As in `paired_effects`, no square overflows at the size of 1.
+    exponent = np.frexp(np.maximum(*(np.abs(side).max(axis=-1, initial=0) for side in filled)))[1]
     means, errors, variances = [], [], []
     for side, is_there, n in zip(filled, there, counts, strict=True):
         scaled = np.ldexp(side, -exponent[..., np.newaxis])

@@ -1,4 +1,4 @@
-"""What a number of seeds detects, and how many more decide."""
+"""Power: the effect that a number of seeds detects, and how many more seeds would decide."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,18 +10,17 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import chdtr
 
+from analysis.statistics.intervals import Counts, Floats
 from cktf.verdicts import LEVEL
 
-Floats = NDArray[np.float64]
-
 POWER = 0.8
-"""With which a detectable effect is told from zero, and the seeds that are asked for decide."""
+"""Power at which a detectable effect is told from zero, and at which the seeds that are asked for decide."""
 
 ASSURANCE = 0.8
-"""Chance that the true standard deviation is below the bound that the seeds which are asked for are computed with."""
+"""Chance that the true standard deviation is below its bound, from which the seeds to ask for are computed."""
 
 FEWEST_FOR_A_NUMBER = 5
-"""Pairs below which the seeds that are asked for are a range: the standard deviation is hardly known."""
+"""Below this many pairs, the seeds to ask for are a range: the standard deviation is hardly known."""
 
 MOST_MORE_SEEDS = 100
 """Largest number of extra seeds that is reported; more is infinity, as the estimate is too rough."""
@@ -47,7 +46,7 @@ def power(standardised: Floats, n: NDArray[Any], level: float = LEVEL) -> Floats
     return _chance(-np.minimum(shift, _FARTHEST), _FARTHEST, lambda z: shift[..., np.newaxis] + z, critical, n - 1)
 
 
-def equivalence_power(margin: Floats, n: NDArray[np.int64], level: float = LEVEL) -> Floats:
+def equivalence_power(margin: Floats, n: Counts, level: float = LEVEL) -> Floats:
     """Return the chance that two one-sided t tests show an effect of 0 to be within a margin.
 
     Args:
@@ -61,18 +60,14 @@ def equivalence_power(margin: Floats, n: NDArray[np.int64], level: float = LEVEL
 
 
 def _chance(
-    first: Floats | float,
-    last: Floats | float,
-    reach: Callable[[Floats], Floats],
-    critical: Floats,
-    freedom: Any,
+    first: Floats | float, last: Floats | float, reach: Callable[[Floats], Floats], critical: Floats, freedom: Any
 ) -> Floats:
     r"""Return the chance that a t test rejects, as an integral over the standardised mean z of the noise.
 
-    It is :math:`\int \varphi(z) \, P(c S \le \mathrm{reach}(z)) \, dz`, with S the estimated over the true deviation.
-    With the standardised mean z of the noise, a t test rejects where c S is within what z reaches. This
-    holds for effects of any size, where computed noncentral t distributions do not. The integral goes from ``first``
-    to ``last`` (...), over points z (..., points), with the critical c and degrees of freedom (...) of the test.
+    It is :math:`\int \varphi(z) \, P(c S \le \mathrm{reach}(z)) \, dz`, with S the estimated over the true deviation,
+    since the test rejects where c S is within what z reaches. This is exact for effects of any size, unlike computed
+    noncentral t distributions. The integral goes from ``first`` to ``last`` (...), over points z (..., points), with
+    the critical c and degrees of freedom (...) of the test.
     """
     first, last = np.broadcast_arrays(np.asarray(first, np.float64), last)
     half = (last - first)[..., np.newaxis] / 2
@@ -89,7 +84,7 @@ def mde(n: NDArray[Any], level: float, sd: Floats) -> Floats:
     It depends on the number of pairs and on how much they vary, not on the effect that was seen.
 
     Args:
-        n: Pairs, or of a test without any its degrees of freedom and 1 (any shape).
+        n: Pairs, or of an unpaired test its degrees of freedom plus 1 (any shape).
         level: Of the test, two-sided.
         sd: Standard deviations of the differences (same shape).
 
@@ -113,7 +108,7 @@ def _detectable(n: float, level: float) -> float:
     return float(brentq(lambda size: float(power(np.array(size), counted, level)) - POWER, 0, largest))
 
 
-def sd_bound(sd: Floats, n: NDArray[np.int64], share: float) -> Floats:
+def sd_bound(sd: Floats, n: Counts, share: float) -> Floats:
     r"""Return the one-sided bound of a standard deviation, :math:`s \sqrt{(n - 1) / \chi^2_{1 - share, n - 1}}`.
 
     It is above the true deviation of normal values with a chance of ``share``; NaN below two values (any shape).
@@ -122,7 +117,7 @@ def sd_bound(sd: Floats, n: NDArray[np.int64], share: float) -> Floats:
     return np.asarray(sd * np.sqrt(freedom / stats.chi2.ppf(1 - share, freedom)))
 
 
-def seeds_needed(delta: float, sd: Floats, most: NDArray[np.int64], level: float) -> Floats:
+def seeds_needed(delta: float, sd: Floats, most: Counts, level: float) -> Floats:
     """Return how many pairs decide about an effect of ``delta``, in all.
 
     So many have the power `POWER` to tell an effect of ``delta`` from zero, and to show an effect of zero to be within
@@ -131,13 +126,13 @@ def seeds_needed(delta: float, sd: Floats, most: NDArray[np.int64], level: float
     Args:
         delta: The smallest effect that matters, in the unit of the metric.
         sd: (contrasts,) true standard deviations of the differences.
-        most: (contrasts,) pairs that are looked at.
+        most: (contrasts,) largest number of pairs that is tried.
         level: Of the tests.
 
     Returns:
         (contrasts,): infinity where ``most`` are not enough, NaN where the deviation is unknown.
     """
-    with np.errstate(over="ignore"):  # infinitely many deviations are told from zero
+    with np.errstate(over="ignore"):  # an infinite size is told from zero with certainty
         size = delta / sd
     too_few, enough = np.ones_like(most), np.maximum(most, 2) + 1
     while (enough - too_few).max(initial=0) > 1:
@@ -147,7 +142,7 @@ def seeds_needed(delta: float, sd: Floats, most: NDArray[np.int64], level: float
     return np.where(np.isnan(size), np.nan, np.where(enough > most, np.inf, enough))
 
 
-def more_seeds(delta: float, sd: Floats, n: NDArray[np.int64], level: float, assurance: float = ASSURANCE) -> Floats:
+def more_seeds(delta: float, sd: Floats, n: Counts, level: float, assurance: float = ASSURANCE) -> Floats:
     """Return how many more seeds decide about an effect of ``delta`` with power `POWER`; see `seeds_needed`.
 
     The standard deviation is taken at its upper bound, since it is an estimate: with the estimate itself, as many

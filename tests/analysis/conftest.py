@@ -13,11 +13,10 @@ import vl_convert
 
 import analysis.searches.importance  # noqa: F401  # so that its module is there to be patched
 from cktf.ledger_lines import parse_row
-from cktf.rows import EpochRow, PlannedRow, StudyRow
+from cktf.rows import EpochRow, PlannedRow
 from tests.analysis.ledgers import (
     EPOCHS,
     LedgerWriter,
-    study_row,
     write_ablation,
     write_contexts,
     write_fraction,
@@ -75,15 +74,13 @@ def log_level_of_optuna() -> Iterator[None]:
 @pytest.fixture
 def fraction(tmp_path: Path) -> Path:
     """Return the run directory of the half of four factors at four seeds."""
-    write_fraction(tmp_path / "run").close_segment()
-    return tmp_path / "run"
+    return write_fraction(tmp_path / "run").close()
 
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Path:
     """Return the run directory of a grid of three by two levels at five seeds."""
-    write_grid(tmp_path / "run").close_segment()
-    return tmp_path / "run"
+    return write_grid(tmp_path / "run").close()
 
 
 @pytest.fixture
@@ -103,8 +100,7 @@ def ablation(tmp_path: Path) -> Path:
 @pytest.fixture
 def contexts(tmp_path: Path) -> Path:
     """Return the run directory of two methods and a baseline in two contexts at four seeds."""
-    write_contexts(tmp_path / "run").close_segment()
-    return tmp_path / "run"
+    return write_contexts(tmp_path / "run").close()
 
 
 @pytest.fixture
@@ -116,33 +112,25 @@ def many_contexts(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def search(tmp_path: Path) -> Path:
     """Return the run directory of a search without confirmation."""
-    write_search(tmp_path / "run").close_segment()
-    return tmp_path / "run"
+    return write_search(tmp_path / "run").close()
 
 
 @pytest.fixture
 def confirmed_search(tmp_path: Path) -> Path:
     """Return the run directory of a search whose best arm was confirmed at five fresh seeds."""
-    write_search(tmp_path / "run", confirm=True).close_segment()
-    return tmp_path / "run"
+    return write_search(tmp_path / "run", confirm=True).close()
 
 
 @pytest.fixture
-def new_ledger(tmp_path: Path) -> Callable[[], LedgerWriter]:
-    """Return a maker of empty ledgers."""
-    return lambda: LedgerWriter(tmp_path / "run")
+def ledger(tmp_path: Path) -> LedgerWriter:
+    """Return an empty ledger in the test's own run directory."""
+    return LedgerWriter(tmp_path / "run")
 
 
 @pytest.fixture
 def ablation_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
     """Return `write_ablation` into the test's own run directory, its segment still open."""
     return lambda **options: write_ablation(tmp_path / "run", **options)
-
-
-@pytest.fixture
-def make_study_row() -> Callable[..., StudyRow]:
-    """Return `study_row`."""
-    return study_row
 
 
 @pytest.fixture
@@ -189,5 +177,4 @@ def measured(tmp_path: Path) -> Path:
                 health = {name: value / 2 for name, value in health.items()}
             row = replace(row, health=health)
         ledger.add(row)
-    ledger.close_segment()
-    return ledger.run
+    return ledger.close()

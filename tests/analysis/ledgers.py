@@ -59,6 +59,11 @@ class LedgerWriter:
         self.lines.clear()
         return path
 
+    def close(self) -> Path:
+        """Write the segment and return the run directory."""
+        self.close_segment()
+        return self.run
+
     def plan(
         self,
         arm: str,
@@ -245,15 +250,10 @@ def write_many_contexts(
                     ledger.train(trial_id, 1.0, epochs=1, status=Status.FAILED, reason="nan", tests=False)
                 else:
                     ledger.train(trial_id, float(shared + effect + noise))
-    ledger.close_segment()
-    return run
+    return ledger.close()
 
 
-DEFAULT_LEVELS = {
-    "objective.cktf.temperature": 0.5,
-    "objective.cktf.theta": 0.1,
-    "objective.cktf.pairing": "last",
-}
+DEFAULT_LEVELS = {"objective.cktf.temperature": 0.5, "objective.cktf.theta": 0.1, "objective.cktf.pairing": "last"}
 """Factor to the baseline's level, in `write_search`."""
 
 
@@ -308,10 +308,7 @@ def grid_accuracy(temperature: float, theta: float) -> float:
 
 
 def write_grid(
-    run: Path,
-    seeds: int = 5,
-    noise: float = 0.3,
-    aliases: dict[str, list[dict[str, Any]]] | None = None,
+    run: Path, seeds: int = 5, noise: float = 0.3, aliases: dict[str, list[dict[str, Any]]] | None = None
 ) -> LedgerWriter:
     """Write a grid of three by two levels, the baseline one of its arms, all trials complete.
 

@@ -59,10 +59,7 @@ def calls(place: Path) -> dict[str, Callable[..., Any]]:
         "effects": (analysis.effects, {"trials": ablation.trials}),
         "best": (analysis.best, {"trials": ablation.trials, "metric": "test_accuracy", "maximise": True}),
         "ranks": (analysis.ranks, {"trials": ablation.trials, "effects": ablation.effects}),
-        "interactions": (
-            analysis.interactions,
-            {"trials": grid.trials, "factors": grid.facts.study.factors},
-        ),
+        "interactions": (analysis.interactions, {"trials": grid.trials, "factors": grid.facts.study.factors}),
         "importance": (
             analysis.importance,
             {"trials": search.trials, "epochs": search.epochs, "study": search.facts.study},
@@ -71,10 +68,7 @@ def calls(place: Path) -> dict[str, Callable[..., Any]]:
         "leaderboard": (leaderboard, {"trials": search.trials, **searched}),
         "read_csv": (analysis.read_csv, {"place": place / "a.csv", "metric": "acc", "baseline": "none"}),
         "read_ray_tune": (analysis.read_ray_tune, {"folder": place, "metric": "acc"}),
-        "write_figure": (
-            analysis.write_figure,
-            {"results": grid, "name": "effects", "out": place / "figure.json"},
-        ),
+        "write_figure": (analysis.write_figure, {"results": grid, "name": "effects", "out": place / "figure.json"}),
     }
     return {name: lambda f=f, kept=kept, **given: f(**kept | given) for name, (f, kept) in right.items()}
 
@@ -113,26 +107,15 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         for name in ("importance", "leaderboard")
         for trials, told in (
             ({"arm": ["a"]}, f"{name} takes trials, as analysis.load gives them; got dict"),
-            (
-                pd.DataFrame({"arm": ["a"], "seed": [0]}),
-                f"{name} takes trials, as analysis.load gives them; these",
-            ),
+            (pd.DataFrame({"arm": ["a"], "seed": [0]}), f"{name} takes trials, as analysis.load gives them; these"),
         )
     ),
     *(
         (name, {"trials": [1, 2]}, f"{name} takes a table of trials, or a plain one; got list")
         for name in ("arms", "effects", "best", "ranks", "interactions", "confirmed")
     ),
-    (
-        "effects",
-        {"baseline": "nobody"},
-        "baseline 'nobody': no arms are called so; there are: baseline, temp",
-    ),
-    (
-        "read_csv",
-        {"baseline": "nobody"},
-        "no arm is called 'nobody', which is to be the baseline; there are: none",
-    ),
+    ("effects", {"baseline": "nobody"}, "baseline 'nobody': no arms are called so; there are: baseline, temp"),
+    ("read_csv", {"baseline": "nobody"}, "no arm is called 'nobody', which is to be the baseline; there are: none"),
     ("read_csv", {"arm": "method"}, "no column is called 'method' (--arm)"),
     ("read_csv", {"seed": "run"}, "no column is called 'run' (--seed)"),
     ("read_csv", {"context": "data"}, "no column is called 'data' (--context)"),
@@ -143,36 +126,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         for name in ("ranks", "confirmed")
         for effects, told in (
             ([1], f"{name} takes effects, as analysis.effects gives them; got list"),
-            (
-                pd.DataFrame({"a": [1]}),
-                f"{name} takes effects, as analysis.effects gives them; these columns",
-            ),
+            (pd.DataFrame({"a": [1]}), f"{name} takes effects, as analysis.effects gives them; these columns"),
         )
     ),
-    (
-        "ranks",
-        {"metric": "test_loss", "maximise": False},
-        "metric 'test_loss': the effects are of 'test_accuracy'",
-    ),
-    (
-        "interactions",
-        {"factors": ["nothing"]},
-        "factors: no arm has a factor 'nothing'; there are: objective",
-    ),
+    ("ranks", {"metric": "test_loss", "maximise": False}, "metric 'test_loss': the effects are of 'test_accuracy'"),
+    ("interactions", {"factors": ["nothing"]}, "factors: no arm has a factor 'nothing'; there are: objective"),
     ("interactions", {"factors": "objective"}, "factors: must be a list of paths; got 'objective'"),
     ("effects", {"looks": [5, 5]}, "looks: must be numbers of seeds, from 2 on and increasing; got [5, 5]"),
     ("effects", {"looks": "5, 8"}, "looks: must be numbers of seeds"),
-    (
-        "effects",
-        {"looks": [3, 5], "spending": "much"},
-        "spending 'much': must be one of power2",
-    ),
+    ("effects", {"looks": [3, 5], "spending": "much"}, "spending 'much': must be one of power2"),
     ("importance", {"study": "a study"}, "importance of trials takes their epochs and study"),
-    (
-        "importance",
-        {"epochs": pd.DataFrame({"a": [1]})},
-        "importance takes epochs, as analysis.load gives them",
-    ),
+    ("importance", {"epochs": pd.DataFrame({"a": [1]})}, "importance takes epochs, as analysis.load gives them"),
     ("read_ray_tune", {"folder": "nowhere"}, "nowhere: no trial of Ray Tune lies there"),
     ("read_ray_tune", {"metric": "acc"}, "no trial of Ray Tune lies there"),
     ("write_figure", {"name": "cake"}, "no figure is called 'cake'"),

@@ -197,9 +197,7 @@ WAYS = [
 
 
 @pytest.fixture(scope="module")
-def results_of(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[Callable[[LedgerWriter], None]], Results]:
+def results_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[LedgerWriter], None]], Results]:
     """Return what gives the results of a ledger; what is derived of them is computed once."""
     known: dict[str, Results] = {}
 
@@ -208,8 +206,7 @@ def results_of(
         if name not in known:
             ledger = LedgerWriter(tmp_path_factory.mktemp(name) / "run")
             write(ledger)
-            ledger.close_segment()
-            known[name] = load(ledger.run)
+            known[name] = load(ledger.close())
         return known[name]
 
     return make

@@ -59,11 +59,9 @@ def test_other_programs_read_the_folder_of_epochs_as_one_table(ablation: Path) -
 
 def test_tables_older_than_the_ledger_are_not_used(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
-    ledger.close_segment()
-    collect(ledger.run)
+    collect(ledger.close())
     ledger.plan("later", 0)
-    ledger.close_segment()
-    assert "later" in set(load(ledger.run).trials["arm"])
+    assert "later" in set(load(ledger.close()).trials["arm"])
 
 
 def test_tables_of_another_schema_version_are_refused(ablation: Path, tmp_path: Path) -> None:
@@ -102,8 +100,7 @@ def test_a_table_that_another_program_has_written_is_refused(ablation: Path, tmp
 def test_integers_stay_integers_beside_missing_ones(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=1)
     ledger.plan("other", 0, {"objective.kd.negatives": 64})
-    ledger.close_segment()
-    column = load(ledger.run).trials["param.objective.kd.negatives"]
+    column = load(ledger.close()).trials["param.objective.kd.negatives"]
     assert column.dtype == "Int64"
     assert column[1] == 64
 
@@ -127,17 +124,7 @@ def test_tables_from_before_there_were_contexts_are_read(ablation: Path) -> None
 
 @pytest.mark.parametrize(
     "spelling",
-    [
-        "{}/",
-        "{}//",
-        "{}/trials.parquet",
-        "{}/../report",
-        "file://{}",
-        "file://{}/",
-        "link",
-        "report",
-        "./report/",
-    ],
+    ["{}/", "{}//", "{}/trials.parquet", "{}/../report", "file://{}", "file://{}/", "link", "report", "./report/"],
 )
 def test_one_place_in_two_spellings_is_read_once(
     spelling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -23,9 +23,7 @@ def test_three_cells_that_train_alike_are_no_more_evidence_than_one(alike: str) 
 
 
 @pytest.mark.parametrize("levels", [(2, 2), (2, 2, 2), (2, 2, 2, 2)])
-def test_a_factor_whose_effect_differs_by_seed_is_not_told_for_having_many_cells(
-    levels: tuple[int, ...],
-) -> None:
+def test_a_factor_whose_effect_differs_by_seed_is_not_told_for_having_many_cells(levels: tuple[int, ...]) -> None:
     found = errors(Grid("", levels, seeds=3, by_seed=0.7), STUDIES)
     assert keeps_its_promise(found)
     assert found.of_first < 5 + FOUR_ERRORS

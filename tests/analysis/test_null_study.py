@@ -35,9 +35,7 @@ def is_at_most(rate: Rate, percent: float) -> bool:
         replace(NORMAL, missing=0.3),
     ],
 )
-def test_of_studies_in_twenty_one_at_most_errs_and_intervals_hold_what_they_promise(
-    scenario: Scenario,
-) -> None:
+def test_of_studies_in_twenty_one_at_most_errs_and_intervals_hold_what_they_promise(scenario: Scenario) -> None:
     rates = null_rates(scenario, STUDIES)
     assert is_at_most(rates.wrong, 5)
     assert 94 < rates.coverage.percent < 96

@@ -66,8 +66,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ledger.train(ledger.plan(HOSTILE, seed, {"objective.cktf.pairing": HOSTILE}), 80.0 + seed**2 / 10)
     failed = ledger.plan("theta=0.0", 6, {"objective.cktf.theta": 0.0})
     ledger.train(failed, 9.0, epochs=1, status=Status.FAILED, reason=HOSTILE, tests=False)
-    ledger.close_segment()
-    (ledger.run / "study.yaml").write_text(f"# {HOSTILE}\n")
+    (ledger.close() / "study.yaml").write_text(f"# {HOSTILE}\n")
     return written(ledger.run, folder)
 
 
@@ -265,6 +264,5 @@ def test_the_page_of_a_thousand_long_trials_is_small(ablation_writer: Callable[.
         name = f"temperature={arm / 100}, theta=0.1, pairing=last" if arm else "baseline"
         params = {"objective.cktf.temperature": arm / 100} if arm else {}
         ledger.train(ledger.plan(name, seed, params), 80 + (number * 7919 % 1000) / 100, epochs=20)
-    ledger.close_segment()
-    path = written(ledger.run, tmp_path)
+    path = written(ledger.close(), tmp_path)
     assert 1e6 < path.stat().st_size < 5e6

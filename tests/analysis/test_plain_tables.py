@@ -74,11 +74,7 @@ def test_importance_of_a_plain_table_finds_the_factor_that_matters() -> None:
     assert (found["n_complete"] == 59).all()
     assert (found["n_failed"] == 1).all()
     turned = analysis.importance(
-        table.assign(acc=-table["acc"]),
-        metric="acc",
-        factors=["size", "width"],
-        log_factors=["size"],
-        maximise=False,
+        table.assign(acc=-table["acc"]), metric="acc", factors=["size", "width"], log_factors=["size"], maximise=False
     )
     pd.testing.assert_series_equal(found["importance"], turned["importance"], rtol=1e-6)
 
@@ -117,14 +113,11 @@ ROWS = pd.DataFrame(
 @pytest.mark.parametrize(
     ("name", "given", "told"),
     [
-        ("arms", {"trials": [1]}, "arms takes a table of trials, or a plain one; got list"),
         ("arms", {"metric": "f1"}, "no column is called 'f1'; there are: arm, seed, acc"),
         ("arms", {"baseline": "nobody"}, "no arm is called 'nobody', which is to be the baseline"),
-        ("best", {"maximise": "min"}, "maximise: must be True (larger is better) or False; got 'min'"),
         ("best", {"trials": ROWS.assign(loss=ROWS["acc"]), "metric": "loss"}, "say --minimise or --maximise"),
         ("ranks", {"baseline": "nobody"}, "no arm is called 'nobody'"),
         ("ranks", {"trials": ROWS.replace({"arm": {"baseline": "none"}})}, "no arm is called 'baseline'"),
-        ("ranks", {"effects": 3}, "ranks takes effects, as analysis.effects gives them; got int"),
         ("interactions", {"factors": ["width"]}, "no column of levels is called 'width'; there are: lr"),
         ("interactions", {"factors": "lr"}, "factors: must be a list of paths; got 'lr'"),
         ("interactions", {"factors": ["seed"]}, "no column of levels is called 'seed'"),
@@ -148,11 +141,7 @@ ROWS = pd.DataFrame(
             "log_factors: the levels of 'lr' must be numbers above 0",
         ),
         ("confirmed", {"trials": ROWS.drop(columns="stage")}, "these columns are missing: stage"),
-        (
-            "confirmed",
-            {"trials": ROWS.assign(stage="test")},
-            "must be one of search, confirm; row 1 has 'test'",
-        ),
+        ("confirmed", {"trials": ROWS.assign(stage="test")}, "must be one of search, confirm; row 1 has 'test'"),
         ("confirmed", {"trials": ROWS.assign(stage="search")}, "no row has the stage 'confirm'"),
         ("confirmed", {}, "the rows of stage 'confirm': no arm is called 'baseline'"),
     ],

@@ -82,6 +82,5 @@ def test_an_earlier_run_has_deviations(ablation: Path) -> None:
 
 def test_a_run_of_one_seed_has_none(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=1)
-    ledger.close_segment()
     with pytest.raises(InputError, match="run-1 has no comparison with an interval"):
-        sds_of(load(ledger.run), "test_accuracy")
+        sds_of(load(ledger.close()), "test_accuracy")

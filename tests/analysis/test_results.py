@@ -66,18 +66,12 @@ def test_names_of_a_study_are_no_markup_in_a_notebook(tmp_path: Path) -> None:
 def test_the_summary_has_the_effects_or_the_leaderboard(ablation: Path, tmp_path: Path) -> None:
     results = load(ablation)
     html = results._repr_html_()
-    for words in (
-        *repr(results).splitlines(),
-        "temperature=0.5",
-        "effect [95% interval] (percentage points)",
-        "hurts",
-    ):
+    for words in (*repr(results).splitlines(), "temperature=0.5", "effect [95% interval] (percentage points)", "hurts"):
         assert words.strip() in Elements(html).text
     assert "first 20" not in html
     empty = LedgerWriter(tmp_path / "empty")
     empty.add(study_row())
-    empty.close_segment()
-    assert "trials: none" in load(tmp_path / "empty")._repr_html_()
+    assert "trials: none" in load(empty.close())._repr_html_()
 
 
 def test_the_summary_of_a_search_has_its_best_arms(search: Path) -> None:
@@ -99,8 +93,8 @@ def test_every_arm_against_another_one_is_a_family_of_its_own(ablation: Path) ->
 
 
 def test_delta_and_direction_of_the_study_hold_against_another_arm(tmp_path: Path) -> None:
-    write_ablation(tmp_path / "run", delta=2.0, report_metric="test_loss", maximise=False).close_segment()
-    found = load(tmp_path / "run").effects_against("pairing=first")
+    run = write_ablation(tmp_path / "run", delta=2.0, report_metric="test_loss", maximise=False).close()
+    found = load(run).effects_against("pairing=first")
     assert set(found["delta"]) == {2.0}
     assert set(found["metric"]) == {"test_loss"}
 
@@ -143,13 +137,11 @@ def test_the_report_of_an_afterthought_has_a_place_of_its_own_and_remembers(abla
 
 def test_a_question_that_was_changed_between_launches_is_an_afterthought(tmp_path: Path) -> None:
     writer = write_ablation(tmp_path / "run", contrasts=[["theta=0.0", "pairing=first"]])
-    writer.close_segment()
-    planned = load(tmp_path / "run")
+    planned = load(writer.close())
     assert planned.facts.afterthought == ""
     assert "This was fixed in the study file before its first result." in methods_text(planned)
     writer.add(study_row(contrasts=[["theta=0.0", "temperature=0.5"]]))
-    writer.close_segment()
-    changed = load(tmp_path / "run")
+    changed = load(writer.close())
     assert "what is compared was changed between launches" in changed.facts.afterthought
     assert "fixed in the study file" not in methods_text(changed)
     assert changed.effects["against"].tolist() == ["temperature=0.5"]

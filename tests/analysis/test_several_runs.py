@@ -43,9 +43,7 @@ def halves(ablation_writer: Callable[..., Any]) -> list[Path]:
     """Return an ablation of five seeds as two runs, three seeds in the one and all five in the other."""
     runs = []
     for name, seeds in (("one", 3), ("other", 5)):
-        ledger = ablation_writer(seeds=seeds)
-        ledger.close_segment()
-        runs.append(moved(ledger.run, name))
+        runs.append(moved(ablation_writer(seeds=seeds).close(), name))
     return runs
 
 
@@ -62,17 +60,14 @@ def test_runs_of_one_study_are_one_study_and_a_trial_in_both_counts_once(halves:
     assert set(both.effects["n_pairs"]) == {5}
 
 
-def test_the_complete_one_of_two_trials_wins_whichever_run_is_named_first(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_the_complete_one_of_two_trials_wins_whichever_run_is_named_first(ablation_writer: Callable[..., Any]) -> None:
     runs = []
     for name, lost in (("one", "theta=0.0"), ("other", "pairing=first")):
         ledger = ablation_writer(arms=["baseline"], seeds=1)
         for arm in ("theta=0.0", "pairing=first"):
             status = Status.FAILED if arm == lost else Status.COMPLETE
             ledger.train(ledger.plan(arm, 0), 80.0, epochs=1 if arm == lost else 4, status=status, reason="x")
-        ledger.close_segment()
-        runs.append(moved(ledger.run, name))
+        runs.append(moved(ledger.close(), name))
     for order in (runs, runs[::-1]):
         both = load(*order)
         assert both.trials.set_index("arm")["status"].tolist() == [Status.COMPLETE] * 3
@@ -86,9 +81,7 @@ def test_the_complete_one_of_two_trials_wins_whichever_run_is_named_first(
 def test_runs_of_different_studies_are_contexts_of_their_own(ablation: Path, grid_writer: Any) -> None:
     alone = load(ablation).effects
     first = moved(ablation, "first")
-    ledger = grid_writer()
-    ledger.close_segment()
-    both = load(first, of_another_baseline(ledger.run))
+    both = load(first, of_another_baseline(grid_writer().close()))
     assert both.contexts == ["run-1", "run-1 (2)"]
     ours = both.effects[both.effects["context"] == "run-1"].reset_index(drop=True)
     same = ["arm", "factor", "n_pairs", "effect", "low", "high", "p"]
@@ -104,8 +97,7 @@ def test_different_designs_around_one_baseline_are_one_study(ablation: Path, gri
     first = moved(ablation, "first")
     alone = load(first)
     ledger = grid_writer()
-    ledger.close_segment()
-    grid = load(ledger.run)
+    grid = load(ledger.close())
     both = load(first, ledger.run)
     assert both.contexts == [""]
     assert both.trials["trial_id"].is_unique
@@ -124,16 +116,13 @@ def plan_one(writer: Callable[..., Any], name: str, factor: str, arm: str, *, fa
     ledger = writer(arms=["baseline"], seeds=3, factors=factors or [factor])
     for seed in range(3):
         ledger.train(ledger.plan(arm, seed, {factor: 0.5}), 80.0 + seed % 2)
-    ledger.close_segment()
-    return moved(ledger.run, name)
+    return moved(ledger.close(), name)
 
 
 CKTF, KD = "objective.cktf.temperature", "objective.kd.temperature"
 
 
-def test_a_study_that_was_asked_more_is_one_with_the_levels_of_all_factors(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_a_study_that_was_asked_more_is_one_with_the_levels_of_all_factors(ablation_writer: Callable[..., Any]) -> None:
     theta = "objective.cktf.theta"
     runs = [
         plan_one(ablation_writer, "one", CKTF, "temperature=0.5"),
@@ -164,8 +153,7 @@ def test_two_arms_of_one_name_are_told_apart_by_their_runs(ablation_writer: Call
     ledger = ablation_writer(arms=["baseline"], seeds=3, factors=[KD])
     for seed in range(3):
         ledger.train(ledger.plan("hot", seed, {KD: 0.5}), 82.0)
-    ledger.close_segment()
-    (segment,) = (ledger.run / "ledger").iterdir()
+    (segment,) = (ledger.close() / "ledger").iterdir()
     segment.write_text(segment.read_text().replace('"arm":"hot"', '"arm":"warm"'))
     both = load(first, ledger.run)
     assert both.effects["arm"].tolist() == ["warm", "warm (run-1 (2))"]
@@ -176,16 +164,14 @@ def test_studies_that_share_trials_but_no_baseline_are_refused(ablation_writer: 
     ledger = ablation_writer(arms=[], seeds=3, baseline_arm_id="arm-temperature=0.5")
     for seed in range(3):
         ledger.train(ledger.plan("temperature=0.5", seed, {CKTF: 0.5}), 80.0)
-    ledger.close_segment()
     with pytest.raises(ValueError, match=r"run: holds trials of arm 'temperature=0.5' that .*one holds, and no base"):
-        load(first, ledger.run)
+        load(first, ledger.close())
 
 
 def test_a_context_with_two_baselines_is_refused(contexts: Path, contexts_writer: Callable[..., Any]) -> None:
     first = moved(contexts, "first")
     ledger = contexts_writer()
-    ledger.close_segment()
-    (segment,) = (ledger.run / "ledger").iterdir()
+    (segment,) = (ledger.close() / "ledger").iterdir()
     segment.write_text(segment.read_text().replace("clothesarm-baseline", "clothesarm-other"))
     with pytest.raises(ValueError, match=r"run: context 'clothes' has another baseline than in the other runs"):
         load(first, ledger.run)
@@ -227,16 +213,14 @@ def test_runs_whose_numbers_cannot_stand_side_by_side_are_refused(
 def test_a_search_is_not_read_together_with_another_study(ablation: Path, search_writer: Any) -> None:
     first = moved(ablation, "first")
     ledger = search_writer(trials=5)
-    ledger.close_segment()
     with pytest.raises(ValueError, match=r"run: a search of another study than .*first; searches are read"):
-        load(first, ledger.run)
+        load(first, ledger.close())
 
 
 def test_one_search_in_two_runs_has_one_leaderboard(search: Path, search_writer: Any) -> None:
     first = moved(search, "first")
     ledger = search_writer(trials=70)
-    ledger.close_segment()
-    assert len(load(first, ledger.run).trials) == 70
+    assert len(load(first, ledger.close()).trials) == 70
     assert len(load(first, ledger.run).leaderboard) > len(load(first).leaderboard)
 
 
@@ -245,8 +229,7 @@ def test_factors_of_two_types_are_told_as_text(ablation_writer: Callable[..., An
     for name, level in (("one", 0.5), ("other", "half")):
         ledger = ablation_writer(arms=["baseline"], seeds=1)
         ledger.train(ledger.plan(f"theta={level}", 0, {"objective.cktf.theta": level}), 80.0)
-        ledger.close_segment()
-        runs.append(moved(ledger.run, name))
+        runs.append(moved(ledger.close(), name))
     levels = load(*runs).trials["param.objective.cktf.theta"].tolist()
     assert levels == ["0.1", "0.5", "half"]
 
@@ -340,7 +323,6 @@ def test_an_arm_that_is_called_as_the_baseline_of_another_context_is_told_apart(
 
 def test_a_baseline_s_name_is_free_where_an_arm_has_it() -> None:
     arms = pd.DataFrame(
-        [("a0", "none", True), ("a1", "kd", False), ("b0", "none", False)],
-        columns=["arm_id", "arm", "is_baseline"],
+        [("a0", "none", True), ("a1", "kd", False), ("b0", "none", False)], columns=["arm_id", "arm", "is_baseline"]
     )
     assert shared_names(arms).to_dict() == {"a0": "none (baseline)", "a1": "kd", "b0": "none"}

@@ -9,30 +9,8 @@ from analysis.wording import interval_text, larger_is_better, number_text, p_tex
 @pytest.mark.parametrize(
     "metric",
     [
-        *(
-            "loss",
-            "LOSS",
-            "val_loss",
-            "valLoss",
-            "testloss",
-            "accuracy_loss",
-            "eval/nll",
-            "top1err",
-            "Error@1",
-        ),
-        *(
-            "perplexity",
-            "cross-entropy",
-            "MSE",
-            "valMSE",
-            "rmse",
-            "mae",
-            "WER",
-            "cer",
-            "bits_per_dim",
-            "bpd",
-            "FID",
-        ),
+        *("loss", "LOSS", "val_loss", "valLoss", "testloss", "accuracy_loss", "eval/nll", "top1err", "Error@1"),
+        *("perplexity", "cross-entropy", "MSE", "valMSE", "rmse", "mae", "WER", "cer", "bits_per_dim", "bpd", "FID"),
         *("latency_ms", "time_total_s", "ECE", "simple regret", "metric.loss"),
     ],
 )

@@ -1,11 +1,11 @@
-"""Templates of this folder: HTML pages, which hold their styles and scripts, for they load nothing; and prose."""
+"""Templates in this folder: prose, and HTML pages, which contain their styles and scripts and so load nothing."""
 
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 EXPOSE = "window.vegaEmbed = vegaEmbed;"
-"""What a page's own script sees of the bundled libraries."""
+"""Makes one bundled library visible to a page's own script."""
 
 
 def rendered(template: str, values: dict[str, Any]) -> str:
@@ -30,7 +30,7 @@ def prose(template: str, values: dict[str, Any]) -> str:
 
 @cache
 def libraries() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script, which nothing of a study is in."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script; nothing in it comes from a study."""
     import vl_convert
     from markupsafe import Markup
 

@@ -1,4 +1,4 @@
-"""Tables as people read them, made from results."""
+"""Tables for readers, made from results."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,10 +31,10 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
 """Kind of table to its function, which returns no table where the kind does not apply; in the order of the page."""
 
 ANSWERS = {"effects": ("contexts", "effects"), "leaderboard": ("leaderboard",)}
-"""What answers the question of a study (see `main_name`) to the kinds of tables that say it."""
+"""What answers the question of a study (see `main_name`) -> the kinds of its tables."""
 
 WITHOUT_DIRECTION = {"health", "importance", "measures", "pareto", "path", "settings", "teachers"}
-"""Kinds whose figures are not of the metric."""
+"""Kinds whose numbers are not values of the metric."""
 
 
 def main_tables(results: Results) -> list[Table]:

@@ -1,4 +1,4 @@
-"""What stands behind the effects: their pairing, means and ranks over contexts, and the contrasts of a factorial."""
+"""Tables behind the effects: their pairing, means over teachers and contexts, ranks, and contrasts of a factorial."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -72,13 +72,7 @@ def pairing(results: Results) -> list[Table]:
         f"effect that so many pairs tell from {study.margin:g} with {POWER:.0%} power, if the differences vary as they "
         f"did. The exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
     )
-    return [
-        Table(
-            "Pairing and other tests",
-            rows_of(effects.assign(name=comparison_names(effects)), columns),
-            remark,
-        )
-    ]
+    return [Table("Pairing and other tests", rows_of(effects.assign(name=comparison_names(effects)), columns), remark)]
 
 
 def _interval(row: "pd.Series[Any]", columns: str, decimals: int) -> str:
@@ -126,9 +120,7 @@ def over_contexts(results: Results) -> list[Table]:
         "p (Holm)": cell(p_text, "p_in_noise_holm"),
         VERDICT: "verdict",
         NOTE: lambda arm: "; ".join(
-            note
-            for note in (arm["n_missing"] and f"no effect in {arm['n_missing']} of its contexts", arm["reason"])
-            if note
+            filter(None, (arm["n_missing"] and f"no effect in {arm['n_missing']} of its contexts", arm["reason"]))
         ),
     }
     remark = (
@@ -196,9 +188,7 @@ def interactions(results: Results) -> list[Table]:
         f"effect [95% interval]{unit_text(measured)}": lambda row: effect_text(row, measured.decimals),
         **{"p": cell(p_text, "p"), "p (Holm)": cell(p_text, "p_holm"), "p (F)": cell(p_text, "factor_p")},
         NOTE: lambda contrast: "; ".join(
-            note
-            for note in (contrast["aliases"] and f"confounded with {contrast['aliases']}", contrast["reason"])
-            if note
+            filter(None, (contrast["aliases"] and f"confounded with {contrast['aliases']}", contrast["reason"]))
         ),
     }
     remark = (

@@ -1,4 +1,4 @@
-"""In which settings arms differ, which components are on in which, and what each component adds."""
+"""Tables of the settings in which arms differ, of the components of each arm, and of what each component adds."""
 
 from typing import Any
 
@@ -84,16 +84,15 @@ def components(results: Results) -> list[Table]:
     rows = [["arm", *head, *(f"{arm_label('effect', context)} [95% interval]{unit}" for context in contexts)]]
     for name, of_name in arms.groupby("name", sort=False):
         first = of_name.index[0]
-        cells = [_cell(of_arms[first], {*of_arms} - OFF) for of_arms in columns.values()]
+        cells = [
+            NOT_ON if of_arms[first] in OFF else ON if len({*of_arms} - OFF) == 1 else of_arms[first]
+            for of_arms in columns.values()
+        ]
         of_context = dict(zip(of_name["context"], of_name["arm_id"], strict=True))
         figures = [_effect(of_context.get(context), effects, arms, measured.decimals) for context in contexts]
         rows.append([str(name), *cells, *figures])
     remark = f"{ON}: on; {NOT_ON}: 0, false or unset. Effects are against the baseline, each interval of its own."
     return [Table("Components of the arms", rows, remark)]
-
-
-def _cell(level: str, others: set[str]) -> str:
-    return NOT_ON if level in OFF else ON if len(others) == 1 else level
 
 
 def _effect(arm_id: Any, effects: Any, arms: Any, decimals: int) -> str:

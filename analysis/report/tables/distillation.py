@@ -1,4 +1,4 @@
-"""Accuracy of the teachers, and which measures of health differ most from the baseline's."""
+"""Tables of the teachers' accuracies, and of the measures of health that differ most from the baseline's."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEAR_CHANCE = f"no better than chance, within {STANDARD_ERRORS} standard errors"
-"""Said of a teacher of which its validation split does not show that it knows anything."""
+"""Remark on a teacher whose validation accuracy cannot be told from chance."""
 
 MOST_MOVED = 3
 """Measures of health that are listed for each arm."""
@@ -44,7 +44,7 @@ def teachers(results: Results) -> list[Table]:
         "class."
     )
     counts = [name for name in ("validation_images", "num_classes", *trained.values()) if name in results.teachers]
-    counted = results.teachers.astype(dict.fromkeys(counts, float))  # which may be missing
+    counted = results.teachers.astype(dict.fromkeys(counts, float))  # counts may be missing
     return [Table("Teachers", rows_of(counted, columns), remark)]
 
 
@@ -52,7 +52,7 @@ def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
     """Return sentences on the teachers' accuracies; empty where no teacher is known.
 
     Args:
-        found: As `analysis.statistics.teachers.teachers` returns it.
+        found: `analysis.study_tables.StudyTables.teachers`.
         is_smoke: Whether the teachers saw a few generated images, of which nobody expects them to know anything.
     """
     sentences = []

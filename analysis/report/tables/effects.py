@@ -1,4 +1,4 @@
-"""Every arm against its baseline: one table for each context, and of several contexts one of all means."""
+"""Tables of every arm against its baseline, one for each context; of several contexts, also one of all means."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ MEAN = "mean ± sd"
 """Ends the head of the column of the arms' means."""
 
 MARK = "*"
-"""Behind a published value that the measured mean is told from."""
+"""Mark behind a published value that differs significantly from the measured mean."""
 
 TOLD = (
     f"{MARK} Told from the measured mean: its 95% interval leaves this value out or, of one with a standard deviation, "
@@ -44,7 +44,7 @@ UNTESTED = "No comparison could be tested, so none is decided; the table says wh
 
 
 def effects(results: Results) -> list[Table]:
-    """Return a table for each context, the last with how all were decided; one without rows if nothing is planned."""
+    """Return a table for each context, the last with the test of all; one without rows if nothing is planned."""
     study = results.facts.study
     measured = quantity(study.report_metric)
     title = f"Effects on {measured.name}"
@@ -120,7 +120,7 @@ def context_rows(results: Results) -> Rows:
 
 
 def published_text(results: Results, arm: "pd.Series[Any]") -> tuple[str, str]:
-    """Return what was published of an arm, marked where the measured mean is told from it; and their difference.
+    """Return the published value of an arm, marked if the measured mean is told from it, and the difference as a note.
 
     The latter is empty where the publication has no standard deviation.
     """
@@ -143,9 +143,9 @@ def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cel
     """Return the cells of the best means of their context, and those not told from them.
 
     Args:
-        results: Of which the table is.
-        rows: Of the table.
-        columns: Those that hold means, with their contexts.
+        results: Of the report.
+        rows: The table.
+        columns: Indices of the columns of means -> their contexts.
     """
     best = results.best
     names = best["arm"]
@@ -167,7 +167,7 @@ def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cel
 def teacher_of(results: Results, context: str) -> tuple[float, float]:
     """Return the teacher's score in a context, measured and published; NaN if unknown, or if there are several."""
     study, trials = results.facts.study, results.trials
-    column = f"teacher_{study.report_metric}"  # of a measure there is none
+    column = f"teacher_{study.report_metric}"  # a measure has none
     is_here = trials["context"] == context
     measured = [*trials.loc[is_here, column].dropna().unique()] if column in trials else []
     published = study.reference_teachers.get(context, np.nan)
@@ -226,9 +226,9 @@ def effects_rows(results: Results, context: str = "") -> Rows:
 
 
 def verdict_text(effect: "pd.Series[Any]", decimals: int) -> str:
-    """Return a verdict and, where it is open, the seeds that decide about delta or, without one, what is detectable.
+    """Return a verdict; if it is undecided, with the seeds that would decide about delta or the detectable effect.
 
-    One of a one-sided alternative has its margin; with a delta, a decided one says how large the effect may be.
+    A verdict of a one-sided alternative has its margin; with a delta, a decided one says how large the effect may be.
     """
     if effect.get("size"):
         form = "{} ({})" if effect["verdict"] == Verdict.EQUIVALENT else "{}, {}"
@@ -256,7 +256,7 @@ def verdict_text(effect: "pd.Series[Any]", decimals: int) -> str:
 
 
 def note_text(effect: "pd.Series[Any]") -> str:
-    """Return what a reader must know of a comparison: why a figure is missing, which seeds, on whose side."""
+    """Return the note on a comparison: why a number is missing, which seeds are, and on which side."""
     notes = [effect["reason"]]
     if effect["n_missing"]:
         planned = (effect["n_pairs"] or effect["n_arm"] + effect["n_baseline"]) + effect["n_missing"]

@@ -1,4 +1,4 @@
-"""The further measures of the students: each arm's mean, its effect, and a verdict of the measure's own family."""
+"""The table of further measures: each arm's mean, its effect, and a verdict within the measure's own family."""
 
 from analysis.report.reading import test_text
 from analysis.report.table import NOTE, UNADJUSTED, VERDICT, Columns, Table, cell, rows_of

@@ -1,4 +1,4 @@
-"""A search's best arms, those that were confirmed, and the importance of its factors."""
+"""Tables of a search: its best arms, confirmed arms, Pareto front, importance of factors, and ablation path."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ MOST_LEADERS = 10
 """Arms of a search that are listed by their search scores."""
 
 EVALUATORS = {"ped-anova": ("PED-ANOVA", "split"), "fanova": ("fANOVA", "share of variance")}
-"""Names of what judges importance, and what its figures are."""
+"""Method -> its name, and what its numbers are."""
 
 
 def leaderboard(results: Results) -> list[Table]:

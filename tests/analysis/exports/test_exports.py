@@ -138,5 +138,4 @@ def growing(run: Path, epochs: int) -> Results:
     writer = LedgerWriter(run)
     writer.add(study_row())
     writer.train(writer.plan("baseline", 0), 90.0, epochs=epochs, status=None)
-    writer.close_segment()
-    return analysis.load(run)
+    return analysis.load(writer.close())

@@ -36,9 +36,7 @@ def test_the_forest_holds_every_arm_in_the_order_of_the_table(ablation: Path) ->
 
 
 def test_an_effect_without_interval_is_an_undecided_point(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1, maximise=False)
-    ledger.close_segment()
-    forest = record(load(ledger.run))
+    forest = record(load(ablation_writer(arms=["baseline", "theta=0.0"], seeds=1, maximise=False).close()))
     assert forest is not None
     (row,) = forest.rows
     assert row["effect"] == pytest.approx(-0.2, abs=2)
@@ -47,15 +45,12 @@ def test_an_effect_without_interval_is_an_undecided_point(ablation_writer: Calla
     assert "95%" not in forest.caption
 
 
-def test_a_long_name_stands_whole_and_with_its_n_in_lines_beside_its_row(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_a_long_name_stands_whole_and_with_its_n_in_lines_beside_its_row(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=2)
     name = "temperature=0.3127, pairing=smallest, kd.weight=1, kd.temperature=6.776"
     for seed in range(2):
         ledger.train(ledger.plan(name, seed, {"objective.cktf.temperature": 0.3127}), 80.0 + seed)
-    ledger.close_segment()
-    forest = record(load(ledger.run))
+    forest = record(load(ledger.close()))
     assert forest is not None
     label = forest.rows[0]["label"]
     assert label.replace("\n", " ") == f"{name}  (n = 2)"
@@ -65,10 +60,6 @@ def test_a_long_name_stands_whole_and_with_its_n_in_lines_beside_its_row(
     axis = drawn["layer"][3]["encoding"]["y"]["axis"]
     assert axis["labelExpr"] == "split(datum.label, '\\n')"
     assert axis["labelOffset"]["expr"] == "-7 * (length(split(datum.value, '\\n')) - 1)"
-
-
-def test_there_is_no_forest_without_effects(search: Path) -> None:
-    assert record(load(search)) is None
 
 
 def test_the_arms_of_several_contexts_are_named_and_stand_context_by_context(contexts: Path) -> None:
@@ -82,12 +73,9 @@ def test_the_arms_of_several_contexts_are_named_and_stand_context_by_context(con
     assert "the baseline of the same context" in forest.caption
 
 
-def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(delta=2.0)
-    ledger.close_segment()
-    forest = record(load(ledger.run))
+    forest = record(load(ledger.close()))
     assert forest is not None
     assert "±delta" in forest.caption
     assert "with its 90% interval, and thin the 98.75% intervals" in forest.caption
@@ -115,8 +103,7 @@ def test_an_arm_that_failed_has_a_row_and_its_word_but_no_point(ablation_writer:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=3)
     for seed in range(3):
         ledger.train(ledger.plan("broken", seed), 10.0, status=Status.FAILED, tests=False)
-    ledger.close_segment()
-    forest = record(load(ledger.run))
+    forest = record(load(ledger.close()))
     assert forest is not None
     assert [(row["label"], row["effect"], row["verdict"]) for row in forest.rows if row["effect"] is None] == [
         ("broken  (n = 0)", None, "failed")
@@ -143,9 +130,7 @@ def test_the_simultaneous_intervals_are_drawn_thin_and_end_where_the_drawing_doe
 def test_a_huge_simultaneous_interval_of_two_seeds_does_not_squeeze_the_others(
     ablation_writer: Callable[..., Any],
 ) -> None:
-    ledger = ablation_writer(seeds=2)
-    ledger.close_segment()
-    forest = record(load(ledger.run))
+    forest = record(load(ablation_writer(seeds=2).close()))
     assert forest is not None
     ends = [row[name] for row in forest.rows for name in ("effect", "low", "high")]
     span = max(*ends, 0) - min(*ends, 0)
@@ -156,8 +141,7 @@ def test_a_huge_simultaneous_interval_of_two_seeds_does_not_squeeze_the_others(
 
 def test_contrasts_name_both_sides_and_a_margin_has_a_line(contexts_writer: Callable[..., Any]) -> None:
     ledger = contexts_writer(contrasts=[["kd", "fsp"], ["kd", "baseline"]], alternative="worse", margin=0.5)
-    ledger.close_segment()
-    forest = record(load(ledger.run))
+    forest = record(load(ledger.close()))
     assert forest is not None
     assert [row["arm"] for row in forest.rows] == ["digits: kd against fsp", "digits: kd", "clothes: kd"]
     assert forest.edges == [-0.5]

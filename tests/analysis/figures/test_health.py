@@ -21,12 +21,7 @@ from cktf.rows import EpochRow
 def test_every_number_has_a_panel_with_the_means_of_a_few_arms(measured: Path) -> None:
     drawn = record(load(measured))
     assert drawn is not None
-    assert drawn.panels == [
-        "agreement (%)",
-        "KL (nats)",
-        "CKA: stage1",
-        "gap of scores: cktf.stage1.teacher",
-    ]
+    assert drawn.panels == ["agreement (%)", "KL (nats)", "CKA: stage1", "gap of scores: cktf.stage1.teacher"]
     assert drawn.arms == ["baseline", "theta=0.0", "pairing=first"]
     rows = ledger_tables(measured)[1].to_pylist()
     for arm, epoch in (("baseline", 2), ("pairing=first", 4)):
@@ -100,15 +95,12 @@ def test_the_figure_does_not_apply_where_nothing_was_measured(ablation: Path) ->
         drawing(load(ablation), "health")
 
 
-def test_a_context_has_its_own_baseline_and_the_first_one_is_drawn(
-    contexts_writer: Callable[..., Any],
-) -> None:
+def test_a_context_has_its_own_baseline_and_the_first_one_is_drawn(contexts_writer: Callable[..., Any]) -> None:
     ledger = contexts_writer(seeds=2)
     rows = [parse_row(line) for line in ledger.lines]
     ledger.lines.clear()
     ledger.add(*(replace(row, health={"kl": row.epoch / 7}) if isinstance(row, EpochRow) else row for row in rows))
-    ledger.close_segment()
-    drawn = record(load(ledger.run))
+    drawn = record(load(ledger.close()))
     assert drawn is not None
     assert drawn.arms == ["baseline", "kd", "fsp"]
     assert "in context digits" in drawn.caption

@@ -48,8 +48,7 @@ def test_over_a_third_factor_every_arm_counts_once(ablation_writer: Callable[...
         for seed in range(1 + index % 2):  # one seed at theta 0, two at 0.1
             ledger.train(ledger.plan(f"arm-{index}", seed, params), 80.0 + index)
     ledger.train(ledger.plan("arm-0", 7, {PAIRING: "first"}), 10.0, status=Status.FAILED, tests=False)
-    ledger.close_segment()
-    heat_map = record(load(ledger.run))
+    heat_map = record(load(ledger.close()))
     assert heat_map is not None
     assert heat_map.axes == ("cktf.temperature", "cktf.pairing")  # numbers across, words down
     assert {(c["row"], c["column"]): (c["score"], c["n"], c["shade"]) for c in heat_map.cells} == {
@@ -63,9 +62,7 @@ def test_over_a_third_factor_every_arm_counts_once(ablation_writer: Callable[...
 
 def test_an_arm_with_several_names_stands_in_each_of_their_cells(grid_writer: Callable[..., Any]) -> None:
     other = {"arm": "temperature=0.1, theta=0.0", "params": {TEMPERATURE: 0.1, THETA: 0.0}}
-    ledger = grid_writer(aliases={"temperature=0.5, theta=0.0": [other]})
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(grid_writer(aliases={"temperature=0.5, theta=0.0": [other]}).close())
     heat_map = record(results)
     assert heat_map is not None
     cells = {(cell["column"], cell["row"]): (cell["score"], cell["n"]) for cell in heat_map.cells}
@@ -75,8 +72,7 @@ def test_an_arm_with_several_names_stands_in_each_of_their_cells(grid_writer: Ca
     assert "Cells of arms that train alike show the same trials." in heat_map.caption
 
 
-def test_other_designs_and_searches_have_no_heat_map(ablation: Path, search: Path) -> None:
-    assert record(load(ablation)) is None
+def test_a_search_has_no_heat_map_of_two_factors(search: Path) -> None:
     assert record(load(search), (THETA, PAIRING)) is None
 
 

@@ -40,21 +40,14 @@ def test_fresh_seeds_are_counted_of_the_arms_that_are_drawn(search_writer: Calla
     ledger = search_writer(confirm=True)
     for seed in range(100, 103):
         ledger.train(ledger.plan("search-2", seed, stage=Stage.CONFIRM), 91.0)
-    ledger.close_segment()
-    history = record(load(ledger.run))
+    history = record(load(ledger.close()))
     assert history is not None
     assert {arm["arm"]: arm["n"] for arm in history.confirmed} == {"search-1": 5, "search-2": 3}
     assert "means at fresh seeds (n = 3 to 5)" in history.caption
 
 
-def test_a_design_has_no_history(ablation: Path) -> None:
-    assert record(load(ablation)) is None
-
-
 def test_an_infinite_score_is_no_score(search_writer: Callable[..., Any]) -> None:
-    ledger = search_writer(trials=12)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(search_writer(trials=12).close())
     before = record(results)
     trials = results.trials.copy()
     best = trials["validation_accuracy"].idxmax()

@@ -1,12 +1,11 @@
 """The figure of importances: what is drawn."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from analysis import load
 from analysis.figures.importance import record
 from cktf.rows import Stage
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 
 def test_factors_stand_in_the_order_of_their_importance(search: Path) -> None:
@@ -22,16 +21,12 @@ def test_factors_stand_in_the_order_of_their_importance(search: Path) -> None:
     assert "fANOVA compares all arms after 2 scored epochs" in importances.caption
 
 
-def test_a_factor_without_a_mark_has_a_reason(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="search", factors=["theta", "width"]))
+def test_a_factor_without_a_mark_has_a_reason(ledger: LedgerWriter) -> None:
+    ledger.add(study_row(design="search", factors=["theta", "width"]))
     for number in range(20):
         params = {"theta": number / 20} | ({"width": number} if number % 2 else {})
         ledger.train(ledger.plan(f"arm{number}", 0, params, Stage.SEARCH), 80.0 + number, tests=False)
-    ledger.close_segment()
-    importances = record(load(ledger.run))
+    importances = record(load(ledger.close()))
     assert importances is not None
     assert importances.caption.endswith(" fANOVA has no mark at width: not every arm has this factor.")
 
@@ -40,7 +35,3 @@ def test_every_share_has_an_interval(search: Path) -> None:
     importances = record(load(search))
     assert importances is not None
     assert all(row["low"] < row["high"] for row in importances.rows)
-
-
-def test_a_design_has_no_importances(ablation: Path) -> None:
-    assert record(load(ablation)) is None

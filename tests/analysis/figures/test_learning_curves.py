@@ -37,17 +37,14 @@ def test_a_curve_begins_with_the_first_phase_that_is_scored(ablation_writer: Cal
         if isinstance(row, EpochRow) and row.epoch <= 2:  # of several rows of one epoch, the last one holds
             unscored: dict[str, Any] = {"validation_accuracy": None, "validation_loss": None, "train_accuracy": None}
             ledger.add(replace(row, phase="transfer", **unscored))
-    ledger.close_segment()
-    curves = record(load(ledger.run))
+    curves = record(load(ledger.close()))
     assert curves is not None
     assert {row["epoch"] for row in curves.rows} == {3, 4}
     assert "phase transfer gives no value" in curves.caption
 
 
 def test_one_seed_has_a_curve_without_a_band(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1)
-    ledger.close_segment()
-    curves = record(load(ledger.run))
+    curves = record(load(ablation_writer(arms=["baseline", "theta=0.0"], seeds=1).close()))
     assert curves is not None
     assert {(row["low"], row["high"]) for row in curves.rows} == {(None, None)}
     assert "95%" not in curves.caption
@@ -72,25 +69,20 @@ def test_no_band_leaves_what_an_accuracy_can_be(ablation_writer: Callable[..., A
     ledger = ablation_writer(arms=[])
     for seed, score in enumerate((20.0, 60.0)):
         ledger.train(ledger.plan("baseline", seed), score)
-    ledger.close_segment()
-    curves = record(load(ledger.run))
+    curves = record(load(ledger.close()))
     assert curves is not None
     assert (curves.rows[-1]["low"], curves.rows[-1]["high"]) == (0, 100)
     assert curves.domain == (-5.0, 105.0)
 
 
 def test_a_study_of_the_baseline_alone_shows_its_curve(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(arms=["baseline"], seeds=2)
-    ledger.close_segment()
-    curves = record(load(ledger.run))
+    curves = record(load(ablation_writer(arms=["baseline"], seeds=2).close()))
     assert curves is not None
     assert curves.panels == ["baseline  (n = 2)"]
 
 
 def test_arms_without_a_baseline_are_shown_alone(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2)
-    ledger.close_segment()
-    curves = record(load(ledger.run))
+    curves = record(load(ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2).close()))
     assert curves is not None
     assert curves.panels == ["theta=0.0  (n = 2)", "pairing=first  (n = 2)"]
     assert {row["series"] for row in curves.rows} == {"arm"}
@@ -102,10 +94,6 @@ def test_of_many_arms_those_with_the_largest_effects_are_drawn(ablation: Path, m
     assert curves is not None
     assert curves.panels == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
     assert "the 2 arms with the largest effects are drawn, of 4" in curves.caption
-
-
-def test_a_search_without_confirmation_has_no_curves(search: Path) -> None:
-    assert record(load(search)) is None
 
 
 def test_behind_an_arm_stands_the_baseline_of_its_own_context(contexts: Path) -> None:

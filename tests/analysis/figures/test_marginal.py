@@ -18,11 +18,7 @@ def test_a_factor_runs_through_its_arms_and_the_baseline(ablation: Path) -> None
     assert marginals is not None
     assert marginals.axis == "effect on test accuracy (percentage points)"
     (panel,) = marginals.panels  # theta has two levels, which are one effect; pairing has words
-    assert (panel.title, panel.axis, panel.reference) == (
-        "cktf.temperature  (n = 5)",
-        "cktf.temperature",
-        0.1,
-    )
+    assert (panel.title, panel.axis, panel.reference) == ("cktf.temperature  (n = 5)", "cktf.temperature", 0.1)
     assert [row["level"] for row in panel.rows] == [0.05, 0.1, 0.5]
     scores = results.trials.pivot(index="seed", columns="arm", values="test_accuracy")
     for row, arm in ((panel.rows[0], "temperature=0.05"), (panel.rows[2], "temperature=0.5")):
@@ -53,7 +49,3 @@ def test_a_search_has_none(search: Path) -> None:
 
 def test_a_factor_without_numbers_has_no_axis(ablation: Path) -> None:
     assert record(load(ablation), (PAIRING,)) is None
-
-
-def test_a_context_that_lacks_the_factor_has_no_panel(contexts: Path) -> None:
-    assert record(load(contexts)) is None

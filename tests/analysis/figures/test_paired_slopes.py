@@ -26,8 +26,7 @@ def three_seeds(ablation_writer: Callable[..., Any]) -> Callable[..., Path]:
             for seed, score in enumerate(scores):
                 ledger.train(ledger.plan(arm, seed, params), score)
         ledger.train(ledger.plan("theta=0.0", 3, {"objective.cktf.theta": 0.0}), 99.0)
-        ledger.close_segment()
-        run: Path = ledger.run
+        run: Path = ledger.close()
         return run
 
     return write
@@ -80,10 +79,6 @@ def test_an_arm_stands_beside_the_baseline_of_its_own_context(contexts: Path) ->
     assert clothes == pytest.approx(trials["clothes", "baseline", 2], abs=1e-4)
 
 
-def test_a_search_without_confirmation_has_no_pairs(search: Path) -> None:
-    assert record(load(search)) is None
-
-
 def test_panels_of_a_grid_stand_in_the_order_of_its_levels(grid: Path) -> None:
     results = load(grid)
     slopes, curves = record(results), learning_curves.record(results)
@@ -98,9 +93,7 @@ def test_panels_of_a_grid_stand_in_the_order_of_its_levels(grid: Path) -> None:
 
 
 def test_what_an_arm_is_compared_with_is_the_baseline_only_where_it_is(contexts_writer: Callable[..., Any]) -> None:
-    ledger = contexts_writer(contrasts=[["kd", "fsp"]])
-    ledger.close_segment()
-    slopes = record(load(ledger.run))
+    slopes = record(load(contexts_writer(contrasts=[["kd", "fsp"]]).close()))
     assert slopes is not None
     assert {row["side"] for row in slopes.rows} == {"other side", "arm"}
     drawn = chart(slopes).to_dict()

@@ -1,15 +1,14 @@
 """Parallel coordinates of a search: what is drawn."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from analysis import load
 from analysis.figures.parallel import BEST, COMPLETE, PRUNED, UNSET, record
 from cktf.rows import Stage
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 
 def test_lines_pass_each_axis_where_their_level_lies(search: Path) -> None:
@@ -40,24 +39,16 @@ def test_pruned_arms_have_no_point_on_the_axis_of_scores(search: Path) -> None:
     assert max(scored, key=lambda point: point["position"])["group"] == BEST
 
 
-def test_an_arm_without_a_factor_passes_below_its_axis(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
-    ledger = new_ledger()
+def test_an_arm_without_a_factor_passes_below_its_axis(ledger: LedgerWriter) -> None:
     factors = ["objective.kd.weight", "objective.kd.temperature"]
-    ledger.add(make_study_row(design="search", factors=factors))
+    ledger.add(study_row(design="search", factors=factors))
     for number in range(6):
         weight = float(number % 3)
         params = {factors[0]: weight} | ({factors[1]: 1.0 + number} if weight else {})
         ledger.train(ledger.plan(f"arm{number}", 0, params, Stage.SEARCH), 80.0 + number, tests=False)
-    ledger.close_segment()
-    found = record(load(ledger.run))
+    found = record(load(ledger.close()))
     assert found is not None
     below = {point["number"] for point in found.points if point["position"] == UNSET}
     assert below == {1, 4}
     assert {point["axis"] for point in found.points if point["position"] == UNSET} == {"kd.temperature"}
     assert "passes below the axis" in found.caption
-
-
-def test_a_design_has_no_lines(ablation: Path) -> None:
-    assert record(load(ablation)) is None

@@ -16,7 +16,3 @@ def test_the_best_and_the_quickest_are_on_the_front(search: Path) -> None:
     assert best["score"] == results.leaderboard["score"][0]
     assert "n = 51 complete arms" in found.caption
     assert "on cpu" in found.caption
-
-
-def test_a_design_has_no_front(ablation: Path) -> None:
-    assert record(load(ablation)) is None

@@ -35,7 +35,3 @@ def test_axes_are_logarithmic_where_the_search_was_and_choices_stay_words(search
     assert panels["cktf.pairing"].choices == ["first", "last"]
     specification = chart(slices).to_dict()
     assert [panel["layer"][0]["encoding"]["x"]["type"] for panel in specification["concat"]].count("nominal") == 1
-
-
-def test_a_design_has_no_slices(ablation: Path) -> None:
-    assert record(load(ablation)) is None

@@ -45,8 +45,3 @@ def test_a_baseline_that_the_search_happened_to_try_was_not_chosen(confirmed_sea
     assert curse
     assert was
     assert curse.caption == was.caption
-
-
-def test_without_confirmation_nothing_is_drawn(search: Path, ablation: Path) -> None:
-    assert record(load(search)) is None
-    assert record(load(ablation)) is None

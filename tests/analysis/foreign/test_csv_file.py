@@ -61,24 +61,6 @@ def test_a_metric_called_as_one_of_ours_has_no_unit_that_nobody_stated(tmp_path:
     assert "%" not in (tmp_path / "out" / "tables" / "effects.md").read_text().splitlines()[0].replace("95%", "")
 
 
-def test_names_that_look_alike_are_one_arm_and_seeds_of_a_spreadsheet_whole_numbers(tmp_path: Path) -> None:
-    lines = [
-        "none,0.0,70",
-        "none,1.0,71",
-        "kd,0.0,72",
-        "kd\u00a0,1.0,73.5",
-        "e\u0301,0.0,70",
-        "\u00e9\u200b,1,70.5",
-    ]
-    (tmp_path / "a.csv").write_text("arm,seed,acc\n" + "\n".join([*lines, "KD,0,0.72"]) + "\n")
-    results = read_csv(tmp_path / "a.csv", metric="acc", baseline="none ")
-    assert results.effects[["arm", "n_pairs"]].to_numpy().tolist() == [["kd", 2], ["\u00e9", 2], ["KD", 1]]
-    assert results.trials["seed"].tolist() == [0, 1, 0, 1, 0, 1, 0]
-    text = methods_text(results)
-    assert "set these arms apart: 'kd'; 'KD'." in text
-    assert "About a factor of 100: 'none' has a mean" in text
-
-
 def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("arm,seed,score\n0.10,0,1\n0.10,1,2\nNA,0,3\nNA,1,3\n")
     assert read_csv(tmp_path / "a.csv", metric="score", baseline="0.10").effects["arm"].tolist() == ["NA"]
@@ -145,11 +127,6 @@ def test_what_cannot_be_read_is_told_with_what_there_is(
         read_csv(file, metric="acc", arm="method", seed="run", baseline="none", **options)
     assert told in str(error.value)
     assert str(file) in str(error.value)
-
-
-def test_a_delta_that_nothing_can_be_within_is_refused(file: Path) -> None:
-    with pytest.raises(ValueError, match="--delta 0: the smallest effect that matters is above 0"):
-        read_csv(file, metric="acc", arm="method", seed="run", baseline="none", delta=0.0)
 
 
 def test_its_report_says_what_cannot_be_vouched_for_and_invents_nothing(file: Path, tmp_path: Path) -> None:

@@ -14,11 +14,7 @@ from cktf.foreign_options import KINDS, TAKES, Options
         ("tsv", {}, "--from 'tsv': no such kind of results; there are: csv, wandb, mlflow, tensorboard, optuna, "),
         ("optuna", {"step": "a"}, "--step: results --from optuna do not take it; they take --study, --metric, "),
         ("mlflow", {"best": True}, "--best: results --from mlflow do not take it; they take --study, --metric, "),
-        (
-            "csv",
-            {"metric": "a", "minimise": True, "maximise": True},
-            "--minimise, --maximise: they exclude each",
-        ),
+        ("csv", {"metric": "a", "minimise": True, "maximise": True}, "--minimise, --maximise: they exclude each"),
         ("ray-tune", {"metric": "a", "status": "s"}, "--status: results --from ray-tune do not take it"),
         ("ray-tune", {}, "--metric: results --from ray-tune do not say which of their numbers is compared"),
     ],

@@ -75,17 +75,9 @@ BAD = {
         "is not text in utf-8 at byte 47; --encoding names another, such as cp1252, latin-1",
     ),
     "half a utf-16": (TEXT.encode("utf-16")[:-1], {}, "is not text in utf-16"),
-    "thousands": (
-        b'arm,seed,acc\nbaseline,0,"1,070"\n',
-        {},
-        "line 2 has '1,070'; --decimal , reads a comma as the",
-    ),
+    "thousands": (b'arm,seed,acc\nbaseline,0,"1,070"\n', {}, "line 2 has '1,070'; --decimal , reads a comma as the"),
     "both signs": (b'arm,seed,acc\nbaseline,0,"1.070,5"\n', {}, "line 2 has '1.070,5'"),
-    "a point beside commas": (
-        b"arm;seed;acc\nbaseline;0;1.5\n",
-        {"decimal": ","},
-        "line 2 has '1.5'",
-    ),
+    "a point beside commas": (b"arm;seed;acc\nbaseline;0;1.5\n", {"decimal": ","}, "line 2 has '1.5'"),
     "another sign": (TEXT.encode(), {"separator": ";;"}, "--separator ';;': is one sign"),
     "a quote": (TEXT.encode(), {"separator": '"'}, "--separator '\"': is one sign"),
     "no sign": (TEXT.encode(), {"separator": ""}, "--separator '': is one sign"),
@@ -134,10 +126,7 @@ def test_folds_are_contexts(tmp_path: Path) -> None:
     lines = "\n".join(rows)
     with pytest.raises(InputError, match=r"the last epoch's; each data set is a context \(--context COLUMN"):
         read(tmp_path / "a.csv", f"arm,seed,fold,acc\n{lines}\n".encode())
-    assert read(tmp_path / "a.csv", f"arm,seed,fold,acc\n{lines}\n".encode(), context="fold").contexts == [
-        "0",
-        "1",
-    ]
+    assert read(tmp_path / "a.csv", f"arm,seed,fold,acc\n{lines}\n".encode(), context="fold").contexts == ["0", "1"]
 
 
 def test_halves_of_surrogate_pairs_are_no_characters(tmp_path: Path) -> None:

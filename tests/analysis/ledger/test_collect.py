@@ -18,6 +18,7 @@ from cktf.ledger_lines import parse_row
 from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, Stage, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 
 def rows_of(table: pa.Table) -> dict[str, dict[str, Any]]:
@@ -83,15 +84,12 @@ def test_a_designed_arm_has_the_levels_it_leaves_as_they_are(ablation: Path) -> 
     }
 
 
-def test_a_searched_choice_that_is_null_is_a_level_and_not_the_absence_of_one(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="search", factors=["head", "width"]))
-    for number, params in enumerate(({"head": None, "width": None}, {"head": "linear", "width": 2}, {})):
+def test_a_searched_choice_that_is_null_is_a_level_and_not_the_absence_of_one(ledger: LedgerWriter) -> None:
+    ledger.add(study_row(design="search", factors=["head", "width"]))
+    arms: list[dict[str, Any]] = [{"head": None, "width": None}, {"head": "linear", "width": 2}, {}]
+    for number, params in enumerate(arms):
         ledger.plan(f"arm{number}", 0, params, Stage.SEARCH)
-    ledger.close_segment()
-    trials, _ = ledger_tables(ledger.run)
+    trials, _ = ledger_tables(ledger.close())
     assert trials["param.head"].to_pylist() == ["null", "linear", None]
     assert trials["param.width"].to_pylist() == ["null", "2", None]
 
@@ -109,10 +107,7 @@ def test_a_torn_last_line_is_ignored_and_counted(ablation_writer: Callable[..., 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (
-            b'{"kind":"epoch","epoch":1,',
-            "is not JSON: EOF while parsing a value at line 1 column 26",
-        ),
+        (b'{"kind":"epoch","epoch":1,', "is not JSON: EOF while parsing a value at line 1 column 26"),
         (b'{"kind":"end"}', "'trial_id' of a row of kind 'end' is missing"),
         (b'{"kind":"epoch","epoch":2}', "'phase' of a row of kind 'epoch' is missing"),
         (b"[]", "a row of unknown kind null; known: .*"),
@@ -134,18 +129,14 @@ def test_a_broken_line_that_is_not_the_last_is_named(
         ledger_tables(ledger.run)
 
 
-def test_of_several_rows_of_one_epoch_and_several_ends_the_last_holds(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_of_several_rows_of_one_epoch_and_several_ends_the_last_holds(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
-    ledger.close_segment()
-    once = load(ledger.run).trials
+    once = load(ledger.close()).trials
     trial_id = once["trial_id"][0]
     ledger.train(trial_id, 50.0, status=Status.FAILED, reason="lost its node")
     ledger.close_segment()
     ledger.train(trial_id, 70.0)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ledger.close())
     trial = results.trials.iloc[0]
     assert (trial["status"], trial["reason"]) == ("complete", "")
     assert trial["test_accuracy"] == pytest.approx(70.0)
@@ -157,55 +148,43 @@ def test_a_failed_trial_that_is_planned_again_has_not_ended(ablation_writer: Cal
     ledger = ablation_writer(arms=["baseline"], seeds=1)
     trial_id = ledger.plan("theta=0.0", 0)
     ledger.train(trial_id, 10.0, epochs=2, status=Status.FAILED, reason="out of memory")
-    ledger.close_segment()
-    assert load(ledger.run).trials["status"].tolist() == ["complete", "failed"]
+    assert load(ledger.close()).trials["status"].tolist() == ["complete", "failed"]
     ledger.plan("theta=0.0", 0)
-    ledger.close_segment()
-    assert load(ledger.run).trials["status"].tolist() == ["complete", "running"]
+    assert load(ledger.close()).trials["status"].tolist() == ["complete", "running"]
 
 
 def test_trials_without_an_end_are_running_or_planned(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=1)
     ledger.plan("planned", 0)
     ledger.train(ledger.plan("running", 0), 60.0, epochs=2, status=None)
-    ledger.close_segment()
-    trials = load(ledger.run).trials.set_index("arm")
+    trials = load(ledger.close()).trials.set_index("arm")
     assert trials["status"].to_dict() == {"baseline": "complete", "planned": "planned", "running": "running"}
     assert trials["epochs"].to_dict() == {"baseline": 4, "planned": 0, "running": 2}
 
 
-def test_a_trial_carries_the_commit_of_the_launch_that_ended_it(
-    ablation_writer: Callable[..., Any], make_study_row: Callable[..., Any]
-) -> None:
+def test_a_trial_carries_the_commit_of_the_launch_that_ended_it(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=1)
     later = ledger.plan("theta=0.0", 0)
-    ledger.add(make_study_row(git_commit="fedc9876"))
+    ledger.add(study_row(git_commit="fedc9876"))
     ledger.train(later, 80.0)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ledger.close())
     assert results.trials["git_commit"].tolist() == ["0123abcd", "fedc9876"]
     assert [row.git_commit for row in results.facts.launches] == ["0123abcd", "fedc9876"]
 
 
-def test_infinity_stays_what_it_is_and_what_is_not_a_number_is_missing(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_infinity_stays_what_it_is_and_what_is_not_a_number_is_missing(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=1)
     ledger.lines = [line.replace('"train_loss":0.5', '"train_loss":NaN') for line in ledger.lines]
     ledger.lines = [line.replace('"train_loss":1.0,', '"train_loss":Infinity,') for line in ledger.lines]
-    ledger.close_segment()
-    _, epochs = ledger_tables(ledger.run)
+    _, epochs = ledger_tables(ledger.close())
     assert epochs["train_loss"].to_pylist() == [2.0, math.inf, 2 / 3, None]
 
 
-def test_terms_that_only_some_trials_have_are_missing_in_the_others(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_terms_that_only_some_trials_have_are_missing_in_the_others(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1)
     last = ledger.lines[-1:-6:-1]
     ledger.lines = ledger.lines[:-5] + [line.replace("cktf.stage1", "kd") for line in reversed(last)]
-    ledger.close_segment()
-    _, epochs = ledger_tables(ledger.run)
+    _, epochs = ledger_tables(ledger.close())
     assert epochs["term.kd"].null_count == epochs["term.cktf.stage1"].null_count == 4
 
 
@@ -272,9 +251,7 @@ def test_the_same_ledger_gives_the_same_bytes(ablation: Path, tmp_path: Path) ->
     assert files_of(tmp_path / "first") == files_of(tmp_path / "second")
 
 
-def test_the_order_in_which_trials_finish_does_not_change_the_tables(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_the_order_in_which_trials_finish_does_not_change_the_tables(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer()
     lines = list(ledger.lines)
     path = ledger.close_segment()
@@ -309,23 +286,21 @@ def test_a_folder_without_ledger_is_refused_by_name(tmp_path: Path) -> None:
 def test_epochs_of_a_trial_that_was_never_planned_are_an_error(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=1)
     ledger.train("stranger", 1.0)
-    ledger.close_segment()
     with pytest.raises(
         ValueError,
         match=r"000001\.jsonl, line [0-9]+: a row of kind 'epoch' tells of trial 'stranger', which no row before",
     ):
-        ledger_tables(ledger.run)
+        ledger_tables(ledger.close())
 
 
 def test_an_end_of_a_trial_that_was_never_planned_is_an_error(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=1)
     ledger.add(EndRow(trial_id="stranger", status=Status.FAILED, reason="lost its node"))
-    ledger.close_segment()
     with pytest.raises(
         ValueError,
         match=r"000001\.jsonl, line [0-9]+: a row of kind 'end' tells of trial 'stranger', which no row before",
     ):
-        ledger_tables(ledger.run)
+        ledger_tables(ledger.close())
 
 
 @pytest.mark.parametrize(
@@ -342,9 +317,8 @@ def test_a_row_that_lacks_a_field_is_an_error_that_names_the_segment(
     for row in of_kind if of_all else of_kind[-1:]:
         del row[name]
     ledger.lines = [json.dumps(row, separators=(",", ":")) for row in rows]
-    ledger.close_segment()
     with pytest.raises(ValueError, match=rf"000001\.jsonl, line .*'{name}' of a row of kind '{kind}' is missing"):
-        ledger_tables(ledger.run)
+        ledger_tables(ledger.close())
 
 
 def test_files_that_are_no_segments_are_not_read(ablation: Path) -> None:
@@ -376,18 +350,9 @@ def test_a_trial_tells_what_its_teacher_yields_where_the_run_has_it(contexts: Pa
 
 def test_a_ledger_from_before_there_were_contexts_is_read(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
-    later = {
-        "context",
-        "teacher_id",
-        "baselines",
-        "reference_source",
-        "reference_values",
-        "reference_teachers",
-    }
+    later = {"context", "teacher_id", "baselines", "reference_source", "reference_values", "reference_teachers"}
     rows = [{k: v for k, v in json.loads(line).items() if k not in later} for line in ledger.lines]
-    ledger.close_segment()
-    now = ledger_tables(ledger.run)
+    now = ledger_tables(ledger.close())
     ledger.number, ledger.lines = 0, [json.dumps(row, separators=(",", ":")) for row in rows]
-    ledger.close_segment()
-    for table, before in zip(now, ledger_tables(ledger.run), strict=True):
+    for table, before in zip(now, ledger_tables(ledger.close()), strict=True):
         assert table.equals(before)

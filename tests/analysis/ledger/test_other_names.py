@@ -22,9 +22,7 @@ def merged(grid_writer: Callable[..., Any]) -> Path:
     aliases = [
         {"arm": name, "params": {TEMPERATURE: level, THETA: 0.0}} for name, level in zip(NAMES, levels, strict=True)
     ]
-    ledger = grid_writer(aliases={"temperature=0.5, theta=0.0": aliases})
-    ledger.close_segment()
-    run: Path = ledger.run
+    run: Path = grid_writer(aliases={"temperature=0.5, theta=0.0": aliases}).close()
     return run
 
 
@@ -38,8 +36,7 @@ def test_the_table_of_trials_lists_them_and_is_empty_where_there_are_none(merged
 def test_a_name_under_which_a_run_has_trials_is_no_other_name(grid_writer: Callable[..., Any]) -> None:
     ledger = grid_writer(aliases={"baseline": [{"arm": "later", "params": {TEMPERATURE: 7.0}}]})
     ledger.train(ledger.plan("later", 0, {TEMPERATURE: 7.0, THETA: 0.1}), 90.0)
-    ledger.close_segment()
-    assert other_names(load(ledger.run).trials) == {}
+    assert other_names(load(ledger.close()).trials) == {}
 
 
 def test_levels_under_another_name_have_the_type_of_their_column() -> None:

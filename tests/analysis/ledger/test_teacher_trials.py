@@ -24,8 +24,7 @@ def write(run: Path, *, with_teachers: bool, students: int = 2) -> Path:
         ledger.add(EndRow(trial_id=teacher, status="failed", reason="the loss is nan"))
     for student in planned:
         ledger.train(student, 90.0)
-    ledger.close_segment()
-    return run
+    return ledger.close()
 
 
 @pytest.mark.parametrize("students", [2, 0])

@@ -25,8 +25,7 @@ def test_what_is_decided_comes_first_with_its_size_and_the_rest_is_named(ablatio
 def test_a_study_under_way_says_so_far_and_a_smoke_run_nothing(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=3)
     ledger.plan("theta=0.0", 99, {"objective.cktf.theta": 0.0})
-    ledger.close_segment()
-    assert answer_text(load(ledger.run)).startswith("So far, ")
+    assert answer_text(load(ledger.close())).startswith("So far, ")
 
 
 def test_a_search_without_confirmation_says_that_nothing_is_confirmed(search: Path) -> None:

@@ -100,9 +100,7 @@ def test_a_table_without_rows_keeps_its_head() -> None:
 
 
 def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts_writer: Callable[..., Any]) -> None:
-    ledger = contexts_writer(seeds=5)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(contexts_writer(seeds=5).close())
     tables = [*main_tables(results), *side_tables(results).values()]
     written = latex(tables)
     assert written.count(r"\begin{table}") == written.count(r"\end{table}") == len(tables) == 6
@@ -171,9 +169,7 @@ def compiled(body: str, folder: Path, packages: str = "") -> str:
 def test_the_papers_of_a_report_compile_and_no_table_is_wider_than_the_text(
     contexts_writer: Callable[..., Any], tmp_path: Path
 ) -> None:
-    ledger = contexts_writer(seeds=5)
-    ledger.close_segment()
-    write_report(ledger.run, tmp_path / "report")
+    write_report(contexts_writer(seeds=5).close(), tmp_path / "report")
     folder = tmp_path / "report" / "tables"
     floats = [path.stem for path in sorted(folder.glob("*.tex")) if not re.search(r"_tabular|methods", path.stem)]
     assert len(floats) >= 4

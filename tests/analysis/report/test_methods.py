@@ -13,6 +13,7 @@ from analysis.report.provenance import provenance_rows
 from analysis.report.tables import main_tables
 from cktf.ledger_lines import parse_row
 from cktf.rows import Stage, Status, StudyRow
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 
 def test_the_methods_of_an_ablation_state_its_facts(ablation: Path) -> None:
@@ -34,8 +35,7 @@ def test_the_methods_of_an_ablation_state_its_facts(ablation: Path) -> None:
 def test_trials_without_result_are_counted(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
     ledger.train(ledger.plan("theta=0.0", 2), 9.0, epochs=1, status=Status.FAILED, tests=False)
-    ledger.close_segment()
-    assert "Of 11 trials, 1 gave no result (1 failed)" in methods_text(load(ledger.run))
+    assert "Of 11 trials, 1 gave no result (1 failed)" in methods_text(load(ledger.close()))
 
 
 def test_a_search_never_reads_the_test_split(search: Path) -> None:
@@ -50,8 +50,7 @@ def test_a_search_that_is_not_at_its_end_says_so(search_writer: Callable[..., An
     ledger = search_writer(trials=5)
     ledger.plan("later", 0, stage=Stage.SEARCH)
     ledger.train(ledger.plan("now", 0, stage=Stage.SEARCH), 80.0, epochs=1, status=None, tests=False)
-    ledger.close_segment()
-    text = methods_text(load(ledger.run))
+    text = methods_text(load(ledger.close()))
     assert "ran 7 trials (0 pruned, 0 failed, 2 unfinished) to maximise" in text
 
 
@@ -74,9 +73,7 @@ def test_one_seed_has_no_test_and_no_interval_that_could_be_told_of(
     ablation_writer: Callable[..., Any], grid_writer: Callable[..., Any]
 ) -> None:
     for writer in (ablation_writer, grid_writer):
-        ledger = writer(seeds=1)
-        ledger.close_segment()
-        results = load(ledger.run)
+        results = load(writer(seeds=1).close())
         text = methods_text(results)
         assert "No comparison could be tested, so none is decided" in text
         for told in ("95%", "Holm", "t test", "contrasts", "more seeds"):
@@ -119,9 +116,7 @@ def test_contexts_and_references_are_told(contexts: Path) -> None:
 
 
 def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(seeds=6, delta=0.5)
-    ledger.close_segment()
-    text = methods_text(load(ledger.run))
+    text = methods_text(load(ablation_writer(seeds=6, delta=0.5).close()))
     assert "within ±0.5 percentage points, the smallest effect that matters" in text
     assert "The exact sign-flip test stands beside the t test, for the 4 comparisons with 6 to 20 pairs" in text
     assert "With so many" not in text
@@ -129,13 +124,10 @@ def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., An
     assert "changed between launches" not in text
 
 
-def test_a_delta_that_came_late_is_told(
-    ablation_writer: Callable[..., Any], make_study_row: Callable[..., Any]
-) -> None:
+def test_a_delta_that_came_late_is_told(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer()
-    ledger.add(make_study_row(delta=0.5), make_study_row(delta=0.75), make_study_row(delta=0.75))
-    ledger.close_segment()
-    text = methods_text(load(ledger.run))
+    ledger.add(study_row(delta=0.5), study_row(delta=0.75), study_row(delta=0.75))
+    text = methods_text(load(ledger.close()))
     assert "within ±0.75 percentage points" in text
     assert "changed between launches (none, then 0.5, then 0.75): results may have been seen" in text
 
@@ -158,15 +150,12 @@ def test_what_a_fraction_cannot_tell_apart_is_told(fraction: Path) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_workers_of_a_trial_are_told(ablation_writer: Callable[..., Any], workers: int) -> None:
     ledger = ablation_writer(workers=workers)
-    ledger.close_segment()
-    assert ("Each student was trained by 2 processes" in methods_text(load(ledger.run))) == (workers == 2)
+    assert ("Each student was trained by 2 processes" in methods_text(load(ledger.close()))) == (workers == 2)
 
 
 @pytest.mark.parametrize("once", [True, False])
 def test_a_teacher_that_was_read_once_is_told(ablation_writer: Callable[..., Any], once: bool) -> None:
-    ledger = ablation_writer(teacher_once=once)
-    ledger.close_segment()
-    assert ("rounded to float16" in methods_text(load(ledger.run))) == once
+    assert ("rounded to float16" in methods_text(load(ablation_writer(teacher_once=once).close()))) == once
 
 
 def test_the_settings_of_the_arms_are_those_of_their_configurations(ablation: Path) -> None:
@@ -176,17 +165,13 @@ def test_the_settings_of_the_arms_are_those_of_their_configurations(ablation: Pa
     assert "Software: PyTorch 2.15.0." in text
 
 
-def test_an_objective_that_an_arm_lacks_is_named(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="compare"))
+def test_an_objective_that_an_arm_lacks_is_named(ledger: LedgerWriter) -> None:
+    ledger.add(study_row(design="compare"))
     for arm, objective in (
         ("baseline", {"at": {"weight": 3.0}, "kd": None}),
         ("KD", {"at": None, "kd": {"weight": 0.9}}),
     ):
         ledger.train(ledger.plan(arm, 0, objective=objective), 90.0)
-    ledger.close_segment()
-    text = methods_text(load(ledger.run))
+    text = methods_text(load(ledger.close()))
     assert "The baseline's objective: at.weight = 3." in text
     assert "Arm KD: kd.weight = 0.9, without at." in text

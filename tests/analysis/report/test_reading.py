@@ -55,13 +55,10 @@ def test_several_teachers_of_a_trial_are_counted_and_named_with_those_of_others(
     assert held_for_text(load(ablation)) == ""
 
 
-def test_ledgers_that_do_not_say_how_many_images_there_were_are_read(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_ledgers_that_do_not_say_how_many_images_there_were_are_read(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
     ledger.lines = [re.sub(r',"test_images":(null|360)', "", line) for line in ledger.lines]
-    ledger.close_segment()
-    assert "scored on these test images;" in scope_text(load(ledger.run))
+    assert "scored on these test images;" in scope_text(load(ledger.close()))
 
 
 def test_of_several_contexts_each_has_its_teachers_and_images(contexts: Path) -> None:
@@ -91,8 +88,6 @@ def test_of_foreign_results_it_says_what_is_not_known(tmp_path: Path) -> None:
 def test_the_page_has_it_below_the_verdicts(ablation_writer: Callable[..., Any]) -> None:
     from analysis.report.write import page
 
-    ledger = ablation_writer(seeds=2)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ablation_writer(seeds=2).close())
     html = page(results, {}, {}, {})
     assert html.index("effect [95% interval]") < html.index(scope_text(results)) < html.rindex("Every trial")

@@ -32,8 +32,7 @@ def recipe(ablation_writer: Callable[..., Any]) -> Callable[..., str]:
         ledger = ablation_writer(arms=[])
         for number, config in enumerate(configs):
             ledger.plan("baseline" if baseline and not number else f"arm-{number}", 0, **config)
-        ledger.close_segment()
-        return recipe_text(load(ledger.run).trials)
+        return recipe_text(load(ledger.close()).trials)
 
     return recipe
 
@@ -110,13 +109,10 @@ def test_what_a_table_lacks_leaves_no_gap_in_a_sentence(recipe: Callable[..., st
 def test_the_methods_tell_the_recipe(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=[])
     ledger.train(ledger.plan("baseline", 0, **CONFIG), 90.0)
-    ledger.close_segment()
-    assert "The baseline's student, resnet8, learns" in methods_text(load(ledger.run))
+    assert "The baseline's student, resnet8, learns" in methods_text(load(ledger.close()))
 
 
-def test_teachers_that_were_read_and_those_that_were_trained_are_told_apart(
-    recipe: Callable[..., str],
-) -> None:
+def test_teachers_that_were_read_and_those_that_were_trained_are_told_apart(recipe: Callable[..., str]) -> None:
     read = CONFIG | {"teacher": {"model": "vgg13", "checkpoint": "t.safetensors"}}
     text = recipe(CONFIG, read, baseline=False)
     assert text.endswith(

@@ -33,9 +33,7 @@ def test_cells_open_no_element_of_html_in_markdown_and_p_stays_as_it_is() -> Non
 
 
 def test_several_tables_in_markdown_stand_under_their_titles(contexts_writer: Callable[..., Any]) -> None:
-    ledger = contexts_writer(seeds=5)
-    ledger.close_segment()
-    tables = main_tables(load(ledger.run))
+    tables = main_tables(load(contexts_writer(seeds=5).close()))
     text = markdown_tables(tables)
     assert [line for line in text.splitlines() if line.startswith("## ")] == [f"## {t.title}" for t in tables]
     assert f"\n\n{DIRECTION}n = 5 in each cell. In parentheses: the reference, Some et al. 2023, Table 1. " in text

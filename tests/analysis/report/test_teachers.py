@@ -44,8 +44,7 @@ TRAINED = TeacherRow(
 def write(folder: Path, *teachers: TeacherRow, **study: Any) -> Path:
     ledger = write_contexts(folder, **study)
     ledger.add(*teachers)
-    ledger.close_segment()
-    return folder
+    return ledger.close()
 
 
 def test_every_teacher_is_a_row_and_its_last_row_holds(tmp_path: Path) -> None:
@@ -83,10 +82,7 @@ def test_the_report_has_the_teachers_as_a_table_on_the_page_and_in_the_methods(t
 
 def test_a_teacher_near_chance_is_marked_but_not_in_a_smoke_run(tmp_path: Path) -> None:
     results = analysis.load(write(tmp_path / "run", FROM_FILE, TRAINED))
-    assert [row[-1][:21] for row in side_tables(results)["teachers"].rows[1:]] == [
-        "",
-        "no better than chance",
-    ]
+    assert [row[-1][:21] for row in side_tables(results)["teachers"].rows[1:]] == ["", "no better than chance"]
     smoke = analysis.load(write(tmp_path / "smoke", TRAINED, is_smoke=True))
     assert [row[-1] for row in side_tables(smoke)["teachers"].rows[1:]] == [""]
     assert "no better than chance" not in methods_text(smoke)
@@ -102,8 +98,7 @@ def test_what_is_not_known_of_a_teacher_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_run_without_scores_of_teachers_has_no_such_table(tmp_path: Path) -> None:
-    write_ablation(tmp_path / "run").close_segment()
-    results = analysis.load(tmp_path / "run")
+    results = analysis.load(write_ablation(tmp_path / "run").close())
     assert results.teachers.empty
     assert "teachers" not in side_tables(results)
     assert "teachers" not in write_results(results, tmp_path / "out").tables
@@ -125,5 +120,4 @@ def test_a_report_that_is_made_again_knows_teachers_that_came_later(tmp_path: Pa
     if first:
         write_report(tmp_path / "run")
     ledger.add(FROM_FILE)
-    ledger.close_segment()
-    assert write_report(tmp_path / "run").results.teachers["teacher_id"].tolist() == ["file"]
+    assert write_report(ledger.close()).results.teachers["teacher_id"].tolist() == ["file"]

@@ -1,7 +1,6 @@
 """The table of every trial, as the page holds it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 
 from analysis import load
 from analysis.report.trial_table import trial_table
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 
 def as_dicts(table: dict[str, Any]) -> list[dict[str, Any]]:
@@ -33,13 +33,11 @@ def test_every_trial_is_there_with_its_status_and_its_reason(search: Path) -> No
     assert "context" not in titles
 
 
-def test_what_json_cannot_hold_is_missing(new_ledger: Callable[..., Any], make_study_row: Any) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row())
+def test_what_json_cannot_hold_is_missing(ledger: LedgerWriter) -> None:
+    ledger.add(study_row())
     ledger.train(ledger.plan("baseline", 0), float("inf"))
     ledger.plan("baseline", 1)
-    ledger.close_segment()
-    table = trial_table(load(ledger.run))
+    table = trial_table(load(ledger.close()))
     finite, planned = as_dicts(json.loads(json.dumps(table, allow_nan=False)))
     assert finite["test_accuracy"] is None
     assert (planned["status"], planned["epochs"], planned["wall_seconds"]) == ("planned", 0, None)

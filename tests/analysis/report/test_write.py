@@ -19,6 +19,7 @@ from analysis.report.methods import methods_text
 from analysis.report.tables import TABLES
 from cktf.rows import SCHEMA_VERSION, Stage, Status
 from tests.analysis.command import main
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 FIGURES_OF_A_SEARCH = {"importance", "path", "history", "slices", "rank_map", "parallel", "pareto"}
 LAST_SECTIONS = ["trials", "methods", "provenance"]
@@ -56,8 +57,7 @@ def hostile(ablation_writer: Callable[..., Any]) -> Path:
         ledger.train(ledger.plan(HOSTILE, seed, {"objective.cktf.pairing": HOSTILE}), 85.0 + seed**2)
     failed = ledger.plan("theta=0.0", 2)
     ledger.train(failed, 9.0, epochs=1, status=Status.FAILED, reason=HOSTILE, tests=False)
-    ledger.close_segment()
-    (ledger.run / "study.yaml").write_text(f"# {HOSTILE}\n")
+    (ledger.close() / "study.yaml").write_text(f"# {HOSTILE}\n")
     run: Path = ledger.run
     return run
 
@@ -96,9 +96,7 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
     assert len(again.files) == len(paths.files)
 
 
-def test_reports_on_the_way_are_looks_that_are_counted_once_for_each_state(
-    ablation_writer: Callable[..., Any], make_study_row: Callable[..., Any]
-) -> None:
+def test_reports_on_the_way_are_looks_that_are_counted_once_for_each_state(ablation_writer: Callable[..., Any]) -> None:
     def reported() -> tuple[list[int], str, dict[str, bytes]]:
         report = Path(write_report(ledger.run).html).parent
         looks = [look["complete"] for look in json.loads((report / "report.json").read_text()).get("looks", [])]
@@ -124,7 +122,7 @@ def test_reports_on_the_way_are_looks_that_are_counted_once_for_each_state(
     assert looks == [6, 7]
     assert "this report is a look on the way" not in methods
     assert "on record: 2." in methods
-    ledger.add(make_study_row(asked={"seeds": "4"}))
+    ledger.add(study_row(asked={"seeds": "4"}))
     ledger.close_segment()
     looks, methods, _ = reported()
     assert looks == [6, 7, 8]
@@ -145,7 +143,7 @@ def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path
     paths = write_report(confirmed_search)
     assert set(paths.figures) >= {"effects", "learning_curves", *FIGURES_OF_A_SEARCH, "winners_curse"}
     assert set(paths.tables) == {
-        *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance", "path"),
+        *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance", "path")
     }
     page = Path(paths.html).read_text()
     assert {"confirmed-table", "importance", "importance-table"} <= set(Page(page).sections)
@@ -185,35 +183,26 @@ def test_the_report_of_a_search_says_that_its_scores_are_optimistic(search: Path
 def test_a_run_of_which_nothing_is_complete_has_a_report(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=[])
     ledger.plan("baseline", 0)
-    ledger.close_segment()
-    paths = write_report(ledger.run)
+    paths = write_report(ledger.close())
     assert paths.figures == {}
     assert "no complete trial" in Path(paths.html).read_text()
 
 
-def test_a_design_that_was_killed_before_it_planned_a_trial_has_a_report_of_its_own(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="grid"))
-    ledger.close_segment()
-    paths = write_report(ledger.run)
+def test_a_design_that_was_killed_before_it_planned_a_trial_has_a_report_of_its_own(ledger: LedgerWriter) -> None:
+    ledger.add(study_row(design="grid"))
+    paths = write_report(ledger.close())
     assert not any("leaderboard" in path for path in paths.papers)
     for answer in [paths.html, *(path for path in paths.papers if "effects" in path)]:
         assert "No trial is planned yet." in Path(answer).read_text()
 
 
 @pytest.mark.parametrize("trials", [0, 3])
-def test_a_search_of_which_no_arm_is_complete_has_a_report(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any], trials: int
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="search"))
+def test_a_search_of_which_no_arm_is_complete_has_a_report(ledger: LedgerWriter, trials: int) -> None:
+    ledger.add(study_row(design="search"))
     for number in range(trials):
         level = {"objective.cktf.theta": 0.1 * number}
         ledger.train(ledger.plan(f"search-{number}", 0, level, Stage.SEARCH), 90.0, epochs=1, status=None)
-    ledger.close_segment()
-    paths = write_report(ledger.run)
+    paths = write_report(ledger.close())
     assert paths.figures == {}
     for answer in [paths.html, *(path for path in paths.papers if "leaderboard" in path)]:
         assert "No arm of the search has all of its seeds complete." in Path(answer).read_text()
@@ -274,9 +263,7 @@ def test_a_study_file_that_is_no_text_is_named(ablation: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == f"{ablation}/study.yaml: is not UTF-8 text\n"
 
 
-def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_reference(
-    contexts: Path,
-) -> None:
+def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_reference(contexts: Path) -> None:
     paths = write_report(contexts)
     arms = pyarrow.parquet.read_table(paths.tables["arms"]).to_pylist()
     assert {(row["context"], row["arm"]): row["reference"] for row in arms}["digits", "kd"] == 91.25
@@ -338,8 +325,7 @@ def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) 
 
 def test_the_page_of_a_smoke_run_says_so_at_its_top(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2, is_smoke=True)
-    ledger.close_segment()
-    write_report(ledger.run)
+    write_report(ledger.close())
     page = (ledger.run / "report" / "report.html").read_text()
     assert "<title>Smoke run of " in page
     assert page.index('<p class="alarm">A smoke run: ') < page.index("<main>")
@@ -370,14 +356,7 @@ def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(
     assert why in (report / "tables" / "pairing.md").read_text()
     assert "margin" in (report / "tables" / "effects.tex").read_text()
     assert "cannot be made" in printed.out
-    for part in (
-        "figure learning_curves",
-        "figure paired_slopes",
-        "table best",
-        "trials",
-        "methods",
-        "provenance",
-    ):
+    for part in ("figure learning_curves", "figure paired_slopes", "table best", "trials", "methods", "provenance"):
         assert f"{part} cannot be made: " in printed.err
     assert (report / "figures" / "effects.svg").is_file()
     assert not (report / "figures" / "paired_slopes.svg").exists()

@@ -1,6 +1,5 @@
 """The arms of a search: how they ended and how they stand to each other."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from analysis import load
 from analysis.figures.shown import searched_factors
 from analysis.searches.arms import is_best, scores_on_the_way
 from cktf.rows import Stage, Status
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 FACTOR = "objective.kd.negatives"
 
@@ -24,9 +24,7 @@ def write_arms(ledger: Any, study: Any, ends: list[tuple[float, int, Status]]) -
     return ledger
 
 
-def test_pruned_arms_stand_behind_complete_ones_by_how_far_they_came(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
+def test_pruned_arms_stand_behind_complete_ones_by_how_far_they_came(ledger: LedgerWriter) -> None:
     ends = [
         (80.0, 4, Status.COMPLETE),
         (99.0, 1, Status.PRUNED),
@@ -36,9 +34,7 @@ def test_pruned_arms_stand_behind_complete_ones_by_how_far_they_came(
         (75.0, 2, Status.PRUNED),
         (90.0, 4, Status.COMPLETE),
     ]
-    ledger = write_arms(new_ledger(), make_study_row(design="search", factors=[FACTOR]), ends)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(write_arms(ledger, study_row(design="search", factors=[FACTOR]), ends).close())
     arms = results.searched
     assert arms["number"].tolist() == [1, 2, 3, 4, 5, 6, 7]
     np.testing.assert_array_equal(arms["rank"], [3, 6, 1, 5, np.nan, 4, 1])
@@ -49,21 +45,16 @@ def test_pruned_arms_stand_behind_complete_ones_by_how_far_they_came(
     assert is_best(arms).tolist() == [False, False, True, False, False, False, True]
 
 
-def test_a_smaller_loss_ranks_first(new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]) -> None:
-    study = make_study_row(design="search", factors=[FACTOR], metric="validation_loss", maximise=False)
+def test_a_smaller_loss_ranks_first(ledger: LedgerWriter) -> None:
+    study = study_row(design="search", factors=[FACTOR], metric="validation_loss", maximise=False)
     ends = [(80.0, 4, Status.COMPLETE), (80.0, 2, Status.COMPLETE)]  # losses 1/4 and 1/2
-    ledger = write_arms(new_ledger(), study, ends)
-    ledger.close_segment()
-    arms = load(ledger.run).searched
+    arms = load(write_arms(ledger, study, ends).close()).searched
     assert arms["score"].tolist() == [0.25, 0.5]
     assert arms["rank"].tolist() == [1, 2]
 
 
-def test_an_arm_ends_as_the_worst_of_its_seeds_and_scores_where_all_have_been(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="search", factors=[FACTOR]))
+def test_an_arm_ends_as_the_worst_of_its_seeds_and_scores_where_all_have_been(ledger: LedgerWriter) -> None:
+    ledger.add(study_row(design="search", factors=[FACTOR]))
     planned: dict[str, list[tuple[float, int, Status | None]]] = {
         "even": [(80.0, 4, Status.COMPLETE), (84.0, 4, Status.COMPLETE)],
         "pruned": [(80.0, 3, Status.PRUNED), (84.0, 2, Status.PRUNED)],
@@ -74,8 +65,7 @@ def test_an_arm_ends_as_the_worst_of_its_seeds_and_scores_where_all_have_been(
         for seed, (accuracy, epochs, status) in enumerate(ends):
             trial_id = ledger.plan(arm, seed, {FACTOR: 8}, Stage.SEARCH)
             ledger.train(trial_id, accuracy, epochs=epochs, status=status, tests=False)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ledger.close())
     arms = results.searched.set_index("arm")
     assert arms["status"].to_dict() == {"even": "complete", "pruned": "pruned", "broken": "failed"}
     assert arms.loc["even", ["n", "score", "reached", "wall_seconds"]].to_numpy().tolist() == [2, 82.0, 4, 2.0]

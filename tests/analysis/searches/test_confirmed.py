@@ -1,8 +1,6 @@
 """Confirmed arms: their scores in the search beside those at fresh seeds."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +10,13 @@ import statsmodels.formula.api as smf
 from analysis import load
 from analysis.searches.confirmed import run_variance, selection_luck
 from cktf.rows import Stage, Status
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 
-def write_confirmed(ledger: Any, study: Any) -> Any:
-    """Write a search of three arms, the first two of which are confirmed with the baseline at two fresh seeds."""
-    ledger.add(study)
+@pytest.fixture
+def confirmed(ledger: LedgerWriter) -> LedgerWriter:
+    """Return a search of three arms, the first two of which are confirmed with the baseline at two fresh seeds."""
+    ledger.add(study_row(design="search"))
     for arm, accuracy in (("first", 96.0), ("second", 95.0), ("third", 80.0)):
         ledger.train(ledger.plan(arm, 0, stage=Stage.SEARCH), accuracy, tests=False)
     for arm, accuracies in (("baseline", (90.0, 92.0)), ("second", (95.0, 96.0)), ("first", (93.0, 94.0))):
@@ -25,14 +25,8 @@ def write_confirmed(ledger: Any, study: Any) -> Any:
     return ledger
 
 
-@pytest.fixture
-def ledger(new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]) -> Any:
-    return write_confirmed(new_ledger(), make_study_row(design="search"))
-
-
-def test_above_fresh_is_the_search_score_minus_the_mean_at_fresh_seeds(ledger: Any) -> None:
-    ledger.close_segment()
-    table = load(ledger.run).confirmed
+def test_above_fresh_is_the_search_score_minus_the_mean_at_fresh_seeds(confirmed: LedgerWriter) -> None:
+    table = load(confirmed.close()).confirmed
     assert table["arm"].tolist() == ["baseline", "first", "second"]
     np.testing.assert_array_equal(table["rank"], [np.nan, 1, 2])
     np.testing.assert_array_equal(table["search_score"], [np.nan, 96.0, 95.0])
@@ -45,9 +39,8 @@ def test_above_fresh_is_the_search_score_minus_the_mean_at_fresh_seeds(ledger: A
     assert table["n_search"].tolist() == [0, 1, 1]
 
 
-def test_the_luck_of_the_selection_computed_by_hand(ledger: Any) -> None:
-    ledger.close_segment()
-    table = load(ledger.run).confirmed
+def test_the_luck_of_the_selection_computed_by_hand(confirmed: LedgerWriter) -> None:
+    table = load(confirmed.close()).confirmed
     # Fresh: 90 92, 93 94, 95 96. Without what arm and seed do, 1/3 and 1/6 (twice) are left, at each seed with either
     # sign: a sum of squares of 1/3 over 2 degrees of freedom. The scores 96, 95, 80 have mean 271/3, variance 241/3.
     share = (1 / 6) / (241 / 3)
@@ -102,9 +95,8 @@ def test_scores_that_are_all_equal_hold_no_luck_and_one_score_none_that_is_known
     assert np.isnan(selection_luck(np.array([9.0]), np.array([9.0, 8.0]), np.ones(1), np.nan)).all()
 
 
-def test_effects_are_those_of_the_table_of_effects(ledger: Any) -> None:
-    ledger.close_segment()
-    results = load(ledger.run)
+def test_effects_are_those_of_the_table_of_effects(confirmed: LedgerWriter) -> None:
+    results = load(confirmed.close())
     effects = results.effects.set_index("arm_id")
     for _, arm in results.confirmed[~results.confirmed["is_baseline"]].iterrows():
         effect = effects.loc[arm["arm_id"]]
@@ -114,24 +106,19 @@ def test_effects_are_those_of_the_table_of_effects(ledger: Any) -> None:
     assert results.confirmed.at[0, "verdict"] == ""
 
 
-def test_of_a_loss_a_score_that_was_too_small_was_too_good(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
-    study = make_study_row(design="search", metric="validation_loss", report_metric="test_loss", maximise=False)
-    ledger = new_ledger()
+def test_of_a_loss_a_score_that_was_too_small_was_too_good(ledger: LedgerWriter) -> None:
+    study = study_row(design="search", metric="validation_loss", report_metric="test_loss", maximise=False)
     ledger.add(study)
     ledger.train(ledger.plan("first", 0, stage=Stage.SEARCH), 96.0, tests=False)  # the loss is 1/4
     for seed in (1, 2):
         ledger.train(ledger.plan("first", seed, stage=Stage.CONFIRM), 96.0, epochs=2)  # and here 1/2
-    ledger.close_segment()
-    assert load(ledger.run).confirmed["above_fresh"].tolist() == pytest.approx([0.25])
+    assert load(ledger.close()).confirmed["above_fresh"].tolist() == pytest.approx([0.25])
 
 
-def test_an_arm_of_which_no_fresh_seed_is_complete_stays_in_the_table(ledger: Any) -> None:
-    trial_id = ledger.plan("third", 1, stage=Stage.CONFIRM)
-    ledger.train(trial_id, 5.0, epochs=1, status=Status.FAILED, reason="loss is NaN", tests=False)
-    ledger.close_segment()
-    third = load(ledger.run).confirmed.set_index("arm").loc["third"]
+def test_an_arm_of_which_no_fresh_seed_is_complete_stays_in_the_table(confirmed: LedgerWriter) -> None:
+    trial_id = confirmed.plan("third", 1, stage=Stage.CONFIRM)
+    confirmed.train(trial_id, 5.0, epochs=1, status=Status.FAILED, reason="loss is NaN", tests=False)
+    third = load(confirmed.close()).confirmed.set_index("arm").loc["third"]
     assert third["search_score"] == 80.0
     assert third["n"] == 0
     assert np.isnan(third[["mean", "above_fresh", "effect"]].astype(float)).all()

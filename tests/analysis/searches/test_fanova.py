@@ -63,10 +63,7 @@ def test_choices_are_weighed_as_choices() -> None:
         [[[[*one_hot[0][a], *one_hot[1][b], number] for number in quarters] for b in range(2)] for a in range(3)]
     )
     found = fanova(
-        levels.astype(np.float64),
-        scores,
-        [Factor(num_choices=3), Factor(num_choices=2), Factor(0.0, 2.0)],
-        num_trees=5,
+        levels.astype(np.float64), scores, [Factor(num_choices=3), Factor(num_choices=2), Factor(0.0, 2.0)], num_trees=5
     )
     assert found == pytest.approx(shares_by_counting(encoded, scores, corners, 5))
 

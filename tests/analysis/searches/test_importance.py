@@ -20,6 +20,7 @@ from analysis.searches.fanova import Factor, fanova
 from analysis.searches.importance import importance
 from cktf.rows import Stage, Status
 from tests.analysis.conftest import NUM_RESAMPLES
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 TEMPERATURE = "objective.cktf.temperature"
 FACTORS = [TEMPERATURE, "objective.cktf.theta", "objective.cktf.pairing"]
@@ -101,31 +102,24 @@ def write_curves(ledger: Any, study: Any, *, prune: bool, seed: int = 0, arms: i
 
 
 @pytest.fixture
-def curves(tmp_path: Path, new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]) -> Callable[..., Results]:
+def curves(tmp_path: Path) -> Callable[..., Results]:
     """Return a maker of the results of `write_curves`, pruned or not."""
 
     def make(*, prune: bool) -> Results:
-        ledger = new_ledger()
-        ledger.run = tmp_path / f"pruned-{prune}"
-        study = make_study_row(design="search", factors=FACTORS, log_factors=[TEMPERATURE])
-        write_curves(ledger, study, prune=prune).close_segment()
-        return load(ledger.run)
+        study = study_row(design="search", factors=FACTORS, log_factors=[TEMPERATURE])
+        return load(write_curves(LedgerWriter(tmp_path / f"pruned-{prune}"), study, prune=prune).close())
 
     return make
 
 
-def test_pruning_what_is_not_among_the_best_changes_nothing_for_ped_anova(
-    curves: Callable[..., Results],
-) -> None:
+def test_pruning_what_is_not_among_the_best_changes_nothing_for_ped_anova(curves: Callable[..., Results]) -> None:
     whole, pruned = (shares(curves(prune=prune), "ped-anova") for prune in (False, True))
     assert pruned["n_pruned"].unique().tolist() == [20]
     columns = ["importance", "low", "high", "first"]
     np.testing.assert_allclose(pruned.loc[FACTORS, columns], whole.loc[FACTORS, columns])
 
 
-def test_fanova_compares_all_arms_after_the_last_epoch_that_all_have_done(
-    curves: Callable[..., Results],
-) -> None:
+def test_fanova_compares_all_arms_after_the_last_epoch_that_all_have_done(curves: Callable[..., Results]) -> None:
     whole, pruned = curves(prune=False), curves(prune=True)
     assert shares(whole, "fanova")["after_epoch"].isna().all()
     table = shares(pruned, "fanova")
@@ -178,11 +172,9 @@ def write_integers(ledger: Any, study: Any, count: int) -> Any:
     return ledger
 
 
-def test_a_conditional_factor_is_judged_by_ped_anova_alone(new_ledger: Any, make_study_row: Any) -> None:
+def test_a_conditional_factor_is_judged_by_ped_anova_alone(ledger: LedgerWriter) -> None:
     factors = ["objective.kd.negatives", "objective.kd.temperature"]
-    ledger = write_integers(new_ledger(), make_study_row(design="search", factors=factors), 30)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(write_integers(ledger, study_row(design="search", factors=factors), 30).close())
     table = shares(results, "ped-anova")
     assert table.index.tolist() == factors
     assert (table["importance"] > 0).all()
@@ -205,11 +197,11 @@ def test_a_conditional_factor_is_judged_by_ped_anova_alone(new_ledger: Any, make
     assert table.at[factors[1], "reason"] == "not every arm has this factor"
 
 
-def test_a_factor_alone_has_all_importance_and_an_interval_without_width(new_ledger: Any, make_study_row: Any) -> None:
-    ledger = write_integers(new_ledger(), make_study_row(design="search", factors=["objective.kd.negatives"]), 20)
-    ledger.close_segment()
+def test_a_factor_alone_has_all_importance_and_an_interval_without_width(ledger: LedgerWriter) -> None:
+    study = study_row(design="search", factors=["objective.kd.negatives"])
+    results = load(write_integers(ledger, study, 20).close())
     for method in ("ped-anova", "fanova"):
-        table = shares(load(ledger.run), method)
+        table = shares(results, method)
         figures = table[["importance", "low", "high", "first"]].to_numpy()
         np.testing.assert_allclose(figures, [[1.0] * 4])
 
@@ -218,39 +210,27 @@ def test_a_factor_alone_has_all_importance_and_an_interval_without_width(new_led
     ("ends", "reasons"),
     [
         ([Status.COMPLETE] * 5, {"5 complete or pruned arms; at least 10 are needed"}),
-        (
-            [Status.COMPLETE] + [Status.PRUNED] * 19,
-            {"1 of 20 arms are complete: the best tenth is not known", ""},
-        ),
-        (
-            [Status.PRUNED] * 12,
-            {"0 of 12 arms are complete: the best tenth is not known", ""},
-        ),
+        ([Status.COMPLETE] + [Status.PRUNED] * 19, {"1 of 20 arms are complete: the best tenth is not known", ""}),
+        ([Status.PRUNED] * 12, {"0 of 12 arms are complete: the best tenth is not known", ""}),
     ],
 )
-def test_what_cannot_be_known_has_a_reason(
-    ends: list[Status], reasons: set[str], new_ledger: Any, make_study_row: Any
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="search", factors=[TEMPERATURE]))
+def test_what_cannot_be_known_has_a_reason(ends: list[Status], reasons: set[str], ledger: LedgerWriter) -> None:
+    ledger.add(study_row(design="search", factors=[TEMPERATURE]))
     for number, status in enumerate(ends):
         trial_id = ledger.plan(f"arm{number}", 0, {TEMPERATURE: 0.1 + 0.01 * number}, Stage.SEARCH)
         epochs = 4 if status == Status.COMPLETE else 2
         ledger.train(trial_id, 80.0 + number, epochs=epochs, status=status, tests=False)
-    ledger.close_segment()
-    table = load(ledger.run).importance
+    table = load(ledger.close()).importance
     assert set(table["reason"]) == reasons
     np.testing.assert_array_equal(table["importance"].isna(), table["reason"] != "")
 
 
-def test_equal_scores_have_a_reason(new_ledger: Any, make_study_row: Any) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="search", factors=[TEMPERATURE]))
+def test_equal_scores_have_a_reason(ledger: LedgerWriter) -> None:
+    ledger.add(study_row(design="search", factors=[TEMPERATURE]))
     for number in range(12):
         trial_id = ledger.plan(f"arm{number}", 0, {TEMPERATURE: 0.1 + 0.01 * number}, Stage.SEARCH)
         ledger.train(trial_id, 90.0, tests=False)
-    ledger.close_segment()
-    table = load(ledger.run).importance
+    table = load(ledger.close()).importance
     assert table["reason"].tolist() == [
         "the best tenth of the arms is no better than the worst arm",
         "all arms have the same score",
@@ -259,17 +239,15 @@ def test_equal_scores_have_a_reason(new_ledger: Any, make_study_row: Any) -> Non
 
 @pytest.mark.parametrize(("pruned_after", "by_fanova"), [(2, True), (0, False)])
 def test_samples_in_which_the_best_tenth_is_not_known_tell_nothing(
-    new_ledger: Any, make_study_row: Any, pruned_after: int, *, by_fanova: bool
+    ledger: LedgerWriter, pruned_after: int, *, by_fanova: bool
 ) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="search", factors=FACTORS[:2]))
+    ledger.add(study_row(design="search", factors=FACTORS[:2]))
     draws = np.random.default_rng(0)
     for number, (temperature, theta) in enumerate(draws.uniform(0.1, 1, (20, 2))):
         trial_id = ledger.plan(f"arm{number}", 0, {FACTORS[0]: temperature, FACTORS[1]: theta}, Stage.SEARCH)
         epochs, status = (4, Status.COMPLETE) if number < 2 else (pruned_after, Status.PRUNED)
         ledger.train(trial_id, 80.0 + theta, epochs=epochs, status=status, tests=False)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ledger.close())
     # Of 20 arms drawn anew, fewer than two are often complete; there Optuna has all factors matter alike.
     table = shares(results, "ped-anova")
     assert table["first"].sum() == pytest.approx(1.0)
@@ -279,14 +257,12 @@ def test_samples_in_which_the_best_tenth_is_not_known_tell_nothing(
     assert ("scored epochs" in text) is by_fanova
 
 
-def test_a_factor_that_never_varies_explains_nothing(new_ledger: Any, make_study_row: Any) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(design="search", factors=[TEMPERATURE]))
+def test_a_factor_that_never_varies_explains_nothing(ledger: LedgerWriter) -> None:
+    ledger.add(study_row(design="search", factors=[TEMPERATURE]))
     for number in range(12):
         trial_id = ledger.plan(f"arm{number}", 0, {TEMPERATURE: 0.1}, Stage.SEARCH)
         ledger.train(trial_id, 80.0 + number, tests=False)
-    ledger.close_segment()
-    assert shares(load(ledger.run), "fanova")["reason"].tolist() == ["no factor sets any arms apart"]
+    assert shares(load(ledger.close()), "fanova")["reason"].tolist() == ["no factor sets any arms apart"]
 
 
 def test_of_many_arms_some_are_judged_and_all_are_counted(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,11 +305,8 @@ def write_product(ledger: Any, study: Any) -> Any:
 
 
 @pytest.mark.parametrize("factors", [["x", "y"], ["interactions", "y"]])
-def test_what_only_two_factors_together_explain_is_no_share_of_either(
-    new_ledger: Any, make_study_row: Any, factors: list[str]
-) -> None:
-    write_product(new_ledger(), make_study_row(design="search", factors=factors)).close_segment()
-    results = load(new_ledger().run)
+def test_what_only_two_factors_together_explain_is_no_share_of_either(ledger: LedgerWriter, factors: list[str]) -> None:
+    results = load(write_product(ledger, study_row(design="search", factors=factors)).close())
     table = shares(results, "fanova")
     assert sorted(table.index[:2]) == sorted(factors)
     assert table["importance"].iloc[:2].max() < 0.15

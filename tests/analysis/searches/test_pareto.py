@@ -21,8 +21,8 @@ from tests.analysis.ledgers import LedgerWriter, study_row
 FLOPS = "measure.flops"
 
 
-def write_compression(run: Path, *, confirm: bool = True, more: dict[str, bool] | None = None) -> None:
-    """Write a search of width, which decides size and accuracy, and temperature, which does nothing."""
+def compressed(run: Path, *, confirm: bool = True, more: dict[str, bool] | None = None) -> Results:
+    """Return the results of a search of width, which decides size and accuracy, and temperature, which does nothing."""
     ledger = LedgerWriter(run)
     ledger.add(
         study_row(
@@ -46,14 +46,12 @@ def write_compression(run: Path, *, confirm: bool = True, more: dict[str, bool] 
             accuracy, flops = arms.get(arm, (60.0, 5000.0))
             trial_id = ledger.plan(arm, seed, stage=Stage.CONFIRM)
             ledger.train(trial_id, accuracy - 1 + 0.1 * draws.normal(), measures={"flops": flops})
-    ledger.close_segment()
+    return load(ledger.close())
 
 
 @pytest.fixture(scope="module")
 def compression(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    run = tmp_path_factory.mktemp("compression")
-    write_compression(run)
-    return load(run)
+    return compressed(tmp_path_factory.mktemp("compression"))
 
 
 def test_the_front_is_that_of_all_pairs_with_means_at_fresh_seeds(compression: Results) -> None:
@@ -150,8 +148,7 @@ def test_the_front_is_optunas_of_the_exported_trials(compression: Results, tmp_p
 
 
 def test_three_metrics_have_two_panels_and_an_unconfirmed_front(tmp_path: Path) -> None:
-    write_compression(tmp_path, confirm=False, more={"validation_loss": False})
-    results = load(tmp_path)
+    results = compressed(tmp_path, confirm=False, more={"validation_loss": False})
     drawn = pareto.record(results)
     assert drawn is not None
     assert list(dict.fromkeys(row["cost"] for row in drawn.rows)) == ["FLOPs of an image", "validation loss"]

@@ -85,8 +85,7 @@ def test_a_factor_that_is_at_its_default_in_the_best_arm_is_no_step() -> None:
 def test_factors_that_cannot_be_compared_are_named() -> None:
     levels = drawn().assign(sometimes=lambda rows: rows["a"].where(rows["a"] > 0.5))
     asked = study(
-        factors=[*FACTORS, "sometimes", "new"],
-        default_levels=DEFAULTS | {"kind": "never tried", "sometimes": 0.1},
+        factors=[*FACTORS, "sometimes", "new"], default_levels=DEFAULTS | {"kind": "never tried", "sometimes": 0.1}
     )
     found = ablation_path(searched(50 + levels["a"], levels), NOT_ON_THE_WAY, asked)
     assert set(found["omitted"]) == {"kind, sometimes, new"}

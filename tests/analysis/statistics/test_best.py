@@ -12,6 +12,7 @@ from analysis import load
 from analysis.statistics.any_table import as_trials
 from analysis.statistics.best import COLUMNS, FEWEST_SEEDS, best
 from cktf.verdicts import LEVEL
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 SCORES = {
     "none": [90.0, 91.0, 90.5, 90.2, 90.6],
@@ -63,11 +64,7 @@ def test_an_arm_of_few_seeds_is_neither_the_best_nor_tested_with_it() -> None:
 
 def test_smaller_may_be_better_and_all_equal_arms_are_the_best() -> None:
     rising = [1.0, 2.0, 3.0, 4.0, 0.3]
-    scores = {
-        "none": rising,
-        "same": [*rising[:4], 0.1 + 0.2],
-        "always one more": [score + 1 for score in rising],
-    }
+    scores = {"none": rising, "same": [*rising[:4], 0.1 + 0.2], "always one more": [score + 1 for score in rising]}
     found = best(trials_of(scores), metric="score", maximise=False).set_index("arm")
     assert found["is_best"].to_dict() == {"none": True, "same": True, "always one more": False}
     assert found["is_among_best"].to_dict() == {"none": True, "same": True, "always one more": False}
@@ -86,18 +83,14 @@ def test_an_arm_of_another_size_does_not_change_who_is_the_best(loss: float) -> 
 
 
 def test_each_context_has_its_own_best(contexts_writer: Callable[..., Any]) -> None:
-    ledger = contexts_writer(seeds=FEWEST_SEEDS)
-    ledger.close_segment()
-    found = load(ledger.run).best.set_index(["context", "arm"])
+    found = load(contexts_writer(seeds=FEWEST_SEEDS).close()).best.set_index(["context", "arm"])
     assert found.index[found["is_best"]].tolist() == [("digits", "kd"), ("clothes", "baseline")]
     assert (found.loc[~found["is_among_best"], "p_holm"] < LEVEL).all()
 
 
-def test_where_nothing_is_complete_there_is_none(new_ledger: Callable[[], Any], make_study_row: Any) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row())
+def test_where_nothing_is_complete_there_is_none(ledger: LedgerWriter) -> None:
+    ledger.add(study_row())
     ledger.plan("baseline", 0)
-    ledger.close_segment()
-    found = load(ledger.run).best
+    found = load(ledger.close()).best
     assert found.empty
     assert list(found) == list(COLUMNS)

@@ -33,7 +33,7 @@ def test_numbers_are_those_of_a_table_not_of_python() -> None:
 
 def test_whole_numbers_are_read_as_spreadsheets_write_them_too() -> None:
     assert [whole_number(cell) for cell in ("0", "3.0", "-1", "7.", "9007199254740993.0")] == [
-        *(0, 3, -1, 7, 9007199254740993),
+        *(0, 3, -1, 7, 9007199254740993)
     ]
     assert whole_number("0" * 5000 + "7") == 7
     assert [whole_number(str(end)) for end in (2**63 - 1, -(2**63))] == [2**63 - 1, -(2**63)]
@@ -44,17 +44,7 @@ def test_whole_numbers_are_read_as_spreadsheets_write_them_too() -> None:
     ("cells", "status"),
     [
         (
-            (
-                "failed",
-                "FAILURE",
-                "error",
-                "Crashed",
-                "killed",
-                "pruned",
-                "timeout",
-                "timed_out",
-                "Timed out",
-            ),
+            ("failed", "FAILURE", "error", "Crashed", "killed", "pruned", "timeout", "timed_out", "Timed out"),
             Status.FAILED,
         ),
         (("TrialState.FAIL", "trialFailed", "completed with errors", "OOM", "early_stopped"), Status.FAILED),

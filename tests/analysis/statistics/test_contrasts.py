@@ -65,7 +65,7 @@ def test_all_against_the_baseline_may_stand_beside_contrasts() -> None:
     found = asked(contrasts=["baseline", ("cktf+kd", "kd"), ("kd", "plain")], baseline="plain")
     digits = found[found["context"] == "digits"]
     assert list(zip(digits["arm"], digits["against"], strict=True)) == [
-        *(("kd", "plain"), ("cktf", "plain"), ("cktf+kd", "plain"), ("cktf+kd", "kd")),
+        *(("kd", "plain"), ("cktf", "plain"), ("cktf+kd", "plain"), ("cktf+kd", "kd"))
     ], "what both entries ask for is compared once"
     assert digits["against_baseline"].tolist() == [True, True, True, False]
     alone = asked(contrasts=(), baseline="plain")
@@ -142,6 +142,6 @@ def test_trials_are_compared_within_the_contexts_that_have_both_arms(contexts: P
     trials = load(contexts).trials
     found = effects(trials, contrasts=[("kd", "fsp"), ("baseline", "kd")])
     assert list(zip(found["context"], found["arm"], found["against"], strict=True)) == [
-        *(("digits", "kd", "fsp"), ("digits", "baseline", "kd"), ("clothes", "baseline", "kd")),
+        *(("digits", "kd", "fsp"), ("digits", "baseline", "kd"), ("clothes", "baseline", "kd"))
     ]
     assert found["against_baseline"].tolist() == [False, False, False]

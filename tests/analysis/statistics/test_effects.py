@@ -16,6 +16,7 @@ from analysis.statistics.paired import sign_flip_p
 from analysis.statistics.verdicts import mde, more_seeds
 from cktf.rows import Status
 from cktf.verdicts import LEVEL, holm
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 
 def test_known_effects_are_found(ablation: Path) -> None:
@@ -56,30 +57,23 @@ def test_missing_seeds_are_left_out_of_the_pairs_and_named(ablation_writer: Call
     ledger.train(ledger.plan("theta=0.0", 4), 90.0)
     ledger.plan("baseline", 5)
     ledger.train(ledger.plan("theta=0.0", 6), 90.0)
-    ledger.close_segment()
-    row = effects(load(ledger.run).trials).iloc[0]
+    row = effects(load(ledger.close()).trials).iloc[0]
     assert (row["n_pairs"], row["n_missing"]) == (3, 4)
     assert (row["n_lost_by_arm"], row["n_lost_by_baseline"]) == (1, 0)
     assert row["missing"] == ("seed 3: failed; seeds 4, 6: baseline not planned; seed 5: not planned, baseline planned")
 
 
 def test_a_study_without_its_baseline_has_no_effects(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2).close())
     assert results.effects.empty
     assert len(results.arms) == 2
 
 
-def test_a_baseline_without_complete_trials_gives_effects_without_numbers(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row())
+def test_a_baseline_without_complete_trials_gives_effects_without_numbers(ledger: LedgerWriter) -> None:
+    ledger.add(study_row())
     ledger.plan("baseline", 0)
     ledger.train(ledger.plan("theta=0.0", 0), 90.0)
-    ledger.close_segment()
-    row = load(ledger.run).effects.iloc[0]
+    row = load(ledger.close()).effects.iloc[0]
     assert row["n_pairs"] == 0
     assert np.isnan([row["effect"], row["p"], row["p_holm"]]).all()
     assert row["reason"] == "no seed is complete in both arms"
@@ -153,9 +147,7 @@ def test_seeds_are_asked_for_where_there_is_a_delta_and_what_is_detectable_follo
     np.testing.assert_allclose(moved["detectable"], table["detectable"])
 
 
-def test_simultaneous_intervals_are_bonferronis_and_leave_out_zero_only_where_holm_does(
-    ablation: Path,
-) -> None:
+def test_simultaneous_intervals_are_bonferronis_and_leave_out_zero_only_where_holm_does(ablation: Path) -> None:
     table = effects(load(ablation).trials)
     for row in table.to_dict("records"):
         half = stats.t.isf(0.05 / 4 / 2, row["n_pairs"] - 1) * row["sd"] / np.sqrt(row["n_pairs"])
@@ -172,20 +164,16 @@ def test_sign_flips_are_adjusted_over_the_same_family_and_say_what_they_can_reac
     ledger = ablation_writer(seeds=6, noise=0.05)
     ledger.train(ledger.plan("theta=0.0", 6), 95.0)
     ledger.train(ledger.plan("baseline", 6), 95.5)
-    ledger.close_segment()
-    table = effects(load(ledger.run).trials)
+    table = effects(load(ledger.close()).trials)
     np.testing.assert_allclose(table["p_flip_holm"], holm(table["p_flip"].to_numpy()))
     np.testing.assert_allclose(table["p_flip_holm_least"], holm(2.0 ** (1 - table["n_pairs"].to_numpy())))
     assert (table["p_flip_holm"] >= table["p_flip_holm_least"]).all()
     few = ablation_writer(seeds=5)
-    few.close_segment()
-    assert effects(load(few.run).trials)[["p_flip", "p_flip_holm", "p_flip_holm_least"]].isna().all(axis=None)
+    assert effects(load(few.close()).trials)[["p_flip", "p_flip_holm", "p_flip_holm_least"]].isna().all(axis=None)
 
 
 def test_the_sign_flip_test_stands_beside_the_deciding_one(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(seeds=6)
-    ledger.close_segment()
-    trials = load(ledger.run).trials
+    trials = load(ablation_writer(seeds=6).close()).trials
     scores = trials.pivot(index="seed", columns="arm", values="test_accuracy")
     table = effects(trials).set_index("arm")
     for arm in table.index:
@@ -193,9 +181,7 @@ def test_the_sign_flip_test_stands_beside_the_deciding_one(ablation_writer: Call
     assert set(table["test"]) == {"paired t"}
 
 
-def test_who_fails_alone_is_counted_and_what_is_still_to_run_is_not(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_who_fails_alone_is_counted_and_what_is_still_to_run_is_not(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=2)
     for seed, arm_status, baseline_status in (
         (2, Status.FAILED, Status.COMPLETE),
@@ -208,26 +194,20 @@ def test_who_fails_alone_is_counted_and_what_is_still_to_run_is_not(
             ledger.train(ledger.plan(arm, seed), 90.0, status=status, tests=status == Status.COMPLETE)
     ledger.train(ledger.plan("theta=0.0", 7), np.nan)
     ledger.train(ledger.plan("baseline", 7), 90.0)
-    ledger.close_segment()
-    row = effects(load(ledger.run).trials).iloc[0]
+    row = effects(load(ledger.close()).trials).iloc[0]
     assert (row["n_pairs"], row["n_missing"]) == (2, 6)
     assert (row["n_lost_by_arm"], row["n_lost_by_baseline"]) == (3, 1)
 
 
 @pytest.mark.parametrize(
-    ("seeds", "reason"),
-    [(1, "one pair: no interval"), (2, "all 2 differences are equal: no error to test against")],
+    ("seeds", "reason"), [(1, "one pair: no interval"), (2, "all 2 differences are equal: no error to test against")]
 )
-def test_an_arm_without_a_test_is_undecided_and_says_why(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any], seeds: int, reason: str
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row())
+def test_an_arm_without_a_test_is_undecided_and_says_why(ledger: LedgerWriter, seeds: int, reason: str) -> None:
+    ledger.add(study_row())
     for arm, accuracy in (("baseline", 90.0), ("theta=0.0", 91.0)):
         for seed in range(seeds):
             ledger.train(ledger.plan(arm, seed), accuracy)
-    ledger.close_segment()
-    row = effects(load(ledger.run).trials, delta=3.0).iloc[0]
+    row = effects(load(ledger.close()).trials, delta=3.0).iloc[0]
     assert (row["verdict"], row["test"], row["reason"]) == ("undecided", "none", reason)
     assert np.isnan([row["p"], row["p_holm"], row["p_equivalence_holm"], row["more_seeds"]]).all()
 
@@ -294,8 +274,7 @@ def test_an_arm_that_fails_at_every_seed_has_failed_and_counts_in_the_family(
         ledger.train(ledger.plan("inf", seed), np.inf)
         status = Status.FAILED if seed < 2 else None  # still running
         ledger.train(ledger.plan("not yet", seed), 10.0, status=status, tests=False)
-    ledger.close_segment()
-    found = effects(load(ledger.run).trials).set_index("arm")
+    found = effects(load(ledger.close()).trials).set_index("arm")
     assert found.loc[["nan", "inf"], "verdict"].tolist() == ["failed", "failed"]
     assert found.at["nan", "reason"] == "failed at all 3 seeds"
     assert found.at["not yet", "verdict"] == "undecided"
@@ -307,8 +286,7 @@ def test_a_baseline_that_fails_at_every_seed_is_said(ablation_writer: Callable[.
     for seed in range(2):
         ledger.train(ledger.plan("baseline", seed), 10.0, status=Status.FAILED, tests=False)
         ledger.train(ledger.plan("nan", seed), 10.0, status=Status.FAILED, tests=False)
-    ledger.close_segment()
-    found = effects(load(ledger.run).trials).set_index("arm")
+    found = effects(load(ledger.close()).trials).set_index("arm")
     assert found["verdict"].to_dict() == {"theta=0.0": "undecided", "nan": "failed"}
     assert found.at["theta=0.0", "reason"] == "the baseline failed at all 2 seeds"
     assert found.at["nan", "reason"] == "failed at all 2 seeds; the baseline failed at all 2 seeds"

@@ -34,8 +34,7 @@ def test_ledgers_written_before_there_was_any_health_are_read(ablation_writer: C
     ledger = ablation_writer(seeds=2)
     ledger.lines = [line.replace(',"health":{}', "") for line in ledger.lines]
     assert not any("health" in line for line in ledger.lines)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ledger.close())
     assert results.health.empty
     assert "health" not in side_tables(results)
 

@@ -21,11 +21,7 @@ FACTORS = ["objective.cktf.temperature", "objective.cktf.theta"]
 
 
 def scores_of(trials: pd.DataFrame) -> pd.DataFrame:
-    columns = {
-        "param.objective.cktf.temperature": "a",
-        "param.objective.cktf.theta": "b",
-        "test_accuracy": "y",
-    }
+    columns = {"param.objective.cktf.temperature": "a", "param.objective.cktf.theta": "b", "test_accuracy": "y"}
     return trials.rename(columns=columns)[["a", "b", "y", "seed"]]
 
 
@@ -170,17 +166,12 @@ def test_an_arm_without_results_leaves_what_does_not_need_it(grid: Path) -> None
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [
-        ({"seeds": 1}, "one seed has all arms that it needs: no interval"),
-        ({"noise": 0.0}, WITHOUT_ERROR),
-    ],
+    [({"seeds": 1}, "one seed has all arms that it needs: no interval"), ({"noise": 0.0}, WITHOUT_ERROR)],
 )
 def test_without_an_error_there_is_an_effect_and_no_test(
     grid_writer: Callable[..., Any], options: dict[str, Any], reason: str
 ) -> None:
-    ledger = grid_writer(**options)
-    ledger.close_segment()
-    table = load(ledger.run).interactions
+    table = load(grid_writer(**options).close()).interactions
     assert len(table) == 5
     assert table["effect"].notna().all()
     assert table[["low", "high", "p", "p_holm", "factor_p"]].isna().all(axis=None)
@@ -231,10 +222,7 @@ def test_a_main_effect_of_resolution_three_holds_half_of_an_interaction_by_hand(
     frame["arm"] = frame["arm_id"] = [f"arm-{number}" for number in range(4)]
     frame["is_baseline"] = frame["arm_id"] == "arm-0"
     trials = pd.concat(
-        [
-            frame.assign(seed=0, test_accuracy=[0.0, 3, 5, 7]),
-            frame.assign(seed=1, test_accuracy=[0.1, 3, 5, 7]),
-        ]
+        [frame.assign(seed=0, test_accuracy=[0.0, 3, 5, 7]), frame.assign(seed=1, test_accuracy=[0.1, 3, 5, 7])]
     )
     table = interactions(trials.assign(context="", stage="design", status="complete"), factors=["a", "b", "c"])
     assert table["contrast"].tolist() == ["a=1", "b=1", "c=1"]
@@ -307,9 +295,7 @@ def test_other_designs_have_no_interactions(ablation: Path) -> None:
 def test_an_arm_with_several_names_stands_in_all_of_its_cells(grid_writer: Callable[..., Any]) -> None:
     temperature, theta = FACTORS
     merged = {"arm": "temperature=0.1, theta=0.0", "params": {temperature: 0.1, theta: 0.0}}
-    ledger = grid_writer(aliases={"temperature=0.5, theta=0.0": [merged]})
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(grid_writer(aliases={"temperature=0.5, theta=0.0": [merged]}).close())
     assert results.trials["arm_id"].nunique() == 5
     cells, reference = factorial_cells(results.trials, FACTORS)
     assert (len(cells), len(set(cells.values())), reference) == (6, 5, ("0.1", "0.1"))
@@ -327,9 +313,7 @@ def test_a_contrast_of_an_arm_with_itself_is_no_test_and_no_member_of_the_family
     grid_writer: Callable[..., Any],
 ) -> None:
     temperature, theta = FACTORS
-    ledger = grid_writer()
-    ledger.close_segment()
-    trials = load(ledger.run).trials
+    trials = load(grid_writer().close()).trials
     # Two temperatures that nothing reads, by two levels of theta.
     baseline, other = "arm-baseline", "arm-temperature=0.5, theta=0.0"
     trials = trials[trials["arm_id"].isin([baseline, other])].copy()

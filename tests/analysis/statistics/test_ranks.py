@@ -11,8 +11,6 @@ import pytest
 from scipy import integrate, stats
 
 from analysis import load
-from analysis.figures.critical_difference import record
-from analysis.report.tables.comparisons import rank_test_text
 from analysis.statistics.effects import effects
 from analysis.statistics.ranks import (
     FRIEDMAN,
@@ -150,11 +148,6 @@ def test_arms_that_are_missing_in_a_context_are_ranked_in_the_others(many_contex
     compared = table[~table["is_baseline"]]
     assert (compared["p_adjusted"] >= compared["friedman_p"]).all()
     assert compared["p_adjusted"]["kd"] < 0.05
-    assert "The test of Skillings and Mack" in rank_test_text(results.ranks)
-    diagram = record(results)
-    assert diagram is not None
-    assert diagram.critical_difference is None
-    assert "Arms stand in different contexts" in diagram.caption
 
 
 def test_a_context_without_a_baseline_ranks_nothing(many_contexts: Callable[..., Any]) -> None:

@@ -31,15 +31,7 @@ def test_so_are_two_contexts_and_two_seeds() -> None:
 
 
 def test_usual_differences_are_not() -> None:
-    for scores in (
-        [10.0, 95.0],
-        [0.01, 0.1],
-        [-1.0, 100.0],
-        [0.0, 50.0],
-        [1e-8, 1.0],
-        [1e-300, 1e300],
-        [1e308, 1e308],
-    ):
+    for scores in ([10.0, 95.0], [0.01, 0.1], [-1.0, 100.0], [0.0, 50.0], [1e-8, 1.0], [1e-300, 1e300], [1e308, 1e308]):
         arms = {("", name): [score] for name, score in zip(("none", "kd"), scores, strict=True)}
         assert told(arms, "x") == []
 

@@ -13,6 +13,7 @@ from analysis.report.tables.components import components, settings, shapley
 from analysis.statistics.effects import effects
 from analysis.wording import effect_text
 from cktf.rows import Stage
+from tests.analysis.ledgers import LedgerWriter, study_row
 
 
 def test_arms_have_ticks_values_and_their_effects(ablation: Path) -> None:
@@ -52,9 +53,7 @@ def test_the_values_of_a_grid_of_two_levels_sum_to_what_all_add(grid: Path) -> N
 
 
 def test_effects_of_a_study_of_contrasts_account_for_its_looks(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(contrasts=[["pairing=first", "theta=0.0"]])
-    ledger.close_segment()
-    plain = load(ledger.run)
+    plain = load(ablation_writer(contrasts=[["pairing=first", "theta=0.0"]]).close())
     once = effects(plain.trials, contrasts=["baseline"])
     pd.testing.assert_frame_equal(plain.against_baseline, once)
     study = plain.facts.study
@@ -82,14 +81,12 @@ def test_settings_in_which_arms_differ_have_a_row_each(ablation: Path) -> None:
     assert table.remark == "An empty cell is as the baseline's."
 
 
-def test_settings_are_compared_within_a_context(new_ledger: Callable[[], Any], make_study_row: Any) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row(baselines={name: f"{name}arm-baseline" for name in ("digits", "clothes")}))
+def test_settings_are_compared_within_a_context(ledger: LedgerWriter) -> None:
+    ledger.add(study_row(baselines={name: f"{name}arm-baseline" for name in ("digits", "clothes")}))
     for context, model, longer in (("digits", "resnet8", 8), ("clothes", "resnet14", 9)):
         for arm, more in (("baseline", {}), ("kd", {"kd": {"weight": 0.9}}), ("longer", {"epochs": longer})):
             ledger.plan(arm, 0, context=context, student={"model": model}, **more)
-    ledger.close_segment()
-    (table,) = settings(load(ledger.run))
+    (table,) = settings(load(ledger.close()))
     assert table.rows == [
         ["setting", "baseline", "kd", "longer"],
         ["digits: epochs", "4", "", "8"],
@@ -99,16 +96,12 @@ def test_settings_are_compared_within_a_context(new_ledger: Callable[[], Any], m
     assert table.remark.endswith(" –: not set.")
 
 
-def test_of_many_arms_and_settings_it_is_said_which_are_shown(
-    new_ledger: Callable[[], Any], make_study_row: Any
-) -> None:
-    ledger = new_ledger()
-    ledger.add(make_study_row())
+def test_of_many_arms_and_settings_it_is_said_which_are_shown(ledger: LedgerWriter) -> None:
+    ledger.add(study_row())
     ledger.plan("baseline", 0)
     for number in range(10):
         ledger.plan(f"arm {number}", 0, part={f"of {number}.{key:02}": 1 for key in range(6)})
-    ledger.close_segment()
-    (table,) = settings(load(ledger.run))
+    (table,) = settings(load(ledger.close()))
     assert table.rows[0] == ["setting", "baseline", *(f"arm {number}" for number in range(8))]
     assert len(table.rows) == 41
     assert table.remark.endswith(
@@ -117,10 +110,9 @@ def test_of_many_arms_and_settings_it_is_said_which_are_shown(
 
 
 def test_without_a_baseline_each_arm_has_its_value_and_of_a_search_confirmed_arms_have_them(
-    new_ledger: Callable[[], Any], search: Path
+    ledger: LedgerWriter, search: Path
 ) -> None:
     assert settings(load(search)) == []
-    ledger = new_ledger()
     ledger.number = 1  # after the search's own
     for arm, theta in (("search-1", 0.3), ("search-2", 0.1)):
         ledger.plan(arm, 100, {"objective.cktf.theta": theta}, Stage.CONFIRM)

@@ -33,8 +33,7 @@ def test_several_contexts_stand_side_by_side_before_the_effects_of_each(contexts
 def test_cells_say_how_many_seeds_they_are_of_where_these_differ(contexts_writer: Callable[..., Any]) -> None:
     ledger = contexts_writer()
     ledger.train(ledger.plan("fsp", 7, context="digits"), 88.0)
-    ledger.close_segment()
-    across = main_tables(load(ledger.run))[0]
+    across = main_tables(load(ledger.close()))[0]
     assert across.rows[2][1].endswith(", n = 4 (89.50)")
     assert across.rows[4][1].endswith(", n = 5")
     assert across.remark.startswith(DIRECTION + "n is the number of seeds. In")
@@ -43,5 +42,4 @@ def test_cells_say_how_many_seeds_they_are_of_where_these_differ(contexts_writer
 def test_teachers_that_differ_within_a_context_are_not_told(contexts_writer: Callable[..., Any]) -> None:
     ledger = contexts_writer()
     ledger.train(ledger.plan("other teacher", 0, context="digits", teacher_id="teacher-clothes"), 90.0)
-    ledger.close_segment()
-    assert main_tables(load(ledger.run))[0].rows[1] == ["teacher", "– (97.50)", "80.00"]
+    assert main_tables(load(ledger.close()))[0].rows[1] == ["teacher", "– (97.50)", "80.00"]

@@ -45,8 +45,7 @@ def test_what_is_missing_stands_in_the_note(ablation_writer: Callable[..., Any])
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1)
     ledger.plan("theta=0.0", 1)
     ledger.plan("baseline", 1)
-    ledger.close_segment()
-    _, baseline, arm = effects_rows(load(ledger.run))
+    _, baseline, arm = effects_rows(load(ledger.close()))
     assert baseline[-1] == "one complete trial: no spread"
     assert arm[4:] == [
         *("–", "–", "undecided"),
@@ -54,13 +53,10 @@ def test_what_is_missing_stands_in_the_note(ablation_writer: Callable[..., Any])
     ]
 
 
-def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
-    contexts_writer: Callable[..., Any],
-) -> None:
+def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(contexts_writer: Callable[..., Any]) -> None:
     published = {"digits": {"kd": 91.25}}
     ledger = contexts_writer(reference_values=published, reference_teachers={"clothes": 82.0})
-    ledger.close_segment()
-    _, digits, clothes = main_tables(load(ledger.run))
+    _, digits, clothes = main_tables(load(ledger.close()))
     assert digits.rows[0][2:4] == ["test accuracy (%), mean ± sd", "reference"]
     assert [(row[0], row[3]) for row in digits.rows[1:]] == [("baseline", "–"), ("kd", "91.25"), ("fsp", "–")]
     assert digits.remark.endswith(" Reference: Some et al. 2023, Table 1.")
@@ -70,9 +66,7 @@ def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
 
 def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writer: Callable[..., Any]) -> None:
     published = {"digits": {"baseline": [70.0, 0.5, 5], "kd": 91.5, "fsp": 12}}
-    ledger = contexts_writer(reference_values=published)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(contexts_writer(reference_values=published).close())
     across, digits, _ = main_tables(results)
     arms = results.arms[results.arms["context"] == "digits"].set_index("arm")
     assert arms["low"]["kd"] < 91.5 < arms["high"]["kd"]
@@ -84,45 +78,45 @@ def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writ
     assert across.rows[2][1].endswith("(70.00 ± 0.50, n = 5*)")
 
 
+VERDICT = {
+    **{"verdict": "undecided", "n_pairs": 5, "detectable": 3.41, "alternative": "two_sided", "margin": 0.0},
+    **dict.fromkeys(("more_seeds_low", "more_seeds"), np.nan),
+}
+"""What a verdict is written from; each case below changes some of it."""
+
+
 @pytest.mark.parametrize(
-    ("verdict", "n_pairs", "low", "more", "text"),
+    ("changes", "text"),
     [
-        ("helps", 5, np.nan, np.nan, "helps"),
-        ("undecided", 5, np.nan, np.nan, "undecided, detectable: ±3.4"),
-        ("undecided", 5, 0.0, 1.0, "undecided, about 1 more seed"),
-        ("undecided", 5, 4.0, 12.0, "undecided, about 12 more seeds"),
-        ("undecided", 5, 40.0, np.inf, "undecided, more than 100 more seeds"),
-        ("undecided", 5, 0.0, 0.0, "undecided, though the seeds suffice for delta"),
-        ("undecided", 4, 2.0, 12.0, "undecided, 2 to 12 more seeds"),
-        ("undecided", 3, 6.0, np.inf, "undecided, 6 to more than 100 more seeds"),
-        ("undecided", 3, np.inf, np.inf, "undecided, more than 100 more seeds"),
+        ({"verdict": "helps"}, "helps"),
+        ({}, "undecided, detectable: ±3.4"),
+        ({"detectable": np.nan}, "undecided"),
+        ({"more_seeds_low": 0.0, "more_seeds": 1.0}, "undecided, about 1 more seed"),
+        ({"more_seeds_low": 4.0, "more_seeds": 12.0}, "undecided, about 12 more seeds"),
+        ({"more_seeds_low": 40.0, "more_seeds": np.inf}, "undecided, more than 100 more seeds"),
+        ({"more_seeds_low": 0.0, "more_seeds": 0.0}, "undecided, though the seeds suffice for delta"),
+        ({"n_pairs": 4, "more_seeds_low": 2.0, "more_seeds": 12.0}, "undecided, 2 to 12 more seeds"),
+        ({"n_pairs": 3, "more_seeds_low": 6.0, "more_seeds": np.inf}, "undecided, 6 to more than 100 more seeds"),
+        ({"n_pairs": 3, "more_seeds_low": np.inf, "more_seeds": np.inf}, "undecided, more than 100 more seeds"),
+        ({"verdict": "not worse", "alternative": "better", "margin": -0.5}, "not worse by 0.5 or more"),
+        ({"verdict": "not better", "alternative": "better", "margin": -0.5}, "not better by 0.5 or more"),
+        ({"verdict": "helps", "alternative": "better", "margin": 0.5}, "helps by more than 0.5"),
+        ({"verdict": "helps", "alternative": "better"}, "helps"),
+        ({"alternative": "better", "margin": 0.5}, "undecided, detectable: +3.4"),
+        ({"verdict": "helps", "size": "by more than delta"}, "helps, by more than delta"),
+        ({"verdict": "hurts", "size": "may be less than delta"}, "hurts, may be less than delta"),
+        ({"verdict": "equivalent", "size": "and above 0"}, "equivalent (and above 0)"),
     ],
 )
-def test_an_open_verdict_says_what_it_lacks(verdict: str, n_pairs: int, low: float, more: float, text: str) -> None:
-    row = {
-        "verdict": verdict,
-        "n_pairs": n_pairs,
-        "detectable": 3.41,
-        "alternative": "two_sided",
-        "margin": 0.0,
-        "more_seeds_low": low,
-        "more_seeds": more,
-    }
-    assert verdict_text(pd.Series(row), 1) == text
-
-
-def test_an_arm_without_a_test_is_just_undecided() -> None:
-    row = {"verdict": "undecided", "detectable": np.nan, "more_seeds_low": np.nan, "more_seeds": np.nan, "margin": 0.0}
-    assert verdict_text(pd.Series(row), 1) == "undecided"
-
-
-def test_without_delta_no_number_of_seeds_is_asked_for_and_with_it_one_is(
-    ablation_writer: Callable[..., Any],
+def test_a_verdict_says_what_it_lacks_its_margin_and_how_large_the_effect_may_be(
+    changes: dict[str, Any], text: str
 ) -> None:
+    assert verdict_text(pd.Series(VERDICT | changes), 1) == text
+
+
+def test_without_delta_no_number_of_seeds_is_asked_for_and_with_it_one_is(ablation_writer: Callable[..., Any]) -> None:
     for delta in (None, 0.1):
-        ledger = ablation_writer(delta=delta)
-        ledger.close_segment()
-        (table,) = main_tables(load(ledger.run))
+        (table,) = main_tables(load(ablation_writer(delta=delta).close()))
         text = markdown_tables([table])
         assert ("more seeds |" in text) == (delta is not None)
         assert ("detectable: ±" in text) == (delta is None)
@@ -131,14 +125,11 @@ def test_without_delta_no_number_of_seeds_is_asked_for_and_with_it_one_is(
         assert ("at the strictest level of Holm's method, 0.05/4" in table.remark) == (delta is None)
 
 
-def test_failures_of_one_side_are_told_for_the_rest_are_survivors(
-    ablation_writer: Callable[..., Any],
-) -> None:
+def test_failures_of_one_side_are_told_for_the_rest_are_survivors(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=3)
     ledger.train(ledger.plan("theta=0.0", 3), 10.0, epochs=2, status=Status.FAILED, tests=False)
     ledger.train(ledger.plan("baseline", 3), 90.0)
-    ledger.close_segment()
-    note = effects_rows(load(ledger.run))[2][-1]
+    note = effects_rows(load(ledger.close()))[2][-1]
     assert note == (
         "1 of 4 seeds missing (seed 3: failed); only the arm failed: the effect is that of the seeds that it survived"
     )
@@ -148,15 +139,12 @@ def test_where_no_seed_is_left_no_effect_of_survivors_is_told(ablation_writer: C
     ledger = ablation_writer(arms=["baseline"], seeds=2)
     for seed in range(2):
         ledger.train(ledger.plan("theta=0.0", seed), 10.0, epochs=2, status=Status.FAILED, tests=False)
-    ledger.close_segment()
-    note = effects_rows(load(ledger.run))[2][-1]
+    note = effects_rows(load(ledger.close()))[2][-1]
     assert note == "failed at all 2 seeds; 2 of 2 seeds missing (seeds 0, 1: failed)"
 
 
 def test_an_arm_without_a_baseline_is_shown(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2).close())
     assert [(row[0], row[-2], row[-1]) for row in effects_rows(results)[1:]] == [
         ("theta=0.0", "–", "no baseline to compare with"),
         ("pairing=first", "–", "no baseline to compare with"),
@@ -170,8 +158,7 @@ def test_a_test_that_contradicts_the_deciding_one_is_told(ablation_writer: Calla
     base = load_scores(ledger)
     for seed, change in enumerate(scores):
         ledger.train(ledger.plan("theta=0.0", seed), base[seed] + change)
-    ledger.close_segment()
-    row = effects_rows(load(ledger.run))[2]
+    row = effects_rows(load(ledger.close()))[2]
     assert row[-2] == "helps"
     assert row[-1] == "the exact sign-flip test does not tell it from 0 (p adjusted likewise: 0.062)"
 
@@ -180,9 +167,7 @@ def test_where_the_sign_flip_test_cannot_reach_the_level_it_contradicts_nothing(
     ablation_writer: Callable[..., Any],
 ) -> None:
     # Of 6 pairs the smallest p is 1/32; in a family of 4 it is 0.125 once adjusted, whatever is seen.
-    ledger = ablation_writer(seeds=6, noise=0.05)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ablation_writer(seeds=6, noise=0.05).close())
     told = results.effects["p_holm"] < 0.05
     assert told.sum() > 1
     notes = [row[-1] for row in effects_rows(results)[2:]]
@@ -203,8 +188,7 @@ def test_the_best_mean_is_bold_and_a_dagger_is_not_told_from_it(ablation_writer:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=5)
     for seed, score in enumerate([70.0, 71.0, 70.5, 70.2, 70.7]):
         ledger.train(ledger.plan("worse", seed), score)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ledger.close())
     (table,) = main_tables(results)
     best = results.best.set_index("arm")
     means = {row[0]: (number, 2) for number, row in enumerate(table.rows)}
@@ -221,31 +205,14 @@ def test_the_best_mean_is_bold_and_a_dagger_is_not_told_from_it(ablation_writer:
     assert "Bold: the best mean of 5 seeds or more. †: not told from it" in page_text
 
 
-@pytest.mark.parametrize(
-    ("verdict", "margin", "text"),
-    [
-        ("not worse", -0.5, "not worse by 0.5 or more"),
-        ("not better", -0.5, "not better by 0.5 or more"),
-        ("helps", 0.5, "helps by more than 0.5"),
-        ("helps", 0.0, "helps"),
-        ("undecided", 0.5, "undecided, detectable: +3.4"),
-    ],
-)
-def test_a_verdict_of_a_one_sided_alternative_has_its_margin(verdict: str, margin: float, text: str) -> None:
-    row = {"verdict": verdict, "detectable": 3.41, "alternative": "better", "margin": margin}
-    assert verdict_text(pd.Series(row | dict.fromkeys(("more_seeds", "more_seeds_low"), np.nan)), 1) == text
-
-
 def test_contrasts_stand_in_the_table_with_the_other_side_and_every_mean_does(
     contexts_writer: Callable[..., Any],
 ) -> None:
-    ledger = contexts_writer(contrasts=[["kd", "fsp"], ["baseline"]], family="context")
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(contexts_writer(contrasts=[["kd", "fsp"], ["baseline"]], family="context").close())
     _, digits, clothes = main_tables(results)
     assert digits.rows[0][:3] == ["arm", "against", "n"]
     assert [row[:2] for row in digits.rows[1:]] == [
-        *(["baseline", "–"], ["kd", "fsp"], ["kd", "baseline"], ["fsp", "baseline"]),
+        *(["baseline", "–"], ["kd", "fsp"], ["kd", "baseline"], ["fsp", "baseline"])
     ]
     assert [row[:2] for row in clothes.rows[1:]] == [["baseline", "–"], ["kd", "baseline"]]
     simultaneous = digits.rows[0].index("simultaneous")
@@ -260,9 +227,7 @@ def test_contrasts_stand_in_the_table_with_the_other_side_and_every_mean_does(
 
 
 def test_intervals_over_images_stand_beside_and_say_what_they_speak_of(ablation_writer: Callable[..., Any]) -> None:
-    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=4)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ablation_writer(arms=["baseline", "theta=0.0"], seeds=4).close())
     assert all("images" not in head for head in effects_rows(results)[0])
     draw = np.random.default_rng(0)
     bits = [base64.b64encode(draw.bytes(25)).decode() for _ in range(len(results.trials))]
@@ -274,15 +239,3 @@ def test_intervals_over_images_stand_beside_and_say_what_they_speak_of(ablation_
     assert row[head.index("also over unseen images")] == expected
     assert "takes seeds and test images as two crossed samples" in table.remark
     assert "also over unseen images" not in table.narrow()[0][0]
-
-
-@pytest.mark.parametrize(
-    ("verdict", "size", "text"),
-    [
-        ("helps", "by more than delta", "helps, by more than delta"),
-        ("hurts", "may be less than delta", "hurts, may be less than delta"),
-        ("equivalent", "and above 0", "equivalent (and above 0)"),
-    ],
-)
-def test_with_delta_a_verdict_says_how_large_the_effect_may_be(verdict: str, size: str, text: str) -> None:
-    assert verdict_text(pd.Series({"verdict": verdict, "size": size, "margin": 0.0}), 1) == text

@@ -28,8 +28,7 @@ def written(run: Path, study: StudyRow) -> Results:
             writer.train(writer.plan(arm, seed, params), 60 + drawn.normal())
             for at in range(before + 1, before + 1 + EPOCHS):
                 writer.lines[at] = measured(writer.lines[at], 9 - better + 0.3 * drawn.normal(), EPOCHS)
-    writer.close_segment()
-    return analysis.load(run)
+    return analysis.load(writer.close())
 
 
 def measured(line: str, error: float, last: int) -> str:
@@ -92,8 +91,7 @@ def test_columns_are_there_before_anything_is_measured(tmp_path: Path) -> None:
     writer = LedgerWriter(tmp_path)
     writer.add(study_row(metric="measure.validation_ece", report_metric="measure.test_ece", maximise=False))
     writer.plan("baseline", 0)
-    writer.close_segment()
-    found = analysis.load(tmp_path)
+    found = analysis.load(writer.close())
     assert {"measure.validation_ece", "measure.test_ece"} <= {*found.trials} & {*found.epochs}
     assert found.effects.empty
     assert found.measures.empty

@@ -10,9 +10,7 @@ from analysis.report.tables import main_tables, side_tables
 
 
 def test_what_stands_behind_the_verdicts_has_a_row_for_every_arm(contexts_writer: Callable[..., Any]) -> None:
-    ledger = contexts_writer(seeds=6, delta=1.0)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(contexts_writer(seeds=6, delta=1.0).close())
     table = side_tables(results)["pairing"]
     head, *rows = table.rows
     assert head[2:] == [
@@ -29,9 +27,7 @@ def test_what_stands_behind_the_verdicts_has_a_row_for_every_arm(contexts_writer
 def test_seeds_if_unpaired_are_whole_and_said_from_eight_pairs_on(
     ablation_writer: Callable[..., Any], seeds: int
 ) -> None:
-    ledger = ablation_writer(seeds=seeds)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(ablation_writer(seeds=seeds).close())
     table = side_tables(results)["pairing"]
     head, *rows = table.rows
     assert ("seeds if unpaired" in head) == (seeds >= 8) == ("Seeds if unpaired" in table.remark)

@@ -11,12 +11,8 @@ from analysis.report.table import SMOKE, markdown_tables
 from analysis.report.tables import main_tables, side_tables
 
 
-def test_every_table_of_a_smoke_run_says_that_its_numbers_mean_nothing(
-    contexts_writer: Callable[..., Any],
-) -> None:
-    ledger = contexts_writer(is_smoke=True)
-    ledger.close_segment()
-    results = load(ledger.run)
+def test_every_table_of_a_smoke_run_says_that_its_numbers_mean_nothing(contexts_writer: Callable[..., Any]) -> None:
+    results = load(contexts_writer(is_smoke=True).close())
     tables = main_tables(results)
     assert len(tables) == 3
     for table in (*tables, *side_tables(results).values()):
@@ -29,9 +25,7 @@ def test_every_table_of_a_smoke_run_says_that_its_numbers_mean_nothing(
 def test_every_table_of_the_metric_says_which_direction_is_better(
     contexts_writer: Callable[..., Any], *, maximise: bool, word: str
 ) -> None:
-    ledger = contexts_writer(maximise=maximise)
-    ledger.close_segment()
-    results = load(ledger.run)
+    results = load(contexts_writer(maximise=maximise).close())
     for table in (*main_tables(results), *side_tables(results).values()):
         assert table.remark.startswith(f"Of test accuracy, {word} is better.")
 
