@@ -1,9 +1,12 @@
 """The commands that take results and students out of a run, into other tools."""
 
+import threading
 import time
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import typer
 
@@ -72,7 +75,7 @@ def dashboard(
 ) -> None:
     """Open optuna-dashboard on a copy of a run's trials, on this machine alone; Ctrl-C ends it."""
     try:
-        from optuna_dashboard import run_server  # type: ignore[import-untyped]
+        from optuna_dashboard import wsgi  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:
         raise InputError("optuna-dashboard is not installed: pip install 'cktf[trackers]'") from error
     require_own_analysis()
@@ -81,7 +84,21 @@ def dashboard(
 
     place = _place(run, Target.OPTUNA)
     export_run(load(run), Target.OPTUNA, place)
-    run_server(f"sqlite:///{place}", host="127.0.0.1", port=port)
+    try:
+        server = make_server("127.0.0.1", port, wsgi(f"sqlite:///{place}"), handler_class=_Answer)
+    except OSError as error:
+        raise InputError(f"--port: {port} cannot be listened on: {error.strerror}; name another one") from error
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        say([f"http://127.0.0.1:{port}/  # for this machine alone; Ctrl-C ends it"])
+        with suppress(KeyboardInterrupt):  # heard here; a request that is being answered would take it for an error
+            threading.Event().wait()
+        server.shutdown()
+
+
+class _Answer(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Print nothing for each request."""
 
 
 def _place(run: str, to: Target) -> str:

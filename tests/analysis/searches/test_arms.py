@@ -45,6 +45,13 @@ def test_pruned_arms_stand_behind_complete_ones_by_how_far_they_came(ledger: Led
     assert is_best(arms).tolist() == [False, False, True, False, False, False, True]
 
 
+def test_arms_that_are_pruned_before_their_first_score_are_equally_bad(ledger: LedgerWriter) -> None:
+    ends = [(80.0, 4, Status.COMPLETE), (0.0, 0, Status.PRUNED), (0.0, 0, Status.PRUNED), (70.0, 1, Status.PRUNED)]
+    arms = load(write_arms(ledger, study_row(design="search", factors=[FACTOR]), ends).close()).searched
+    assert arms["reached"].tolist() == [4, 0, 0, 1]
+    assert arms["rank"].tolist() == [1, 3, 3, 2]
+
+
 def test_a_smaller_loss_ranks_first(ledger: LedgerWriter) -> None:
     study = study_row(design="search", factors=[FACTOR], metric="validation_loss", maximise=False)
     ends = [(80.0, 4, Status.COMPLETE), (80.0, 2, Status.COMPLETE)]  # losses 1/4 and 1/2
