@@ -29,11 +29,12 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
 test: test-quick
-	$(PYTEST) -m "ray and not faults"
+	$(PYTEST) -m "ray and not slow and not faults"
 
 # Whole reports, whole trainings, real servers: what takes longest, and CI runs too.
 test-slow: $(VENV)/requirements.lock
 	$(PYTEST) $(TWO) -m "slow and not ray"
+	$(PYTEST) -m "slow and ray and not faults"
 
 # Studies of which processes and machines are killed or stopped: some minutes.
 faults: $(VENV)/requirements.lock

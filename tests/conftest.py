@@ -308,22 +308,30 @@ SLOW = (
     "tests/analysis/test_",
     # Whole trainings, of networks as large as users' ones.
     "tests/cluster/test_slot.py",
+    "tests/models/test_families.py",
     "tests/models/test_golden.py",
     "tests/models/test_models.py",
     "tests/objectives/test_data_parallel.py",
     "tests/test_benchmarks.py",
     "tests/test_shipped_studies.py",
+    "tests/trainer/test_distributed.py",
+    "tests/trainer/test_health.py",
+    "tests/trainer/test_phases.py",
     "tests/trainer/test_trajectories.py",
     "tests/trainer/test_transfer.py",
-    # Processes, servers, large files and many inputs.
+    "tests/trial/test_teacher_once.py",
+    # Processes, clusters, servers, large files and many inputs.
     "tests/cli/test_app.py",
+    "tests/cluster/test_deaths.py",
+    "tests/cluster/test_ledger_tables.py::test_a_cluster_of_two_nodes",
+    "tests/cluster/test_searcher.py::test_two_slots_work",
     "tests/data/sets/test_tiny_imagenet.py",
     "tests/docs/test_blocks.py",
     "tests/fuzz/test_kinds.py",
     "tests/run/test_lease.py",
     "tests/test_storage_in_buckets.py",
 )
-"""Tests that take two thirds of the time of all that start no Ray: those of ``make test-slow``, which CI runs too."""
+"""Tests that take two thirds of the time of all: those of ``make test-slow``, which CI runs too."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
