@@ -1,6 +1,8 @@
 """Which files of the trials stay."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,21 +16,30 @@ from tests.kinds import MakeSpec, RunToEnd
 from tests.planning import by_arm, next_row
 
 
+@pytest.fixture
+def ended(make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd) -> Callable[[Storage, Any], Planner]:
+    """Run a study to its end in which each trial has a checkpoint and a student, and return its planner."""
+
+    def run_study(run: Storage, keep: Any) -> Planner:
+        spec = make_spec(keep=keep)
+        planner = Planner(spec, rows.append)
+        files = TrialFiles(run, planner.state, spec)
+        for trial_id in planner.state.trials:
+            run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+            run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
+        planner.listeners.append(files.on_row)
+        run_to_end(planner, by_arm)
+        files.finish()
+        return planner
+
+    return run_study
+
+
 @pytest.mark.parametrize(
     ("keep", "kept"), [("all", 4), ("best", 2), ("none", 0), (["momentum=0"], 2), (["momentum=0", "baseline"], 4)]
 )
-def test_students_stay_as_the_study_says(
-    keep: str | list[str], kept: int, make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
-) -> None:
-    spec, run = make_spec(keep=keep), Storage(tmp_path)
-    planner = Planner(spec, rows.append)
-    files = TrialFiles(run, planner.state, spec)
-    for trial_id in planner.state.trials:
-        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
-        run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
-    planner.listeners.append(files.on_row)
-    run_to_end(planner, by_arm)
-    files.finish()
+def test_students_stay_as_the_study_says(keep: str | list[str], kept: int, tmp_path: Path, ended: Any) -> None:
+    planner = ended(Storage(tmp_path), keep)
     assert len(list(tmp_path.glob("trials/*/student.safetensors"))) == kept
     assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
     assert len(list(tmp_path.glob("trials/*"))) == kept, "no folder without files is left"
@@ -39,17 +50,10 @@ def test_students_stay_as_the_study_says(
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("none", 0)])
 def test_in_a_bucket_a_study_leaves_what_it_keeps_and_no_empty_folders(
-    keep: str, kept: int, make_spec: MakeSpec, proxy: Proxy, rows: list[Row], run_to_end: RunToEnd
+    keep: str, kept: int, proxy: Proxy, ended: Any
 ) -> None:
-    spec, run = make_spec(keep=keep), Storage(proxy.uri(f"keep-{keep}"))
-    planner = Planner(spec, rows.append)
-    files = TrialFiles(run, planner.state, spec)
-    for trial_id in planner.state.trials:
-        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
-        run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
-    planner.listeners.append(files.on_row)
-    run_to_end(planner, by_arm)
-    files.finish()
+    run = Storage(proxy.uri(f"keep-{keep}"))
+    ended(run, keep)
     left = run.child("trials")
     assert [name.partition("/")[2] for name in left.names(below=True)] == ["student.safetensors"] * kept
     assert len(left.folders()) == kept
