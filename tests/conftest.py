@@ -320,11 +320,9 @@ SLOW = (
     "tests/trainer/test_trajectories.py",
     "tests/trainer/test_transfer.py",
     "tests/trial/test_teacher_once.py",
-    # Processes, clusters, servers, large files and many inputs.
+    # Processes, servers, large files and many inputs.
     "tests/cli/test_app.py",
     "tests/cluster/test_deaths.py",
-    "tests/cluster/test_ledger_tables.py::test_a_cluster_of_two_nodes",
-    "tests/cluster/test_searcher.py::test_two_slots_work",
     "tests/data/sets/test_tiny_imagenet.py",
     "tests/docs/test_blocks.py",
     "tests/fuzz/test_kinds.py",
