@@ -93,8 +93,10 @@ def test_a_second_driver_is_kept_away_until_the_first_is_dead(
     run, second = proxy.uri("two"), tmp_path / "second"
     second.mkdir()
     with driving(spec, tmp_path, run) as driver:
+        proxy.delay = 1.0  # so that the first driver is not done before the second has asked
         with launched(spec, second, "resume", run) as other:
             assert other.wait(START_SECONDS) == 2
+        proxy.delay = 0.0
         assert driver.poll() is None
         assert "another" in (second / "said.txt").read_text()
         kill_driver(driver, processes_below, slots=[])
