@@ -183,7 +183,7 @@ class StudyRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRow(Row):
-    """A trial that will run.
+    """A planned trial.
 
     Attributes:
         trial_id: Hash of the full configuration, seed included; of a teacher it is the ``teacher_id`` of its students.

@@ -53,7 +53,7 @@ def test_initialisation_leaves_the_streams_of_the_gpus_alone(monkeypatch: pytest
     assert reseeded == []
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_initialisation_does_not_move_the_stream_of_a_gpu() -> None:
     torch.cuda.manual_seed(1)
     before = torch.cuda.get_rng_state()

@@ -35,7 +35,7 @@ class Health(Record):
 
 
 def record(results: StudyTables) -> Health | None:
-    """Return the numbers of the arms with the largest effects in the first context; None where none were measured."""
+    """Return the health of the arms with the largest effects in the first context; None if it was not measured."""
     study = results.facts.study
     epochs = measured(results.trials, results.epochs, study.report_metric)
     if epochs.empty:

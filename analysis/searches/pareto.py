@@ -37,7 +37,7 @@ def losses_of(means: pd.DataFrame, study: StudyRow) -> Floats:
 
 
 def pareto(trials: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
-    """Return the arms of a search that no other dominates, and all arms that were confirmed, metric by metric.
+    """Return the arms on the Pareto front of a search, and all confirmed arms: a row for each arm and metric.
 
     An arm dominates another that is as good in all metrics and better in one. The front of the search was selected by
     its scores, and is optimistic; means at fresh seeds are not.

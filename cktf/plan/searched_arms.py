@@ -72,7 +72,7 @@ class SearchedArms:
         return Arm(arm.name, values, arm.config)  # the drawn values, even if they make the baseline
 
     def incomplete(self) -> list[Arm]:
-        """Return the arms with unplanned replicates, which a kill between two rows leaves behind."""
+        """Return the arms with fewer planned trials than replicates, as a kill between two rows leaves them."""
         return [arm.arm for arm in self._arms.values() if len(arm.trials) < arm.replicates]
 
     def is_pruned(self, trial_id: str) -> bool:

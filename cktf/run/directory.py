@@ -132,7 +132,7 @@ def _digests(spec: StudySpec) -> dict[str, str]:
 
 
 def require_unedited(run: Storage, rows: Iterable[Row]) -> None:
-    """Raise a StudyDiffers if the ``study.yaml`` of a run was changed by hand in what affects results."""
+    """Raise a StudyDiffers if a run's ``study.yaml`` was edited by hand in a way that changes results."""
     text, launches = run.read(STUDY), [row for row in rows if isinstance(row, StudyRow) and row.asked]
     if text is None or not launches or sha256(text).hexdigest() in {row.asked[STUDY] for row in launches}:
         return

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 def has_lease(run: Storage) -> bool:
-    """Return whether a driver has written its lease of a run within `LEASE_SECONDS`."""
+    """Return whether a driver has renewed its lease of a run in the last `LEASE_SECONDS`."""
     return any(time.time() - written < LEASE_SECONDS for written in run.child(FOLDER).times().values())
 
 

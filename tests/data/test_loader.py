@@ -300,7 +300,7 @@ def test_an_error_of_the_reading_thread_is_raised_in_the_loop(large: Dataset, mo
     assert not readers()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_images_on_the_cpu_are_moved_batch_by_batch(numbered: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = numbered.to("cuda")
     monkeypatch.setattr("cktf.data.dataset.WHOLE_ON_DEVICE", 0)

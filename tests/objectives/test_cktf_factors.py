@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 from typing import Any, get_args
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -169,3 +171,22 @@ def test_pairs_without_weight_have_no_part_in_the_sum() -> None:
     pairs = [{"student": "stem", "teacher": "stem", "weight": 0}]
     assert not CKTF.Config.model_validate({"pairs": pairs}).active
     assert CKTF.Config.model_validate({"pairs": same_layers("stem")}).active
+
+
+@pytest.mark.parametrize("estimator", ["nce", "infonce"])
+@pytest.mark.parametrize("source", ["sampled", "all", "shared", "queue", "batch"])
+def test_a_pair_says_that_the_fused_kernel_takes_its_contrast_where_it_does(
+    source: str,
+    estimator: str,
+    student: Activations,
+    teacher: Activations,
+    batch: Batch,
+    given: BuildContext,
+    fused_kernel: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    launch = Mock(side_effect=fused_kernel._launch)
+    monkeypatch.setattr(fused_kernel, "_launch", launch)
+    cktf = built(given, pairs=same_layers("stem"), source=source, estimator=estimator, negatives=4, dim=4)
+    cktf(student, teacher, batch)
+    assert cktf.is_fused(torch.device("cpu")) == launch.called

@@ -77,7 +77,7 @@ def test_draws_are_pinned() -> None:
     assert draw(STANDARD, torch.arange(6), seed=0, epoch=1).tolist() == pinned
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_draws_and_images_are_the_same_on_a_gpu() -> None:
     index = torch.arange(1000)
     images = torch.randint(256, (1000, 3, 32, 32), dtype=torch.uint8)

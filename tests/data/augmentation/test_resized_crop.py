@@ -116,7 +116,7 @@ def test_the_whole_image_is_left_as_it_is() -> None:
     assert torch.equal(resized_crop(images, whole, 9, 6), images)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_images_are_the_same_on_a_gpu_up_to_rounding() -> None:
     images = torch.randint(256, (100, 3, 32, 32), dtype=torch.uint8)
     boxes = draw_boxes(torch.arange(100), 0, 1, 32, 32)

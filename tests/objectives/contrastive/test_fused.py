@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -93,6 +94,13 @@ def test_a_kernel_is_tested_before_it_is_used(fused_kernel: ModuleType, monkeypa
     assert fused_kernel.fault(CPU) == ""
     right = fused_kernel.nce_sums
     monkeypatch.setattr(fused_kernel, "nce_sums", lambda *given: tuple(1.01 * value for value in right(*given)))
+    assert fused_kernel.fault(CPU).startswith("it differs from float64 by 0.01")
+
+    def wrong_in_bfloat16(in_bits: Tensor, rows: list[Tensor], *given: Any) -> Any:
+        factor = 1.01 if rows[0].dtype == torch.bfloat16 else 1.0
+        return tuple(factor * value for value in right(in_bits, rows, *given))
+
+    monkeypatch.setattr(fused_kernel, "nce_sums", wrong_in_bfloat16)
     assert fused_kernel.fault(CPU).startswith("it differs from float64 by 0.01")
 
     def broken(*_: object) -> None:
