@@ -94,9 +94,8 @@ class Moment:
         def squared(part: str, copies: list[Tensor]) -> float:
             total = 0.0
             for value, copy in zip(self.state[part], copies, strict=True):
-                kind = torch.promote_types(
-                    value.dtype, torch.float32
-                )  # a bank in float64 might not fit into the memory
+                # Not all in float64, in which a bank might not fit into the memory.
+                kind = torch.promote_types(value.dtype, torch.float32)
                 total += float(torch.linalg.vector_norm(value.to(kind) - copy.to(kind), dtype=torch.float64)) ** 2
             return total
 
