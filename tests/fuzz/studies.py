@@ -133,7 +133,7 @@ def studies(draws: Random, folder: Path) -> Case:
 
 
 def overrides(draws: Random, folder: Path) -> Case:
-    """Return a shipped study with one or two options ``--set`` that are hardly meant so."""
+    """Return a shipped study with one or two options ``--set``, few of them meant so."""
     name, text = shipped(draws)
     file = folder / "study.yaml"
     file.write_text(text)
@@ -167,8 +167,11 @@ def _written(tree: Any, draws: Random) -> bytes:
 
 
 def _override(draws: Random, study: dict[str, Any]) -> str:
-    paths = [*known_paths(TrialConfig), *StudySpec.model_fields]
-    paths += [".".join(map(str, way)) for way, _ in _leaves(study)]
+    leaves = [(".".join(map(str, way)), leaf) for way, leaf in _leaves(study)]
+    if draws.random() < 0.2:  # as the file has it, so that some are valid whatever plug-ins add to the paths
+        path, value = draws.choice([(path, leaf) for path, leaf in leaves if path.startswith("baseline.")])
+        return f"{path}={json.dumps(value, ensure_ascii=False)}"
+    paths = [*known_paths(TrialConfig), *StudySpec.model_fields, *(path for path, _ in leaves)]
     path = draws.choice(paths)
     match draws.randrange(10):
         case 0:
@@ -183,7 +186,7 @@ def _override(draws: Random, study: dict[str, Any]) -> str:
         case 2:
             value = json.dumps(odd_value(draws), ensure_ascii=False)
         case 3:
-            value = changed_text(draws.choice([str(leaf) for _, leaf in _leaves(study)]), draws, PIECES)[0]
+            value = changed_text(draws.choice([str(leaf) for _, leaf in leaves]), draws, PIECES)[0]
         case _:
             value = draws.choice(("3", "0.5", "true", "null", "resnet8", "{weight: 1.0}", "[1, 2]", "{}"))
     return draws.choice(("=", "=", "=", "=", "=", "=", "=", "", " = ", "=="))[:9].join((path, value))
