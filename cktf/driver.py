@@ -245,6 +245,8 @@ def _carry_out(
         except KeyboardInterrupt:
             is_interrupted = True
             run.child(TRIALS).clear_empty()  # the folders of trials that ended before their first checkpoint
+        finally:
+            files.close()
         with using(run):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)

@@ -65,6 +65,7 @@ class ArmScore:
     arm: str
     scores: list[float]
     context: str
+    stage: str
 
     @property
     def score(self) -> float:
@@ -172,9 +173,22 @@ class RunState:
         """Yield the failed trials in the order in which they were planned."""
         return (trial for trial in self.trials.values() if trial.status is Status.FAILED)
 
+    def score(self, stage: str, arm_id: str) -> ArmScore | None:
+        """Return an arm's `mean_scores` at a stage, if it has any, computed once after each of its trials' ends."""
+        if (stage, arm_id) not in self._scores:
+            trials = self._arms[stage][arm_id]
+            scores, planned = mean_scores(trials), trials[0].planned
+            found = ArmScore(arm_id, planned.arm, scores, planned.context, stage) if scores else None
+            self._scores[stage, arm_id] = found
+        return self._scores[stage, arm_id]
+
+    def trials_of(self, stage: str, arm_id: str) -> list[TrialState]:
+        """Return an arm's trials at a stage, as planned."""
+        return self._arms[stage][arm_id]
+
     def ranking(self, stage: Stage, *, maximise: bool) -> list[ArmScore]:
         """Return the arms of a stage that have `mean_scores`, the best of the first metric first."""
-        scores = filter(None, (self._score(stage, arm_id) for arm_id in self._arms[stage]))
+        scores = filter(None, (self.score(stage, arm_id) for arm_id in self._arms[stage]))
         return sorted(scores, key=lambda arm: arm.score, reverse=maximise)
 
     def best_arms(self, *, maximise: bool) -> dict[str, ArmScore]:
@@ -223,12 +237,3 @@ class RunState:
         self._counts[trial.status] += 1
         if not isinstance(row, EpochRow):
             self._scores.pop((trial.planned.stage, trial.planned.arm_id), None)
-
-    def _score(self, stage: str, arm_id: str) -> ArmScore | None:
-        """Return an arm's scores if it has any, computed once after each of its trials' ends."""
-        if (stage, arm_id) not in self._scores:
-            trials = self._arms[stage][arm_id]
-            scores, planned = mean_scores(trials), trials[0].planned
-            found = ArmScore(arm_id, planned.arm, scores, planned.context) if scores else None
-            self._scores[stage, arm_id] = found
-        return self._scores[stage, arm_id]

@@ -1,13 +1,14 @@
 """Deletes files of trials: checkpoints that are no longer needed, and students that the study does not keep."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from cktf.errors import refusal_of, visible
-from cktf.plan.state import RunState
-from cktf.rows import EndRow, Row, Status
-from cktf.storage import PARTIAL, TRIALS, Storage
+from cktf.plan.state import ArmScore, RunState, TrialState
+from cktf.rows import EndRow, Row, Stage, Status
+from cktf.storage import AT_ONCE, PARTIAL, TRIALS, Storage
 from cktf.study.designs import plan_arms
 from cktf.study.spec import StudySpec
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT
@@ -19,57 +20,91 @@ ERROR = "error.txt"
 class TrialFiles:
     """The files of a run's trials, deleted when no longer needed, so that many trials do not fill the disk.
 
-    The study's ``keep`` says which students stay. If a file cannot be deleted, that is logged, and it is deleted when
-    the study ends, or at the end of the next session.
+    The study's ``keep`` says which students stay. Threads delete while the study goes on. What they cannot delete is
+    logged, and deleted when the study ends, or at the end of the next session.
     """
 
     def __init__(self, run: Storage, state: RunState, spec: StudySpec) -> None:
         self._run = run
         self._state = state
         self._spec = spec
+        arms = () if isinstance(spec.keep, str) else plan_arms(spec)
+        self._listed = {arm.arm_id for arm in arms if not {*arm.names}.isdisjoint(spec.keep)}
+        self._best: dict[str, ArmScore] = {}  # context -> the best arm of those that this session has completed
+        self._worse: set[str] = set()  # the trials of arms that are not the best of their context
+        self._threads = ThreadPoolExecutor(AT_ONCE)
 
     def on_row(self, row: Row) -> None:
-        """Delete the checkpoint of a trial that has ended. A failed trial's stays: it may be tried again."""
+        """Delete what a trial that has ended needs no more, and the students of an arm that is not the best now.
+
+        A failed trial's checkpoint stays: it may be tried again.
+        """
         if isinstance(row, EndRow) and row.status != Status.FAILED:
-            trials = Storage(self._run.root).child(TRIALS)  # without patience: the study must not wait for this
-            with self._logging_failures():
-                files = trials.child(row.trial_id).names(below=True)
-                done_with = {f"{row.trial_id}/{file}" for file in files if self._is_done_with(row.trial_id, file)}
-                trials.delete_listed(done_with, [f"{row.trial_id}/{file}" for file in files])
+            trial = self._state.trials.get(row.trial_id)
+            worse = self._of_worse_arm(trial) if trial and self._spec.keep == "best" else []
+            self._worse.update(worse)
+            for trial_id in {row.trial_id, *worse}:
+                self._threads.submit(self._delete, trial_id)
 
     def finish(self) -> None:
         """Delete what ended trials need no more: also what a kill has left, and all but the best arm's weights."""
+        self.close()
+        best = self._state.best_arms(maximise=self._spec.maximise) if self._spec.keep == "best" else {}
+        for trial_id, trial in self._state.trials.items():
+            arm, row = best.get(trial.planned.context), trial.planned
+            if arm and trial.status is Status.COMPLETE and (arm.stage, arm.arm_id) != (row.stage, row.arm_id):
+                self._worse.add(trial_id)
         trials = self._run.child(TRIALS)
         with self._logging_failures():
             names = trials.names(below=True)
-            left_over = {*self._left_over(names)}
-            if len(left_over) == len(names):
+            done_with = {name for name in names if self._is_done_with(name)}
+            if len(done_with) == len(names):
                 trials.clear()
                 return
-            trials.delete_listed(left_over, names)
+            trials.delete_listed(done_with, names)
             trials.clear_empty()
 
-    def _left_over(self, names: Iterable[str]) -> Iterator[str]:
-        best = self._state.best_arms(maximise=self._spec.maximise) if self._spec.keep == "best" else {}
-        kept = None if isinstance(self._spec.keep, str) else self._spec.keep
-        arms = plan_arms(self._spec) if kept else ()
-        listed = {arm.arm_id for arm in arms if {*arm.names} & {*(kept or ())}}
-        for name in names:
-            trial_id, _, file = name.partition("/")
-            trial = self._state.trials.get(trial_id) or self._state.teacher_trials.get(trial_id)
-            if trial is None or trial.end is None or trial.status is Status.FAILED:
-                continue
-            first = best.get(trial.planned.context)
-            is_worse = trial.status is Status.COMPLETE and first is not None and trial.planned.arm_id != first.arm_id
-            is_unlisted = kept is not None and trial.planned.arm_id not in listed
-            if self._is_done_with(trial_id, file) or (file == STUDENT and (is_worse or is_unlisted)):
-                yield name
+    def close(self) -> None:
+        """Wait until what is being deleted is."""
+        self._threads.shutdown()
 
-    def _is_done_with(self, trial_id: str, file: str) -> bool:
-        """Return whether a file in the folder of a trial that has not failed is needed no more after its end."""
-        is_teacher = trial_id in self._state.teacher_trials  # the folder of teachers has its weights
-        keeps_student = self._spec.keep != "none" and not is_teacher
-        return file in (CHECKPOINT, ERROR) or file.endswith(PARTIAL) or (file == STUDENT and not keeps_student)
+    def _of_worse_arm(self, trial: TrialState) -> list[str]:
+        """Return the trials of the worse of two arms, this trial's and the best so far, once both are complete.
+
+        A race has no worse arm before its end: that one may get more seeds, and be the best with them.
+        """
+        arm = self._state.score(trial.planned.stage, trial.planned.arm_id)
+        if arm is None or self._spec.race:
+            return []
+        best = self._best.get(arm.context)
+        if best is None or self._state.score(best.stage, best.arm_id) != best:  # the latter has got more seeds
+            self._best[arm.context] = arm
+            return []
+        worse, self._best[arm.context] = sorted((best, arm), key=self._rank)
+        is_equal = self._rank(best) == self._rank(arm)  # of equal arms the end of the study finds the one to keep
+        return [] if is_equal else [each.planned.trial_id for each in self._state.trials_of(worse.stage, worse.arm_id)]
+
+    def _rank(self, arm: ArmScore) -> tuple[bool, float]:
+        """Return what is greater for the better arm; a confirmed arm is better than one that is only searched."""
+        return arm.stage == Stage.CONFIRM, arm.score if self._spec.maximise else -arm.score
+
+    def _delete(self, trial_id: str) -> None:
+        trials = Storage(self._run.root).child(TRIALS)  # without patience: the end of the study tries again
+        with self._logging_failures():
+            names = [f"{trial_id}/{file}" for file in trials.child(trial_id).names(below=True)]
+            trials.delete_listed({name for name in names if self._is_done_with(name)}, names)
+
+    def _is_done_with(self, name: str) -> bool:
+        """Return whether a file of a trial is needed no more."""
+        trial_id, _, file = name.partition("/")
+        trial = self._state.trials.get(trial_id) or self._state.teacher_trials.get(trial_id)
+        if trial is None or trial.end is None or trial.status is Status.FAILED:
+            return False
+        if file == STUDENT:
+            is_teacher = trial_id in self._state.teacher_trials  # the folder of teachers has its weights
+            is_unlisted = bool(self._listed) and trial.planned.arm_id not in self._listed
+            return self._spec.keep == "none" or is_teacher or is_unlisted or trial_id in self._worse
+        return file in (CHECKPOINT, ERROR) or file.endswith(PARTIAL)
 
     @contextmanager
     def _logging_failures(self) -> Iterator[None]:

@@ -8,12 +8,12 @@ import pytest
 
 from cktf.errors import StorageTrouble
 from cktf.plan.planner import Planner
-from cktf.rows import EndRow, Row, Status
+from cktf.rows import PlannedRow, Row, Stage, Status
 from cktf.run.kept_files import TrialFiles
 from cktf.storage import Storage
 from tests.buckets import Proxy
 from tests.kinds import MakeSpec, RunToEnd
-from tests.planning import by_arm, next_row
+from tests.planning import by_arm, by_learning_rate, next_row
 
 
 @pytest.fixture
@@ -48,6 +48,66 @@ def test_students_stay_as_the_study_says(keep: str | list[str], kept: int, tmp_p
         assert arms == {"momentum=0"}
 
 
+@pytest.mark.parametrize("maximise", [True, False])
+def test_while_a_study_goes_on_the_students_of_arms_that_are_not_the_best_are_deleted(
+    maximise: bool, make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    metric = "validation_accuracy" if maximise else "validation_loss"
+    spec, run = make_spec(keep="best", metric=metric, ablate={"optimizer.momentum": [0.0, 0.5, 0.6]}), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    scores = {"momentum=0": 3.0, "momentum=0.5": 4.0, "momentum=0.6": 4.0 if maximise else 5.0, "baseline": 1.0}
+    files = TrialFiles(run, planner.state, spec)
+    planner.listeners.append(files.on_row)
+    for trial_id in planner.state.trials:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+    run_to_end(planner, lambda row, _: (scores[row.arm], scores[row.arm]))
+    files.close()
+    left = {planner.state.trials[path.parent.name].planned.arm for path in tmp_path.glob("trials/*/*")}
+    assert left == ({"momentum=0.5", "momentum=0.6"} if maximise else {"baseline"}), "which of equal arms is left open"
+    TrialFiles(run, planner.state, spec).finish()
+    left = {planner.state.trials[path.parent.name].planned.arm for path in tmp_path.glob("trials/*/*")}
+    assert left == {"momentum=0.5" if maximise else "baseline"}
+
+
+def test_of_a_search_the_students_of_the_best_confirmed_arm_stay(
+    make_search: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    spec, run = make_search(keep="best", seeds=1, confirm={"top": 2, "seeds": 2}), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    files = TrialFiles(run, planner.state, spec)
+
+    def write_student(row: Row) -> None:
+        if isinstance(row, PlannedRow):
+            run.write(f"trials/{row.trial_id}/student.safetensors", b"weights")
+
+    planner.listeners += [write_student, files.on_row]
+    for trial_id in planner.state.trials:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+    run_to_end(planner, by_learning_rate)
+    files.close()
+    (best,) = planner.state.best_arms(maximise=True).values()
+    left = [planner.state.trials[path.parent.name].planned for path in tmp_path.glob("trials/*/*")]
+    assert [(row.stage, row.arm_id) for row in left] == [(Stage.CONFIRM, best.arm_id)] * 2
+
+
+def test_before_its_end_a_race_keeps_all_students(
+    make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    spec = make_spec(keep="best", seeds=4, race={"looks": [2, 4]})
+    run = Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    files = TrialFiles(run, planner.state, spec)
+    planner.listeners.append(files.on_row)
+    first = list(planner.state.trials)
+    for trial_id in first:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+    run_to_end(planner, by_arm)
+    files.close()
+    assert {path.parent.name for path in tmp_path.glob("trials/*/*")} == {*first}
+    TrialFiles(run, planner.state, spec).finish()
+    assert {planner.state.trials[path.parent.name].planned.arm for path in tmp_path.glob("trials/*/*")} == {"baseline"}
+
+
 @pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("none", 0)])
 def test_in_a_bucket_a_study_leaves_what_it_keeps_and_no_empty_folders(
     keep: str, kept: int, proxy: Proxy, ended: Any
@@ -64,14 +124,19 @@ def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(
 ) -> None:
     spec, run = make_spec(), Storage(tmp_path)
     planner = Planner(spec, rows.append)
-    run.write("trials/a/checkpoint.pt", b"all")
-    run.write("trials/a/error.txt", b"why")
-    (tmp_path / "trials/a/checkpoint.pt.0f.partial").write_bytes(b"of a killed worker")
     files = TrialFiles(run, planner.state, spec)
-    files.on_row(EndRow(trial_id="a", status=Status.FAILED))
-    assert run.exists("trials/a/checkpoint.pt")
-    files.on_row(EndRow(trial_id="a", status=Status.COMPLETE))
-    assert not list(tmp_path.glob("trials/a/*"))
+    planner.listeners.append(files.on_row)
+    failing, complete = (next_row(planner).trial_id for _ in range(2))
+    for trial_id in (failing, complete):
+        run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
+        run.write(f"trials/{trial_id}/error.txt", b"why")
+        (tmp_path / f"trials/{trial_id}/checkpoint.pt.0f.partial").write_bytes(b"of a killed worker")
+    planner.on_end(failing, Status.FAILED, "out of memory")
+    planner.on_end(complete, Status.COMPLETE)
+    files.close()
+    assert run.exists(f"trials/{failing}/checkpoint.pt")
+    assert len(list(tmp_path.glob(f"trials/{failing}/*"))) == 3
+    assert not list(tmp_path.glob(f"trials/{complete}/*"))
 
 
 def test_a_checkpoint_that_a_kill_left_behind_an_end_is_deleted_when_the_study_ends(
