@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class Batch:
     other_labels: Tensor | None = None
     own_share: Tensor | None = None
     teacher_images: Tensor | None = None
-    drawn: Mapping[nn.Module, Tensor] = field(default_factory=dict)
+    drawn: Mapping[Any, Tensor] = field(default_factory=dict)
 
     def by_shares(self, of_labels: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the mean over the batch, a scalar, of a function from labels (batch,) to values (batch,), float.

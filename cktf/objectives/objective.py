@@ -5,6 +5,7 @@ A method needs four things: its settings (``Config``), ``needs_teacher``, ``term
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self
 
@@ -201,8 +202,8 @@ class Objective(nn.Module, ABC):
         """
         return student
 
-    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return the random numbers of a training batch, by the module that would otherwise draw them in ``forward``.
+    def draws(self, batch: Batch) -> Mapping[Any, Tensor]:
+        """Return the random numbers of a training batch, by the part that would otherwise draw them in ``forward``.
 
         A step that is replayed as a CUDA graph reads them as ``batch.drawn``. A method that draws them in ``forward``,
         addressed by ``batch.step``, is correct too, but its steps are not replayed.

@@ -1,6 +1,7 @@
 """The weighted sum of a trial's objectives: the one place where weights are applied."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class WeightedSum(nn.Module):
         factors = {f"{name}.{term}": factor for term, factor in phase.term_weights.items()}
         return _sum({name: phase}, factors, student or NOTHING, teacher or NOTHING, batch)
 
-    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+    def draws(self, batch: Batch) -> Mapping[Any, Tensor]:
         """Return the random numbers of a batch that the objectives would otherwise draw (see `Objective.draws`)."""
         return {part: drawn for method in self._methods.values() for part, drawn in method.draws(batch).items()}
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class Phase:
     is_scored: bool
     seed: int
     has_own_view: bool = False
-    draws: Callable[[Batch], Mapping[nn.Module, Tensor]] | None = None
+    draws: Callable[[Batch], Mapping[Any, Tensor]] | None = None
 
     def loader(self, workers: Workers) -> TrainLoader:
         """Return this worker's batches; raise an InputError if a batch, or all samples, are too few for the workers."""

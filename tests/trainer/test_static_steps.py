@@ -89,7 +89,7 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def trained_teacher(tiny: MakeTrial) -> None:
     """Train the teacher of all cases, and store it."""
-    next(run_trial(tiny(epochs=1)))
+    next(run_trial(tiny(epochs=1, teacher={"model": "resnet14", "epochs": 1})))
 
 
 @pytest.mark.usefixtures("trained_teacher")
@@ -101,7 +101,7 @@ def test_no_step_after_the_first_reads_the_device_and_all_do_the_same(
         **{
             "data": {"name": "digits", "train_fraction": 0.15},
             "student": {"model": "resnet8"},
-            "teacher": {"model": "resnet8", "epochs": 1},
+            "teacher": {"model": "resnet14", "epochs": 1},  # of two blocks a stage, between which pairings choose
             "epochs": 1,
             "batch_size": 32,
             **CASES[name],
@@ -112,4 +112,4 @@ def test_no_step_after_the_first_reads_the_device_and_all_do_the_same(
     assert len(steps) > 4
     assert [watch.reads for watch in steps[1:]] == [[]] * (len(steps) - 1)
     pairs = (3, 5) if name == "accumulated" else (2, 3)  # the first update makes the momenta
-    assert steps[pairs[0]].operators == steps[pairs[1]].operators or name == "pairing random"
+    assert steps[pairs[0]].operators == steps[pairs[1]].operators

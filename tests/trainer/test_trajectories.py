@@ -10,7 +10,7 @@ published numbers are of float32, and agree with float64 within the noise that t
 number near 0, another processor's float32 turns the direction of an update by more than that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -29,7 +29,7 @@ from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.crd import CRD
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.pair import ContrastivePair
-from cktf.objectives.contrastive.representations import Pairing, choose_block, most_similar
+from cktf.objectives.contrastive.representations import drawn_block, most_similar
 from cktf.objectives.ft import FT
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
@@ -391,23 +391,19 @@ def differences(case: dict[str, Any], precision: torch.dtype, patch: pytest.Monk
 def take_steps(
     start: Start, case: dict[str, Any], precision: torch.dtype, patch: pytest.MonkeyPatch, steps: int
 ) -> tuple[list[float], list[list[int]]]:
-    """Return the loss of every step, and the teacher's blocks that were chosen in it by similarity."""
+    """Return the loss of every step, and the teacher's blocks that were chosen in it by similarity or by chance."""
     chosen: list[int] = []
-    by_rule, by_similarity = choose_block, most_similar
 
-    def recorded_rule(pairing: Pairing, num_blocks: int, generator: torch.Generator | None) -> int:
-        block = by_rule(pairing, num_blocks, generator)
-        if num_blocks > 1:
-            chosen.append(block)
-        return block
+    def recorded(choose: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def choose_and_record(*arguments: Any) -> Tensor:
+            block = choose(*arguments)
+            chosen.append(int(block))
+            return block
 
-    def recorded_similarity(*arguments: Any) -> Tensor:
-        block = by_similarity(*arguments)
-        chosen.append(int(block))
-        return block
+        return choose_and_record
 
-    patch.setattr(representations, "choose_block", recorded_rule)
-    patch.setattr(representations, "most_similar", recorded_similarity)
+    patch.setattr(representations, "drawn_block", recorded(drawn_block))
+    patch.setattr(representations, "most_similar", recorded(most_similar))
     phase = start.phase
     assert learning_rate(phase.optimizer, 1, phase.epochs) == case["settings"]["learning_rate"]
     optimizer = build_optimizer(phase.optimizer, phase.parameters)

@@ -1,6 +1,7 @@
 """The contrastive knowledge transfer framework: Zhao, Chen and Zhao, ICASSP 2023, arXiv 2303.07599."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import model_validator
@@ -150,9 +151,10 @@ class CKTF(FeatureObjective):
         found = losses(compared, batch, {pair: own.get(name, shared) for name, pair in pairs.items()})
         return {name: found[pair] for name, pair in pairs.items()}
 
-    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+    def draws(self, batch: Batch) -> Mapping[Any, Tensor]:
         sources = [self.source, *self._own.values()]
-        return {part: drawn for source in sources if source for part, drawn in source.draws(batch).items()}
+        negatives = {part: drawn for source in sources if source for part, drawn in source.draws(batch).items()}
+        return negatives | self.representations.draws(self.layers.values(), batch)
 
     def is_fused(self, device: torch.device) -> bool:
         return any(isinstance(pair, ContrastivePair) and pair.is_fused(device) for pair in self.pairs.values())

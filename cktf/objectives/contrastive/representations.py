@@ -17,7 +17,8 @@ The last two give rows as long as the whole batch, over all workers.
 """
 
 import re
-from typing import Literal, overload
+from collections.abc import Iterable
+from typing import Any, Literal, overload
 
 import torch
 from pydantic import field_validator
@@ -122,6 +123,7 @@ class Representations:
         self.pairing: Pairing = pairing
         self.transform: Transform = transform
         self.normalize, self.seed = normalize, given.seed
+        self.teacher = given.teacher
         self.windows = maps.pooling_window(given.student), maps.pooling_window(given.teacher)
 
     def shapes(self, pair: LayerPair, given: BuildContext) -> tuple[torch.Size, torch.Size]:
@@ -170,6 +172,13 @@ class Representations:
             compute=lambda teacher, batch: self._of_teacher(pair, None, teacher, batch),
         )
 
+    def draws(self, pairs: Iterable[LayerPair], batch: Batch) -> dict[Any, Tensor]:
+        """Return the drawn positions, (1,), int64, of the teacher's blocks, for the pairs for which these are drawn."""
+        if self.pairing != "random":
+            return {}
+        several = [pair for pair in pairs if len(blocks_of(self.teacher, pair.teacher)) > 1]
+        return {(self, pair.name): self._drawn(pair, batch) for pair in several}
+
     def __call__(
         self, pair: LayerPair, student: Activations, teacher: Activations, batch: Batch
     ) -> tuple[Tensor, Tensor]:
@@ -191,20 +200,30 @@ class Representations:
         return ", ".join(words)
 
     def _of_teacher(self, pair: LayerPair, of_student: Tensor | None, teacher: Activations, batch: Batch) -> Tensor:
-        """Return the teacher's representation; of a stage alone, that of the block that the pairing chooses."""
+        """Return the teacher's representation; of a stage alone, that of the block that the pairing chooses.
+
+        A block's position that is not known before the step stays on the device, so that no step waits for it.
+        """
         blocks = blocks_of(teacher, pair.teacher)
         if len(blocks) > 1 and self.pairing in BY_SIMILARITY:
             assert of_student is not None, "a pairing of BY_SIMILARITY reads the student's map"
             normalised = torch.stack([self._normalised(block, pair.teacher, batch) for block in blocks])
-            # The block's number stays on the device, so that no step waits for it.
             chosen = normalised.index_select(0, most_similar(self.pairing, of_student, normalised, batch))[0]
+            return self._head_input(chosen, self.windows[1], batch)
+        if len(blocks) > 1 and self.pairing == "random":
+            position = batch.drawn.get((self, pair.name))
+            innermost = torch.stack([block.permute(0, 2, 3, 1) for block in blocks])  # in the blocks' own order
+            chosen = innermost.index_select(0, self._drawn(pair, batch) if position is None else position)[0]
+            chosen = chosen.permute(0, 3, 1, 2)
         else:
-            generator = None
-            if self.pairing == "random" and len(blocks) > 1:
-                generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
-            chosen = blocks[choose_block(self.pairing, len(blocks), generator)]
-            chosen = self._normalised(chosen, pair.teacher, batch)
-        return self._head_input(chosen, self.windows[1], batch)
+            chosen = blocks[-1 if self.pairing == "last" else 0]
+        return self._head_input(self._normalised(chosen, pair.teacher, batch), self.windows[1], batch)
+
+    def _drawn(self, pair: LayerPair, batch: Batch) -> Tensor:
+        num_blocks = len(blocks_of(self.teacher, pair.teacher))
+        return drawn_block(num_blocks, seeding.generator(self.seed, "pairing", pair.name, batch.step)).to(
+            batch.labels.device
+        )
 
     def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
         values = values.float()
@@ -223,11 +242,9 @@ class Representations:
         return maps.pool(values, window) if values.dim() == 4 else values
 
 
-def choose_block(pairing: Pairing, num_blocks: int, generator: torch.Generator | None) -> int:
-    """Return the index of the teacher's block that the student is matched with, in pairings that read no map."""
-    if pairing == "random" and generator:
-        return int(torch.randint(num_blocks, (), generator=generator))
-    return num_blocks - 1 if pairing == "last" else 0
+def drawn_block(num_blocks: int, generator: torch.Generator) -> Tensor:
+    """Return the position of the teacher's block that the student is matched with in a `random` pairing, (1,)."""
+    return torch.randint(num_blocks, (1,), generator=generator)
 
 
 def most_similar(pairing: Pairing, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:

@@ -15,15 +15,16 @@ def test_random_blocks_are_addressed_by_seed_pair_and_step(
     student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     def blocks(seed: int, pair: LayerPair) -> list[int]:
-        """Return which of two blocks is chosen in each of 40 steps."""
+        """Return which of two blocks is chosen in each of 40 steps, whether in the step or before it."""
         chosen = Representations("random", "hint", replace(given, seed=seed), normalize=False)
-        stage = int(pair.teacher[-1]) - 1
-        return [
-            [
-                block is chosen(pair, student, teacher, replace(batch, step=step))[1] for block in teacher.stages[stage]
-            ].index(True)
-            for step in range(40)
-        ]
+        found = []
+        for step in range(40):
+            numbered = replace(batch, step=step)
+            block = chosen(pair, student, teacher, numbered)[1]
+            found.append([torch.equal(block, each) for each in teacher.stages[int(pair.teacher[-1]) - 1]].index(True))
+            drawn = chosen.draws([pair], numbered)
+            assert torch.equal(block, chosen(pair, student, teacher, replace(batch, step=-1, drawn=drawn))[1])
+        return found
 
     first = blocks(0, STAGE)
     assert 10 < sum(first) < 30
