@@ -4,6 +4,7 @@ Nothing of Tune's is restored after a crash, and what Tune saves is deleted: the
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +43,7 @@ class PlannerSearcher(Searcher):
         self._capacity = capacity
         self._say = say
         self._trial_ids: dict[str, str] = {}
+        self._put_back: Counter[str] = Counter()
         self.deaths: dict[str, str] = {}
         """Trial id -> reason of its worker's last failure, which Tune tells the scheduler alone."""
 
@@ -57,7 +59,9 @@ class PlannerSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the planner how a trial ended, unless the planner has ended it."""
-        key = self._trial_ids.pop(trial_id)
+        key = self._trial_ids.pop(trial_id, None)
+        if key is None:  # it was put back
+            return
         end = (result or {}).get("end")
         if error:
             self._planner.on_error(key, self.deaths.pop(key, "its worker died"))
@@ -69,6 +73,14 @@ class PlannerSearcher(Searcher):
                 self._planner.on_error(key, end.reason, end.device, end.node)
             else:
                 self._planner.on_end(key, end.status, end.reason, end.device, end.node)
+
+    def put_back(self, trial_id: str) -> None:
+        """Put a trial back that Tune gives up although none of its tries was made, at most ``max_failures`` times."""
+        key = self._trial_ids[trial_id]
+        self._put_back[key] += 1
+        if self._put_back[key] <= self._planner.spec.max_failures:
+            del self._trial_ids[trial_id], self.deaths[key]
+            self._planner.put_back(key)
 
     def show_remarks(self, result: dict[str, Any]) -> None:
         """Show what was logged in a trial's step."""
@@ -148,6 +160,8 @@ class PlannerScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
         """Store why a worker died; Tune starts the trial again, or gives it up."""
         self._searcher.deaths.setdefault(trial.config["trial_id"], _last_words(trial))
+        if trial.status == Trial.PENDING:  # its slot died when it was to take the trial over
+            self._searcher.put_back(trial.trial_id)
 
 
 def _last_words(trial: Trial) -> str:

@@ -176,10 +176,14 @@ class Planner:
         self._count_error(reason, reason.replace(trial_id, ""), before)
 
     def on_storage_trouble(self, trial_id: str, reason: str) -> None:
-        """Put a trial whose files could not be read or written at the end of the queue; nothing is recorded."""
+        """Put back a trial whose files could not be read or written."""
+        self.put_back(trial_id)
+        self._count_error(reason, "", self._same_errors)
+
+    def put_back(self, trial_id: str) -> None:
+        """Put a trial that was handed out at the end of the queue; nothing is recorded."""
         self._running.discard(trial_id)
         self._queue.append(trial_id)
-        self._count_error(reason, "", self._same_errors)
 
     def _count_error(self, reason: str, kind: str, before: int) -> None:
         """Stop the study if ``max_failures_in_a_row`` trials, one after the other, ended with an error of one kind."""

@@ -1,6 +1,9 @@
 """What a driver does about a trial of which nothing is heard, and what it says of a worker that died."""
 
+import os
+import signal
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +14,16 @@ import ray
 from ray.tune.experiment import Trial
 from rich.console import Console
 
+from cktf.cluster import tune
 from cktf.cluster.machine import cores
 from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher, _last_words
+from cktf.cluster.slot import Slot
 from cktf.driver import launch
 from cktf.plan.planner import Planner
-from cktf.rows import EpochResult, EpochRow
+from cktf.rows import EpochResult, EpochRow, Row
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeResult, MakeSpec
-from tests.planning import next_row
+from tests.planning import ends, next_row
 from tests.runs import rows_of
 
 
@@ -96,6 +101,46 @@ def test_a_free_slot_takes_the_latest_trial_so_that_the_first_keeps_the_slot_tha
     assert chosen() is None
 
 
+def test_a_trial_whose_slot_dies_when_it_is_to_take_it_over_is_put_back_a_few_times(
+    make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    rows: list[Row] = []
+    planner = Planner(make_spec(seeds=1, max_failures=2), rows.append)
+    searcher = PlannerSearcher(planner, lambda _: Assigned(), lambda: 2, say=lambda _: None)  # type: ignore[arg-type, return-value]
+    scheduler = PlannerScheduler(planner, searcher, lambda: None, lambda _: None)
+    (tmp_path / "error.txt").write_text("Failure # 1 (occurred at 08:00)\nThe actor died unexpectedly.\n")
+    first, second = planner.state.trials
+    for number in range(4):
+        assert searcher.suggest(str(number))
+        status = Trial.RUNNING if number == 0 else Trial.PENDING  # of the first Tune has made all tries
+        key = first if number == 0 else second
+        died: Any = SimpleNamespace(
+            trial_id=str(number), config={"trial_id": key}, status=status, error_file=str(tmp_path / "error.txt")
+        )
+        scheduler.on_trial_error(None, died)
+        searcher.on_trial_complete(str(number), error=True)
+        assert [row.trial_id for row in ends(rows)] == [first] + [second] * (number == 3)
+    assert {row.reason for row in ends(rows)} == {"its worker died: The actor died unexpectedly."}
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_a_slot_that_dies_between_two_trials_costs_no_trial(
+    make_spec: MakeSpec, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dying(Slot):
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            if not (marker := tmp_path / "has died").exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().reset_config(new_config)
+
+    monkeypatch.setattr(tune, "Slot", Dying)
+    summary = launch(make_spec(seeds=1), tmp_path / "run", console=console)
+    assert (tmp_path / "has died").exists()
+    assert (summary.complete, summary.failed) == (2, 0)
+
+
 @pytest.mark.ray
 @pytest.mark.skipif(cores() < 2, reason="two trials at a time need two CPUs")
 @pytest.mark.usefixtures("ray_on_this_machine")
@@ -138,6 +183,13 @@ class Two:
 
     def hear(self, number: int, result: EpochResult) -> None:
         self._scheduler.on_trial_result(None, self.trials[number], {"epoch": result})
+
+
+@dataclass
+class Assigned:
+    """An assignment that says nothing."""
+
+    name: str = "a trial"
 
 
 class Hashed(SimpleNamespace):
