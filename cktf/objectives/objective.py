@@ -166,7 +166,6 @@ class Objective(nn.Module, ABC):
         ends_with_initial: Whether the method has no terms after its initial phase (see `InitialOnly`).
         readings: The few tensors that `forward` reads of the teacher; it is then given `Activations` that hold nothing
             else, so that the teacher's output can be stored. None: it may read anything.
-        health_readings: The few tensors that `health` reads of the teacher, likewise.
         matched: Names of the student's and teacher's layers that the method compares, if they can be chosen (see
             `contrastive.representations`); their similarity is measured too.
         initial: The phase before the student's own; None for most. A method that has one takes `TwoPhaseSettings`.
@@ -181,7 +180,6 @@ class Objective(nn.Module, ABC):
     ends_with_initial: ClassVar[bool] = False
     term_weights: dict[str, float | Ramp[float]]
     readings: tuple[Reading, ...] | None = None
-    health_readings: tuple[Reading, ...] | None = ()
     matched: tuple[tuple[str, str], ...] = ()
     initial: InitialPhase | None
 

@@ -1,12 +1,12 @@
 """The weighted sum of a trial's objectives: the one place where weights are applied."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cktf.batch import Activations, Batch, NoRepresentation, Reading
+from cktf.batch import Activations, Batch, NoRepresentation
 from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext, InitialPhase, Objective
 from cktf.objectives.registry import ChosenObjectives, active_objectives
@@ -24,7 +24,6 @@ class WeightedSum(nn.Module):
         given: Networks, labels and seed that the objectives are built for.
         initial_phases: Name to initial phase, of the objectives that have one, in the registry's order.
         readings: The tensors that `forward` reads of the teacher; None if one of the objectives may read anything.
-        health_readings: The tensors that `health` reads of the teacher, likewise.
         matched: Layers of student and teacher that any of the objectives compares.
     """
 
@@ -47,8 +46,9 @@ class WeightedSum(nn.Module):
             if objective.initial is not None:
                 self.initial_phases[name] = objective.initial
         methods = self._methods.values()
-        self.readings = _united(method.readings for method in methods)
-        self.health_readings = _united(method.health_readings for method in methods)
+        listed = [method.readings for method in methods]
+        united = dict.fromkeys(reading for readings in listed for reading in readings or ())
+        self.readings = None if None in listed else tuple(united)
         self.matched = tuple(dict.fromkeys(pair for method in methods for pair in method.matched))
         self.objectives = nn.ModuleDict(self._methods)
         self._values = nn.ModuleList(value for values in self._factors.values() for value in values)
@@ -129,8 +129,3 @@ def _sum(
             for term, value in method(student, teacher, batch).items()
         }
         return torch.stack([factors[name] * value for name, value in terms.items()]).sum(), terms
-
-
-def _united(readings: Iterable[tuple[Reading, ...] | None]) -> tuple[Reading, ...] | None:
-    listed = list(readings)
-    return None if None in listed else tuple(dict.fromkeys(reading for read in listed for reading in read or ()))

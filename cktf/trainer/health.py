@@ -15,15 +15,13 @@ and in the epoch's first step:
     gradient.OBJECTIVE.TERM       norm of the gradient of that term, times its factor in the sum, with respect to the
                                   student's parameters
 
-No random number is drawn and no state changes. The teacher runs over the validation split once per trial, and again
-each time only if an objective with measures of its own reads whole maps. Every worker measures the whole split; of a
-gradient each has its shard's part. With `compile` no gradients are measured, because the graph of a compiled network
+No random number is drawn and no state changes. Every worker measures the whole split; of a gradient each has its
+shard's part. With `compile` no gradients are measured, because the graph of a compiled network
 serves one backward only, and training differs by rounding, because compilation depends on the batches seen before.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 
 import torch
 from pydantic import Field
@@ -100,17 +98,19 @@ class Health:
         """
         was_training = self.student.training
         self.student.eval()
-        layers = [layer for layer, _ in self.pairs.values()]
-        outputs, of_objectives, sizes = [], [], []
+        of_students, of_teachers, of_objectives, sizes = [], [], [], []
         for batch in self._batches():
-            activations: Activations = self.student(batch.images)
-            outputs.append(_layer_vectors(activations, layers))
-            of_objectives.append(self.objective.health(activations, self._teacher_on(batch), batch))
+            own: Activations = self.student(batch.images)
+            other: Activations | None = self.teacher(batch.images) if self.teacher else None
+            if other:
+                of_students.append(_layer_vectors(own, [layer for layer, _ in self.pairs.values()]))
+                of_teachers.append(_layer_vectors(other, [layer for _, layer in self.pairs.values()]))
+            of_objectives.append(self.objective.health(own, other, batch))
             sizes.append(len(batch.images))
         self.student.train(was_training)
         found = {}
         if self.teacher:
-            student, teacher = _joined(outputs), self._of_teacher[0]
+            student, teacher = _joined(of_students), _joined(of_teachers)
             found["agreement"] = agreement(student[LOGITS], teacher[LOGITS])
             found["kl"] = divergence(student[LOGITS], teacher[LOGITS])
             for name, (student_layer, teacher_layer) in self.pairs.items():
@@ -132,28 +132,6 @@ class Health:
             # Without labels every image is its own class.
             yield Batch(images, labels if self.config.task == "distill" else index, index, step)
             first += len(labels)
-
-    def _teacher_on(self, batch: Batch) -> Activations | None:
-        """Return the teacher's activations, or the readings of them that the objectives' measures need."""
-        if self.teacher is None:
-            return None
-        readings = self._of_teacher[1]
-        activations: Activations = self.teacher(batch.images) if readings is None else readings[batch.step]
-        return activations
-
-    @cached_property
-    def _of_teacher(self) -> tuple[dict[str, Tensor], list[Activations] | None]:
-        """The teacher's layers and, for each batch, its readings; None if objectives read whole maps."""
-        assert self.teacher is not None
-        readings = self.objective.health_readings
-        layers = [layer for _, layer in self.pairs.values()]
-        outputs, read = [], []
-        for batch in self._batches():
-            activations: Activations = self.teacher(batch.images)
-            outputs.append(_layer_vectors(activations, layers))
-            values = {reading.name: reading.compute(activations, batch).float() for reading in readings or ()}
-            read.append(Activations.of_readings(values))
-        return _joined(outputs), None if readings is None else read
 
 
 def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:

@@ -20,7 +20,7 @@ from cktf.objectives.contrastive.heads import Head
 from cktf.objectives.contrastive.nce import is_fused
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.kd import softened_divergence
-from tests.objectives.contrastive.one_side import memory_of
+from tests.objectives.contrastive.one_side import memory_of, pair_of
 from tests.objectives.golden import CASES, Case, assert_close
 
 
@@ -71,7 +71,8 @@ def test_kd_equals_the_published_code(path: Path) -> None:
 @cases_of("crd")
 def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None:
     case = Case(path)
-    blank = Shapes(torch.Size([1]), torch.Size([1]), torch.Size([1, 1, 1]), (), (), torch.Size([3, 32, 32]))
+    one = torch.Size([1, 1, 1])
+    blank = Shapes(torch.Size([1]), torch.Size([1]), one, ((one,),), (), torch.Size([3, 32, 32]))
     given = BuildContext(
         student=replace(blank, penultimate=case["step0_s"].shape[1:]),
         teacher=replace(blank, penultimate=case["step0_t"].shape[1:]),
@@ -79,7 +80,7 @@ def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None
         seed=0,
     )
     crd = CRD(CRD.Config(**contrastive_settings(case)), given)
-    load_pair(crd.pair, case, "")
+    load_pair(pair_of(crd), case, "")
     crd.source = negatives = given_negatives(case.meta["n_data"])
     for step in case.steps:
         index = case[f"step{step}_index"]
@@ -89,9 +90,9 @@ def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None
         loss = crd(vectors(student), vectors(case[f"step{step}_t"]), batch)["penultimate"]
         assert_close(loss.detach(), case["loss"][step])
         assert_close(torch.autograd.grad(loss, student)[0], case[f"step{step}_grad_s"])
-        assert_close(memory_of(crd.pair.student), case[f"step{step}_bank_s_after"])
-        assert_close(memory_of(crd.pair.teacher), case[f"step{step}_bank_t_after"])
-    assert_close(torch.tensor([crd.pair.student.partition, crd.pair.teacher.partition]), case["Z"])
+        assert_close(memory_of(pair_of(crd).student), case[f"step{step}_bank_s_after"])
+        assert_close(memory_of(pair_of(crd).teacher), case[f"step{step}_bank_t_after"])
+    assert_close(torch.tensor([pair_of(crd).student.partition, pair_of(crd).teacher.partition]), case["Z"])
 
 
 @cases_of("crd")

@@ -10,7 +10,7 @@ from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext, ObjectivesConfig, WeightedSum
 from cktf.objectives.contrastive import pair as contrastive_pair
 from cktf.objectives.contrastive.crd import CRD
-from tests.objectives.contrastive.one_side import memory_of
+from tests.objectives.contrastive.one_side import memory_of, pair_of
 
 SMALL = {"negatives": 8, "dim": 4, "temperature": 0.2}
 
@@ -22,7 +22,7 @@ def build(objectives: dict[str, object], given: BuildContext) -> WeightedSum:
 def pair_of_crd(objective: WeightedSum) -> contrastive_pair.ContrastivePair:
     crd = objective.objectives["crd"]
     assert isinstance(crd, CRD)
-    return crd.pair
+    return pair_of(crd)
 
 
 @pytest.fixture
@@ -102,20 +102,6 @@ def test_cktf_tells_of_each_pair_what_crd_tells_of_its_one(
         assert torch.equal(value, found[name.replace("crd", "cktf")])
 
 
-def test_kept_readings_give_the_same_as_the_teacher_itself(
-    student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
-) -> None:
-    objective = build({"cktf": SMALL, "at": {}}, given)
-    assert objective.readings is None, "AT reads whole maps, but has nothing to tell"
-    kept = {reading.name: reading.compute(teacher, unseen) for reading in objective.health_readings or ()}
-    found = objective.health(student, Activations.of_readings(kept), unseen)
-    expected = objective.health(student, teacher, unseen)
-    assert found
-    for name, value in found.items():
-        torch.testing.assert_close(value, expected[name])
-    assert build({"cktf": {**SMALL, "pairing": "largest"}}, given).health_readings is None
-
-
 def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
     student: Activations, teacher: Activations, unseen: Batch, given: BuildContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,26 +122,6 @@ def test_squared_distances_count_as_the_cosines_at_half_the_temperature_that_the
     other = build({"crd": {**SMALL, "critic": "squared_distance", "temperature": 0.4}}, given)
     for name, value in other.health(student, teacher, unseen).items():
         torch.testing.assert_close(value, one[name])
-
-
-def test_without_unit_length_scores_are_minus_squared_distances(
-    student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
-) -> None:
-    settings = {**SMALL, "critic": "squared_distance", "unit_length": False, "source": "batch", "estimator": "infonce"}
-    objective = build({"crd": settings}, given)
-    found = objective.health(student, teacher, unseen)
-    pair = pair_of_crd(objective)
-    ours, theirs = pair.student.head(student.penultimate), pair.teacher.head(teacher.penultimate)
-    distances = -torch.cdist(ours, theirs).square()
-    others = unseen.labels != unseen.labels.unsqueeze(1)
-    negative = (distances * others).sum(1) / others.sum(1)
-    torch.testing.assert_close(
-        found["gap.crd.penultimate.teacher"], distances.diagonal().mean() - negative.mean(), rtol=1e-4, atol=1e-5
-    )
-    deviations = ((distances - negative.unsqueeze(1)).square() * others).sum(1) / others.sum(1)
-    torch.testing.assert_close(
-        found["temperature.crd.penultimate.teacher"], 0.2 / deviations.mean().sqrt(), rtol=1e-4, atol=1e-5
-    )
 
 
 @pytest.mark.parametrize("objectives", [{"kd": {}}, {"at": {}}, {"crd": {"negatives": 0}}])

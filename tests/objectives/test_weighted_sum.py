@@ -117,5 +117,5 @@ def test_four_members_make_an_objective(
     total, terms = built(student, None, batch)
     assert torch.equal(total, 2 * student.logits.mean())
     assert list(terms) == ["cross_entropy.mean"]
-    assert (built.readings, built.health_readings, built.matched, built.initial_phases) == (None, (), (), {})
+    assert (built.readings, built.matched, built.initial_phases) == (None, (), {})
     assert built.health(student, None, batch) == {}

@@ -35,6 +35,7 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.optimizer import build_optimizer, learning_rate
 from cktf.trainer.phases import MAIN, LiveTeacher, Phase
+from tests.objectives.contrastive.one_side import pair_of
 from tests.trainer.formulas import (
     COMMON,
     FILE,
@@ -233,7 +234,7 @@ def contrasts_of(objective: WeightedSum, stages: int) -> tuple[dict[int, Contras
         method.source = GivenNegatives()
         if name == "crd":
             assert isinstance(method, CRD)
-            return {0: method.pair}, 1
+            return {0: pair_of(method)}, 1
         assert isinstance(method, CKTF)
         found: dict[int, ContrastivePair] = {}
         for key, pair in method.pairs.items():

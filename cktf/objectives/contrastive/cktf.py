@@ -1,6 +1,7 @@
 """The contrastive knowledge transfer framework: Zhao, Chen and Zhao, ICASSP 2023, arXiv 2303.07599."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import torch
@@ -120,6 +121,7 @@ class CKTF(FeatureObjective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
+        self.reads_labels = config.labels
         normalize = config.normalize == "batch"
         self.representations = Representations(config.pairing, config.transform, given, normalize=normalize)
         layers = config.pairs or _pairs_by_depth(config, given)
@@ -139,35 +141,44 @@ class CKTF(FeatureObjective):
         self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
         readings = [self.representations.reading(pair, given) for pair in self.layers.values()]
         self.readings = None if None in readings else tuple(reading for reading in readings if reading)
-        self.health_readings = self.readings if self.source or self.own_sources else ()
         self.matched = tuple(self.representations.matched(pair) for pair in self.layers.values())
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; update the banks."""
+        batch = self._classed(batch)
         shared = self.source(batch) if self.source else None
         own = {name: source(batch) if source else None for name, source in self._own.items()}
-        pairs = {name: pair for name, pair in self.pairs.items() if isinstance(pair, ContrastivePair)}
+        pairs = self._pairs
         compared = {pairs[name]: self.representations(of, student, teacher, batch) for name, of in self.layers.items()}
         found = losses(compared, batch, {pair: own.get(name, shared) for name, pair in pairs.items()})
         return {name: found[pair] for name, pair in pairs.items()}
 
     def draws(self, batch: Batch) -> Mapping[Any, Tensor]:
+        batch = self._classed(batch)
         sources = [self.source, *self._own.values()]
         negatives = {part: drawn for source in sources if source for part, drawn in source.draws(batch).items()}
         return negatives | self.representations.draws(self.layers.values(), batch)
 
     def is_fused(self, device: torch.device) -> bool:
-        return any(isinstance(pair, ContrastivePair) and pair.is_fused(device) for pair in self.pairs.values())
+        return any(pair.is_fused(device) for pair in self._pairs.values())
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return `score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
+        batch = self._classed(batch)
         found: dict[str, dict[str, Tensor]] = {}
-        for name, pair in self.pairs.items():
+        for name, pair in self._pairs.items():
             if (source := self._own.get(name, self.source)) is not None:
-                assert isinstance(pair, ContrastivePair)
                 compared = self.representations(self.layers[name], student, teacher, batch)
-                found |= pair.health(*compared, batch, source)
+                found |= pair.health(*compared, source.classes(batch))
         return found
+
+    @property
+    def _pairs(self) -> dict[str, ContrastivePair]:
+        return {name: pair for name, pair in self.pairs.items() if isinstance(pair, ContrastivePair)}
+
+    def _classed(self, batch: Batch) -> Batch:
+        """Return the batch; if no labels are read, every sample is a class of its own."""
+        return batch if self.reads_labels else replace(batch, labels=batch.index)
 
 
 def _pairs_by_depth(config: CKTF.Config, given: BuildContext) -> tuple[LayerPair, ...]:

@@ -103,16 +103,3 @@ def agreement(student: Tensor, teacher: Tensor, critic: Critic, temperature: flo
     if critic == "cosine":
         return (student * teacher).sum(1) / temperature
     return -(student - teacher).square().sum(1) / temperature
-
-
-def as_products(anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return vectors whose products are minus the squared distances, up to a constant for each anchor.
-
-    -|v - m|^2 = (2 v, -1) . (m, |m|^2) - |v|^2, and a softmax does not see the last. All are first moved by the mean
-    of the rows, which changes no distance and keeps the products small, so that their rounding is.
-    """
-    centre = rows.detach().mean(0)
-    anchors, positives, rows = anchors - centre, positives - centre, rows - centre
-    lifted = torch.cat([2 * anchors, -torch.ones_like(anchors[:, :1])], dim=1)
-    positives, rows = (torch.cat([m, m.square().sum(1, keepdim=True)], dim=1) for m in (positives, rows))
-    return lifted, positives, rows

@@ -338,26 +338,10 @@ class BatchNegatives(Source):
         return batch.labels, batch.labels
 
 
-class Unlabelled(Source):
-    """A source for which every sample is a class of its own."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__()
-        self.source = source
-
-    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        return self.source.draws(replace(batch, labels=batch.index))
-
-    def forward(self, batch: Batch) -> Negatives:
-        negatives: Negatives = self.source(replace(batch, labels=batch.index))
-        return negatives
-
-    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.source.classes(replace(batch, labels=batch.index))
-
-
 def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Source | None:
     """Return the source of negatives for training samples of ``labels`` (num_samples,), int64; None without negatives.
+
+    If the settings read no labels, every sample is a class of its own, and so must a batch's ``labels`` be.
 
     Raises:
         ValueError: If there is only one class, so that no sample has negatives.
@@ -377,4 +361,4 @@ def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Sour
     }
     source = kinds[config.source]()
     source.several = config.positives == "class"
-    return source if config.labels else Unlabelled(source)
+    return source

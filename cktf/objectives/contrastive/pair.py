@@ -11,15 +11,15 @@ from cktf import seeding
 from cktf.batch import Batch
 from cktf.errors import InputError
 from cktf.objectives.contrastive.banks import Bank, CurrentEmbeddings, MemoryBank, build_bank, moved_towards
-from cktf.objectives.contrastive.heads import Head, agreement, as_products, embed
+from cktf.objectives.contrastive.heads import Head, agreement, embed
 from cktf.objectives.contrastive.info_nce import info_nce_loss
 from cktf.objectives.contrastive.nce import estimate_partition, is_fused, noise_contrastive_loss
-from cktf.objectives.contrastive.negatives import Negatives, Source, without_alike
+from cktf.objectives.contrastive.negatives import Negatives, without_alike
 from cktf.objectives.contrastive.reweighted import reweighted_loss
 from cktf.objectives.contrastive.settings import ContrastiveSettings, HeadKind
 from cktf.objectives.objective import BuildContext
 from cktf.objectives.parts.workers import gather_batch, gather_samples
-from cktf.objectives.schedules import Value, value_of
+from cktf.objectives.schedules import Value
 
 MOST_ROWS = 4096
 """Most rows whose scores are measured; larger banks are sampled evenly, so the cost does not grow with the data."""
@@ -69,8 +69,6 @@ class Side(nn.Module):
         every = -(-len(rows) // MOST_ROWS)
         is_negative = classes[0][::every] != classes[1].unsqueeze(1)
         rows, temperature = rows[::every].float(), scaled(self.temperature(), self.config)
-        if not self.config.unit_length:
-            anchors, positives, rows = as_products(anchors, positives, rows)
         return score_health(anchors, positives, rows, is_negative, temperature)
 
     def get_extra_state(self) -> dict[str, float | None]:
@@ -84,7 +82,7 @@ class ContrastivePair(nn.Module):
     """Both sides of the pair ``name``, of representations with these ``shapes`` without the batch dimension.
 
     Initial heads and banks are addressed by (seed, pair, side) alone: the same pair starts with the same parameters in
-    every objective, whatever the other objectives are. ``temperature`` is one that pairs share; None: its own.
+    every objective, whatever the other objectives are. Pairs may share a ``temperature``.
 
     Raises:
         ValueError: If a regressor cannot lead from one map to the other.
@@ -96,11 +94,11 @@ class ContrastivePair(nn.Module):
         shapes: tuple[torch.Size, torch.Size],
         config: ContrastiveSettings,
         given: BuildContext,
-        temperature: Value | None = None,
+        temperature: Value,
     ) -> None:
         super().__init__()
         self.name, self.config = name, config
-        self.temperature = temperature or value_of(config.temperature)
+        self.temperature = temperature
         student_shape, teacher_shape = shapes
         heads: tuple[HeadKind, HeadKind] = config.head, config.head
         self.dim = config.dim
@@ -118,27 +116,18 @@ class ContrastivePair(nn.Module):
             for side, head, shape in zip(("student", "teacher"), heads, shapes, strict=True)
         )
 
-    def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
-        """Return the loss of both sides' representations (batch, ...), a scalar, and update the banks."""
-        return losses({self: (student, teacher)}, batch, {self: negatives})[self]
-
     def is_fused(self, device: torch.device) -> bool:
         """Return whether the fused kernel takes the contrast on a device."""
         is_product = self.config.source == "batch" and self.config.estimator == "nce"  # of so few rows
         return self.config.negatives > 0 and not is_product and is_fused(device, self.dim)
 
     @torch.no_grad()
-    def health(
-        self, student: Tensor, teacher: Tensor, batch: Batch, source: Source | None
-    ) -> dict[str, dict[str, Tensor]]:
-        """Return `Side.health` for the bank of each side, ``NAME.student`` and ``NAME.teacher``; {} without negatives.
+    def health(self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:
+        """Return `Side.health` for the bank of each side, ``NAME.student`` and ``NAME.teacher``.
 
         No state changes. Each anchor's positive is the current embedding of the same sample, because a bank has no row
         of a validation sample.
         """
-        if source is None:
-            return {}
-        classes = source.classes(batch)
         of_student, of_teacher = embed([self.student.head, self.teacher.head], (student, teacher))
         of_students_bank = of_teacher, of_student, self.student.stored.rows(of_student), classes
         of_teachers_bank = of_student, of_teacher, self.teacher.stored.rows(of_teacher), classes
@@ -213,10 +202,6 @@ def _losses(
 ) -> Tensor:
     """Return the loss of each side's anchors against the other side's positives and rows, (sides,)."""
     config, temperature = sides[0].config, scaled(sides[0].temperature(), sides[0].config)
-    if not config.unit_length:
-        products = [as_products(*of_side) for of_side in zip(anchors, positives, rows, strict=True)]
-        lifted, of_positives, rows = zip(*products, strict=True)
-        anchors, positives = torch.stack(lifted), torch.stack(of_positives)
     if isinstance(temperature, Tensor):  # its gradient, if it is learned, is that of the anchors
         anchors, temperature = anchors / temperature, 1.0
     if config.estimator == "infonce":
@@ -235,7 +220,7 @@ def _losses(
 
 def scaled(temperature: float | Tensor, config: ContrastiveSettings) -> float | Tensor:
     """Return the temperature of products: half of it if they replace squared distances of vectors of length 1."""
-    return temperature / 2 if config.unit_length and config.critic == "squared_distance" else temperature
+    return temperature / 2 if config.critic == "squared_distance" else temperature
 
 
 @torch.no_grad()

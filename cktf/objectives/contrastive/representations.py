@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf import seeding
-from cktf.batch import Activations, Batch, Reading, Shapes
+from cktf.batch import Activations, Batch, NoRepresentation, Reading, Shapes
 from cktf.errors import InputError, shown
 from cktf.objectives.contrastive.settings import Dim, NumNegatives, Temperature
 from cktf.objectives.objective import BuildContext, Factor
@@ -130,13 +130,15 @@ class Representations:
         """Return the shapes of the inputs of a pair's heads, without the batch dimension.
 
         Raises:
-            ValueError: If a network has no such layer, or ``pairing`` cannot compare its maps.
+            InputError: If a network has no such layer, or ``pairing`` cannot compare its maps.
         """
         sizes = []
         for side in ("student", "teacher"):
             try:
                 sizes.append(blocks_of(getattr(given, side), getattr(pair, side))[-1])
-            except ValueError as reason:
+            except NoRepresentation:
+                raise
+            except InputError as reason:
                 raise InputError(f"objective.cktf.pairs: the {side} {reason}") from None
         if self.pairing in BY_SIMILARITY and is_block(pair.teacher) and sizes[0][1:] != sizes[1][1:]:
             raise InputError(

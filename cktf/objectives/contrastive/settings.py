@@ -92,7 +92,7 @@ class ContrastiveSettings(ObjectiveSettings):
     over its own samples), or `layer`, over a layer's units."""
 
     unit_length: bool = True
-    """Whether embeddings are L2-normalised; false only with `squared_distance`, and without a bank."""
+    """Whether embeddings are L2-normalised; false only with `squared_distance` and `negatives` 0."""
 
     @property
     def reads_classes(self) -> bool:
@@ -114,9 +114,8 @@ class ContrastiveSettings(ObjectiveSettings):
         """Raise an InputError if temperature, negatives, critic and estimator do not go together."""
         if not self.unit_length and self.critic == "cosine":
             raise InputError("unit_length: a cosine is of vectors of length 1; choose true, or critic squared_distance")
-        softmax_of_batch = self.source == "batch" and self.estimator == "infonce"
-        if not self.unit_length and self.negatives > 0 and not softmax_of_batch:
-            raise InputError("unit_length: with false, choose negatives 0, or source batch with estimator infonce")
+        if not self.unit_length and self.negatives > 0:
+            raise InputError("unit_length: negatives are compared by vectors of length 1; choose true, or negatives 0")
         lowest = bounds(self.temperature)[0]
         if self.critic == "squared_distance" and self.negatives > 0 and lowest < 0.04:
             raise InputError(f"temperature: squared_distance needs 0.04 or more; got {lowest}")

@@ -22,7 +22,7 @@ def pooling_window(shapes: Shapes) -> Window:
     32x32), so that a map of an earlier stage keeps some of its geometry; else None (VGG, ImageNet-style ResNets).
     """
     quarter = math.ceil(shapes.image[-1] / 4)
-    return quarter if shapes.stages[-1][-1][-1] == quarter else None
+    return quarter if shapes.has("stages") and shapes.stages[-1][-1][-1] == quarter else None
 
 
 def normalise_over_batch(maps: Tensor, batch: Batch) -> Tensor:

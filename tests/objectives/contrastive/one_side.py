@@ -8,8 +8,9 @@ from torch import Tensor
 
 from cktf.objectives.contrastive import info_nce, nce
 from cktf.objectives.contrastive.banks import MemoryBank
+from cktf.objectives.contrastive.crd import CRD
 from cktf.objectives.contrastive.negatives import Negatives
-from cktf.objectives.contrastive.pair import Side
+from cktf.objectives.contrastive.pair import ContrastivePair, Side
 
 
 def noise_contrastive_loss(
@@ -49,6 +50,13 @@ def shapes_saved_for_backward() -> Iterator[list[torch.Size]]:
 
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         yield saved
+
+
+def pair_of(crd: CRD) -> ContrastivePair:
+    """Return the one pair of CRD."""
+    (pair,) = crd.pairs.values()
+    assert isinstance(pair, ContrastivePair)
+    return pair
 
 
 def memory_of(side: Side) -> Tensor:

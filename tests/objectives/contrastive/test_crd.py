@@ -6,7 +6,7 @@ from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.crd import CRD
-from tests.objectives.contrastive.one_side import memory_of
+from tests.objectives.contrastive.one_side import memory_of, pair_of
 
 SMALL = {"negatives": 8, "dim": 4}
 
@@ -29,9 +29,9 @@ def test_one_step_equals_both_sides_written_out(
     crd = CRD(CRD.Config(**SMALL), given)
     assert crd.source is not None
     weights = crd.source(batch).weights
-    ours, theirs = crd.pair.student.head(student.penultimate), crd.pair.teacher.head(teacher.penultimate)
+    ours, theirs = pair_of(crd).student.head(student.penultimate), pair_of(crd).teacher.head(teacher.penultimate)
     expected = torch.zeros(())
-    for anchors, bank in ((ours, memory_of(crd.pair.teacher)), (theirs, memory_of(crd.pair.student))):
+    for anchors, bank in ((ours, memory_of(pair_of(crd).teacher)), (theirs, memory_of(pair_of(crd).student))):
         scores = torch.exp(anchors @ bank.T / 0.1)
         positive = scores[torch.arange(6), batch.index]
         z = (positive.sum() + (scores * weights).sum()) / (6 * 9) * 30
