@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
+
+from cktf.objectives.parts.workers import sum_with_gradient
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,7 @@ def _batch_norm_of_all(
     variances, means = torch.var_mean(values, over, correction=0)
     rows = values.new_zeros(distributed.get_world_size(), 2 * channels + 1)
     rows[distributed.get_rank()] = torch.cat([number, means, variances])
-    every: Tensor = _Sum.apply(rows)
-    numbers, means, variances = torch.split(every, [1, channels, channels], dim=1)
+    numbers, means, variances = torch.split(sum_with_gradient(rows), [1, channels, channels], dim=1)
     total = numbers.sum()
     mean = (numbers * means).sum(0) / total
     variance = (numbers * (variances + (means - mean).square())).sum(0) / total
@@ -122,16 +122,3 @@ def _batch_norm_of_all(
     scale = (variance + eps).rsqrt() * (1 if weight is None else weight)
     outputs: Tensor = (values - mean.view(shape)) * scale.view(shape)
     return (outputs if bias is None else outputs + bias.view(shape)).to(inputs.dtype)
-
-
-class _Sum(torch.autograd.Function):
-    """Sum of a tensor over all workers; its gradient is likewise summed over them."""
-
-    @staticmethod
-    def forward(_: Any, values: Tensor) -> Tensor:
-        return Workers.current().sum(values.clone())
-
-    @staticmethod
-    @once_differentiable
-    def backward(_: Any, gradient: Tensor) -> Tensor:
-        return Workers.current().sum(gradient.clone())

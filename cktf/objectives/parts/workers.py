@@ -9,19 +9,28 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from cktf.batch import Batch
 
 
-@torch.no_grad()
-def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
-    """Return the rows of a whole batch, those of all workers in the batch's order."""
+def gather_with_gradient(shard: Tensor, batch: Batch) -> Tensor:
+    """Return the rows of a whole batch, those of all workers in the batch's order.
+
+    Each worker's rows get the sum of all workers' gradients. That is the gradient of the whole batch's mean, if each
+    worker's loss is the mean over its shard times the shard's share of the batch.
+    """
     if batch.share == 1:
         return shard
-    whole = shard.new_zeros(round(len(shard) / batch.share), *shard.shape[1:])
-    whole[batch.offset : batch.offset + len(shard)] = shard
-    dist.all_reduce(whole)  # so no worker needs to know the length of another's shard
-    return whole
+    after = round(len(shard) / batch.share) - batch.offset - len(shard)
+    ends = [0, 0] * (shard.dim() - 1) + [batch.offset, after]
+    return sum_with_gradient(functional.pad(shard, ends))  # so no worker needs to know the length of another's shard
+
+
+@torch.no_grad()
+def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
+    """Return the rows as `gather_with_gradient` does, without a gradient."""
+    return gather_with_gradient(shard, batch)
 
 
 @torch.no_grad()
@@ -46,27 +55,20 @@ def sum_over_workers(values: Tensor, batch: Batch) -> Tensor:
     return values
 
 
-def gather_with_gradient(shard: Tensor, batch: Batch) -> Tensor:
-    """Return the rows as `gather_batch` does; each worker's rows get the sum of all workers' gradients.
-
-    The sum is the gradient of the whole batch's mean, if each worker's loss is the mean over its shard times the
-    shard's share of the batch.
-    """
-    if batch.share == 1:
-        return shard
-    whole: Tensor = _Gather.apply(shard, batch)
-    return whole
+def sum_with_gradient(values: Tensor) -> Tensor:
+    """Return the sum of a tensor over all workers; its gradient is likewise summed over them."""
+    total: Tensor = _Sum.apply(values)
+    return total
 
 
-class _Gather(torch.autograd.Function):
+class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, shard: Tensor, batch: Batch) -> Tensor:
-        ctx.own = slice(batch.offset, batch.offset + len(shard))
-        return gather_batch(shard, batch)
+    def forward(_: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total[ctx.own], None
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _Sum.forward(_, gradient)
