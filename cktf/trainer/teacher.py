@@ -4,13 +4,16 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.models import ModelConfig
 from cktf.settings import BatchSize, Epochs, Precision, Seed
 from cktf.trainer.optimizer import OptimizerConfig
 
-RECIPE = ("epochs", "epoch", "batch_size", "optimizer", "train_fraction", "seed")
+OF_TRAINING = ("weights", "epochs", "epoch", "batch_size", "optimizer", "train_fraction", "seed")
 """Settings of a teacher's training, which do not apply to a checkpoint."""
+
+OF_CHECKPOINT = ("sha256", "mean", "std", "classes", "accept_any")
+"""Settings that apply to a checkpoint alone."""
 
 
 class TeacherConfig(ModelConfig):
@@ -28,11 +31,11 @@ class TeacherConfig(ModelConfig):
     """SHA-256 that the checkpoint file must have. A study fills it in when it is planned, so that a trial is identified
     by its teacher's content, wherever the file is."""
 
-    mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(default=None, min_length=1)
     """For a checkpoint: mean of each channel with which its training images, in [0, 1], were normalised; set together
     with `std`. Not set: that of its data set, which in a `transfer` is `source`."""
 
-    std: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
+    std: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(default=None, min_length=1)
     """For a checkpoint: standard deviation of each channel, likewise."""
 
     classes: int | None = Field(default=None, ge=2)
@@ -70,26 +73,15 @@ class TeacherConfig(ModelConfig):
         self.optimizer.require_fitting(self.epochs, has_heads=False)
         if self.epoch is not None and self.epoch > self.epochs:
             raise InputError(f"epoch: must be {self.epochs} or less, the epochs of its training; got {self.epoch}")
-        if (self.mean is None) != (self.std is None):
-            given, missing = ("mean", "std") if self.std is None else ("std", "mean")
-            raise InputError(f"{missing}: goes with {given}, which is set; set both or neither")
-        if self.mean is not None and self.std is not None and not len(self.mean) == len(self.std) > 0:
-            counts = f"{len(self.mean)} and {len(self.std)}"
-            raise InputError(f"mean and std: need one number a channel, the same count in both; got {counts}")
-        if self.checkpoint is None:
-            for name, verb in (("sha256", "is that"), ("classes", "are those"), ("accept_any", "is said")):
-                if getattr(self, name):
-                    raise InputError(f"{name} {verb} of a checkpoint, and none is named")
-            if self.mean is not None:
-                raise InputError(
-                    "mean and std: are those of a checkpoint, and none is named; a teacher that is trained here has "
-                    "those of its data set"
-                )
-            return self
+        if len(self.mean or ()) != len(self.std or ()):
+            raise InputError(
+                f"mean and std: go together, one number a channel in each; got {shown(self.mean)} and {shown(self.std)}"
+            )
         # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
-        changed = [name for name in RECIPE if getattr(self, name) != type(self).model_fields[name].default]
-        if self.weights is not None:
-            raise InputError("weights are the first ones of a training, and checkpoint is loaded as it is; name one")
+        names = OF_CHECKPOINT if self.checkpoint is None else OF_TRAINING
+        changed = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+        if changed and self.checkpoint is None:
+            raise InputError(f"{', '.join(changed)}: of a checkpoint alone, and none is named")
         if changed:
             raise InputError(f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it")
         return self

@@ -331,7 +331,7 @@ def test_a_recipe_beside_a_checkpoint_is_refused() -> None:
 
 
 def test_a_digest_without_a_checkpoint_is_refused() -> None:
-    with pytest.raises(ValidationError, match="sha256 is that of a checkpoint, and none is named"):
+    with pytest.raises(ValidationError, match="sha256: of a checkpoint alone, and none is named"):
         TeacherConfig(model="resnet8", sha256="0" * 64)
 
 

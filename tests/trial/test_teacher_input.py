@@ -97,12 +97,13 @@ def test_in_a_transfer_they_are_those_of_the_source(tiny: MakeTrial, checkpoint:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mean": [0.5]}, "std: goes with mean"),
-        ({"std": [0.5]}, "mean: goes with std"),
+        ({"mean": [0.5]}, r"mean and std: go together, .*; got \[0.5\] and null"),
+        ({"std": [0.5]}, r"got null and \[0.5\]"),
+        ({"mean": [], "std": []}, "at least 1"),
         ({"mean": [0.5], "std": [0.0]}, "greater than 0"),
         ({"mean": [125.3], "std": [0.5]}, "less than or equal to 1"),
-        ({"mean": [0.5, 0.5], "std": [0.5]}, "the same count in both; got 2 and 1"),
-        ({"checkpoint": None, **HERE}, "none is named; a teacher that is trained here has those of its data"),
+        ({"mean": [0.5, 0.5], "std": [0.5]}, r"one number a channel in each; got \[0.5, 0.5\] and \[0.5\]"),
+        ({"checkpoint": None, **HERE}, "mean, std: of a checkpoint alone, and none is named"),
     ],
 )
 def test_constants_that_mean_nothing_are_refused(changes: dict[str, Any], message: str) -> None:

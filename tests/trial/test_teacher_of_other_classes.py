@@ -68,7 +68,7 @@ def test_what_has_no_other_classes_is_told(tiny: MakeTrial, seven: dict[str, Any
     del seven["classes"]
     with pytest.raises(InputError, match=r"resnet8: shapes: fc\.weight is \(7, 64\), not \(10, 64\)"):
         check_trial(tiny(teacher=seven, objective=FEATURES))
-    with pytest.raises(ValidationError, match="classes are those of a checkpoint, and none is named"):
+    with pytest.raises(ValidationError, match="classes: of a checkpoint alone, and none is named"):
         tiny(teacher={"model": "resnet8", "classes": 7}, objective=FEATURES)
     with pytest.raises(ValidationError, match="source: is the data set of a teacher, and there is none"):
         tiny(teacher=None, source={"name": "digits"}, objective={"cross_entropy": {}})

@@ -133,7 +133,7 @@ def test_weights_of_another_precision_are_taken(taught: MakeTrial, good: dict[st
 
 
 def test_accept_any_without_a_checkpoint_is_refused(tiny: MakeTrial) -> None:
-    with pytest.raises(ValueError, match="accept_any is said of a checkpoint, and none is named"):
+    with pytest.raises(ValueError, match="accept_any: of a checkpoint alone, and none is named"):
         tiny(teacher={"model": "resnet8", "accept_any": True})
 
 

@@ -68,25 +68,18 @@ def _read_records(path: Path, label_key: str, num_classes: int) -> tuple[Tensor,
 def _read_batch(path: Path, label_key: str, num_classes: int) -> tuple[Tensor, Tensor]:
     """Return images (samples, 3, 32, 32), uint8, and labels (samples,), int64, of one file."""
     batch = read_plain_pickle(path, ("data", label_key))
-    for key in ("data", label_key):
-        if key not in batch:
-            raise InputError(f"data.root: {path} has no entry {key!r}, so it is no batch of this data set")
-    # A row is the red plane of an image, then the green one, then the blue one.
-    pixels = batch["data"]
-    row = 3 * _SIDE * _SIDE
-    is_image = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 2
-    if not (is_image and pixels.shape[1] == row and len(pixels)):
-        raise InputError(f"data.root: {path}: 'data' must be rows of {row} bytes, one for each image")
-    labels = batch[label_key]
     try:
-        numbers = np.array(labels)
+        pixels, labels = np.asarray(batch.get("data")), np.asarray(batch.get(label_key))
     except (ValueError, OverflowError):  # lists of several lengths
-        numbers = np.zeros(0, dtype=object)
-    is_whole = numbers.dtype.kind in "iu" and numbers.shape == (len(pixels),)
-    if not is_whole or not ((numbers >= 0) & (numbers < num_classes)).all():
+        pixels = labels = np.zeros(0)
+    row = 3 * _SIDE * _SIDE
+    is_pixels = pixels.dtype == np.uint8 and pixels.ndim == 2 and pixels.shape[1] == row and len(pixels)
+    is_labels = labels.dtype.kind in "iu" and labels.shape == pixels.shape[:1]
+    if not (is_pixels and is_labels and ((labels >= 0) & (labels < num_classes)).all()):
         raise InputError(
-            f"data.root: {path}: {label_key!r} must be {len(pixels)} whole numbers from 0 to {num_classes - 1}, one "
-            "for each image"
+            f"data.root: {path} is no batch of this data set: it needs 'data', rows of {row} bytes, one for each image"
+            f", and {label_key!r}, as many whole numbers from 0 to {num_classes - 1}"
         )
+    # A row is the red plane of an image, then the green one, then the blue one.
     images = torch.from_numpy(pixels.reshape(-1, 3, _SIDE, _SIDE).copy())
-    return images, torch.from_numpy(numbers.astype(np.int64))
+    return images, torch.from_numpy(labels.astype(np.int64))

@@ -109,30 +109,35 @@ def test_look_alikes_of_any_version_are_read(root: Path, protocol: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    "change",
     [
-        ({"data": np.zeros((40, 3071), dtype=np.uint8)}, "'data' must be rows of 3072 bytes"),
-        ({"data": np.zeros((40, 3072))}, "'data' must be rows of 3072 bytes"),
-        ({"data": [1, 2]}, "'data' must be rows of 3072 bytes"),
-        ({"labels": [10] * 40}, "'labels' must be 40 whole numbers from 0 to 9"),
-        ({"labels": [-1] * 40}, "'labels' must be 40 whole numbers from 0 to 9"),
-        ({"labels": [2**70] * 40}, "'labels' must be 40 whole numbers from 0 to 9"),
-        ({"labels": [1]}, "'labels' must be 40 whole numbers from 0 to 9"),
-        ({"labels": ["1"] * 40}, "'labels' must be 40 whole numbers from 0 to 9"),
-        ({"labels": None}, "'labels' must be 40 whole numbers from 0 to 9"),
+        {"data": np.zeros((40, 3071), dtype=np.uint8)},
+        {"data": np.zeros((40, 3072))},
+        {"data": [1, 2]},
+        {"data": None},
+        {"labels": [10] * 40},
+        {"labels": [-1] * 40},
+        {"labels": [2**70] * 40},
+        {"labels": [1]},
+        {"labels": [[1], [1, 2]] * 20},
+        {"labels": ["1"] * 40},
+        {"labels": None},
     ],
 )
-def test_a_batch_of_another_shape_is_refused(root: Path, change: dict[str, object], said: str) -> None:
+def test_a_batch_of_another_shape_is_refused(root: Path, change: dict[str, object]) -> None:
     path = root / "cifar-10-batches-py" / "data_batch_4"
     path.write_bytes(pickle.dumps({**pickle.loads(path.read_bytes()), **change}))
-    with pytest.raises(ValueError, match=f"{path}: {said}"):
+    said = (
+        "is no batch of this data set: it needs 'data', rows of 3072 .* and 'labels', as many whole numbers from 0 to 9"
+    )
+    with pytest.raises(ValueError, match=f"{path} {said}"):
         load_dataset(DataConfig(name="cifar10", root=str(root), verify=False))
 
 
 def test_a_batch_without_labels_is_refused(root: Path) -> None:
     path = root / "cifar-10-batches-py" / "test_batch"
     path.write_bytes(pickle.dumps({"data": np.zeros((1, 3072), dtype=np.uint8)}))
-    with pytest.raises(ValueError, match=f"{path} has no entry 'labels'"):
+    with pytest.raises(ValueError, match=f"{path} is no batch of this data set"):
         load_dataset(DataConfig(name="cifar10", root=str(root), verify=False))
 
 
