@@ -1,6 +1,6 @@
 """Data sets, their splits, and batches of them."""
 
-from cktf.data.augmentation.change import ImageChange as ImageChange
+from cktf.data.augmentation.changes import ImageChange as ImageChange
 from cktf.data.augmentation.config import Augmentation as Augmentation
 from cktf.data.augmentation.config import AugmentationConfig as AugmentationConfig
 from cktf.data.augmentation.draws import uniform_integers as uniform_integers

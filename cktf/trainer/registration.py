@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cktf.data import DATASETS
-from cktf.data.augmentation.change import ImageChange
+from cktf.data.augmentation.changes import ImageChange
 from cktf.data.augmentation.config import AUGMENTATIONS, AugmentationConfig
 from cktf.errors import InputError, shown
 from cktf.measures import OfPredictions, OfStudent

@@ -5,9 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from cktf.data.augmentation.change import ImageChange
-from cktf.data.augmentation.erasing import RandomErasing
-from cktf.data.augmentation.policies import RandAugment, TrivialAugment
+from cktf.data.augmentation.changes import ImageChange, RandAugment, RandomErasing, TrivialAugment
 from cktf.errors import InputError
 from cktf.settings import Settings
 

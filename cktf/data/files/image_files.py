@@ -42,16 +42,10 @@ _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _WHITE = {"I": ("PNG", "PPM"), "I;16": ("PNG", "PPM", "JPEG2000", "TIFF")}
 """Wide mode to the formats in which 65,535 is white; the mode of PNG and PPM differs between versions of PIL."""
 
-_UPRIGHT = {
-    **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
-    **{6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"},
-}
-"""Orientation in a file's EXIF data to the name of what undoes it in `PIL.Image.Transpose`."""
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
-_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0112, 258, 262, 0
-
-_KEY_SCALE = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
-"""Layout of a PNG to the factor from its transparent colour, as written, to 8 bits, as decoded."""
+_OTHER_KEY = ("L;2", "L;4", "RGB;16B")
+"""Layouts of a PNG whose transparent colour PIL does not give in the 8 bits of the decoded pixels."""
 
 
 Encoded = tuple[str, Path | bytes]
@@ -157,7 +151,7 @@ def _opened(file: Path | bytes, name: str) -> Iterator["Image.Image"]:
             return
     except DamagedImages:
         raise
-    except NoRange as error:
+    except InputError as error:
         what = f"is {error}"
     except UnidentifiedImageError:
         what = "is not an image, or is damaged"
@@ -166,60 +160,49 @@ def _opened(file: Path | bytes, name: str) -> Iterator["Image.Image"]:
     raise DamagedImages([(name, what)])
 
 
-class NoRange(InputError):  # noqa: N818  # it names what an image lacks
-    """The numbers of an image's mode have no stated range, or are no colours."""
-
-    def __init__(self, image: "Image.Image") -> None:
-        super().__init__(
-            f"a {image.format} of PIL's mode {image.mode}, whose numbers have no stated range or are no colours; save "
-            "it with 8 bits a channel, or as 16-bit grey"
-        )
-
-
 def eight_bit_colour(image: "Image.Image") -> "Image.Image":
     """Return an opened image as RGB of 8 bits: rotated as its EXIF data ask, transparency laid on `BACKGROUND`.
 
     Grey of 16 bits is scaled so that its largest value becomes 255.
 
     Raises:
-        NoRange: If it is of a mode whose numbers have no stated range, or that PIL cannot convert to RGB.
+        InputError: If its numbers have no stated range, or PIL cannot convert them to RGB.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     tiles = getattr(image, "tile", [])  # only images from a file have it
-    rawmode = str(tiles[0].args) if image.format == "PNG" and tiles else ""
-    image.load()  # rotates a TIFF itself, and then drops its orientation
-    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    if image.mode in _WIDE:
-        colour = _from_wide(image)
-    elif image.has_transparency_data:
-        key = image.info.get("transparency")
-        if rawmode in _KEY_SCALE and key is not None:
-            scaled = [int(part * _KEY_SCALE[rawmode]) for part in (key if isinstance(key, tuple) else (key,))]
-            image.info["transparency"] = tuple(scaled) if isinstance(key, tuple) else scaled[0]
+    has_other_key = (
+        image.format == "PNG" and tiles and str(tiles[0].args) in _OTHER_KEY and "transparency" in image.info
+    )
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in _WIDE and _is_scaled(image):
+        return _from_wide(image)
+    if image.has_transparency_data and not has_other_key:
         # La and RGBa, in which colour is multiplied by alpha, can only be converted to LA and RGBA.
         with_alpha = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)).convert("RGBA")
-        colour = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), with_alpha).convert("RGB")
-    elif image.mode in _DIRECT:
-        colour = image.convert("RGB")
-    else:
-        raise NoRange(image)
-    return colour.transpose(Image.Transpose[turn]) if turn else colour
+        return Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), with_alpha).convert("RGB")
+    if image.mode in _DIRECT and not has_other_key:
+        return image.convert("RGB")
+    raise InputError(
+        f"a {image.format} of PIL's mode {image.mode}, whose numbers have no stated range or are no colours; save it "
+        "with 8 bits a channel, or as 16-bit grey"
+    )
+
+
+def _is_scaled(image: "Image.Image") -> bool:
+    """Return whether 65,535 is white in an image of a wide mode."""
+    tags = getattr(image, "tag_v2", {})
+    is_usual = tags.get(_BITS_PER_SAMPLE, (16,))[0] == 16 and tags.get(_PHOTOMETRIC) != _WHITE_IS_ZERO
+    return is_usual and image.format in _WHITE[image.mode[:4]]
 
 
 def _from_wide(image: "Image.Image") -> "Image.Image":
     from PIL import Image
 
-    if image.format not in _WHITE[image.mode[:4]]:
-        raise NoRange(image)
-    white, is_negative = 2**16 - 1, False
-    if tags := getattr(image, "tag_v2", None):
-        white = 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1  # some have 12
-        is_negative = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     # PIL's mode states the order of bytes, by which NumPy reads them.
     values = np.asarray(image).astype(np.int32)  # holds 255 times the largest value
+    white = 2**16 - 1
     grey = (255 * values + white // 2) // white
-    shown = 255 - grey if is_negative else grey
     if (key := image.info.get("transparency")) is not None:
-        shown = np.where(values == key, 255, shown)
-    return Image.fromarray(shown.astype(np.uint8)).convert("RGB")
+        grey = np.where(values == key, 255, grey)
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")

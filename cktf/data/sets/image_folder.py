@@ -1,6 +1,7 @@
 """A user's own images, or a data set laid out as ImageNet, from a folder (see `cktf.data.files.image_layout`)."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from torch import Tensor
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import decoded, read_image_files
-from cktf.data.files.image_layout import Part, layout_of
-from cktf.data.files.image_remarks import remarks_on
-from cktf.data.files.places import DataPlace, data_folder, reading
+from cktf.data.files.image_layout import DRAWN_SHARE, Layout, Part, entries_of, layout_of
+from cktf.data.files.places import DataPlace, data_folder, reading, size_in_words, some_of
 from cktf.errors import LONGEST_LINE, InputError, visible
 
 LOOKED_AT = 300
 """Images that are decoded before the training, about."""
+
+MOST_COMPARED = 2**30
+"""Bytes of files of equal size up to which they are read to find the same image in both parts."""
 
 IMAGE_FOLDER_KIND = Kind(
     num_classes=3,  # of a smoke run; a folder has its own, and no side
@@ -78,3 +81,68 @@ def _labelled(part: Part, classes: Iterable[str]) -> tuple[list[Path], Tensor]:
     counts = torch.tensor([len(files) for files in of_class])
     files = [file for files in of_class for file in files]
     return files, torch.arange(len(counts)).repeat_interleave(counts)
+
+
+def remarks_on(layout: Layout) -> Iterator[str]:
+    """Yield what is left out of a folder of images, and which of its classes and images are odd."""
+    train, test = layout.train, layout.test
+    root = f"data.root: {train.folder.parent}"
+    read = {train.folder.name, test.folder.name}
+    if unread := [f"{name}/" for name in entries_of(train.folder.parent).folders if name not in read]:
+        yield (
+            f"{root}: {some_of(unread)} is not read: images are learnt from and validated on in {train.folder.name}/, "
+            f"and tested on in {test.folder.name}/"
+        )
+    if layout.is_drawn:
+        number = sum(map(len, test.files.values()))
+        yield (
+            f"{root} has no test/, val/ or valid/: {number} images of train/, {DRAWN_SHARE:.0%} of each class, are the "
+            "test part and not trained on, chosen by their names and so the same at every seed"
+        )
+    if untested := [name for name in train.classes if not test.files.get(name)]:
+        yield f"{root}: classes without test images: {some_of(untested)}"
+    if left_out := [str(path.relative_to(train.folder.parent)) for path in _left_out(layout)]:
+        yield (
+            f"{root}: left out, since no images of a class lie there, or a name does not end as an image's: "
+            f"{some_of(left_out)}"
+        )
+    yield from _in_both(layout)
+
+
+def _left_out(layout: Layout) -> Iterator[Path]:
+    for part in {part.folder: part for part in (layout.train, layout.test)}.values():
+        entries = entries_of(part.folder)
+        yield from (part.folder / name for name in (*entries.images, *entries.others))
+        for folder in part.classes.values():
+            entries = entries_of(folder)
+            yield from (folder / name for name in (*entries.folders, *entries.others))
+
+
+def _in_both(layout: Layout) -> Iterator[str]:
+    """Yield how many files of the test part are the same, byte by byte, as one of the training part."""
+    root = f"data.root: {layout.train.folder.parent}"
+    train, test = (
+        {file: file.stat().st_size for files in part.files.values() for file in files}
+        for part in (layout.train, layout.test)
+    )
+    of_both = {size for size in train.values() if size} & {*test.values()}
+    train, test = ({file: size for file, size in part.items() if size in of_both} for part in (train, test))
+    if sum(train.values()) + sum(test.values()) > MOST_COMPARED:
+        yield (
+            f"{root}: files of equal size are not compared, for they have more than {size_in_words(MOST_COMPARED)}; "
+            "some images may be in both parts"
+        )
+        return
+    known = {_hash(file): file for file in train}
+    pairs = [(file, known[digest]) for file in test if (digest := _hash(file)) in known]
+    if pairs:
+        named = [" is ".join(str(Path(*path.parts[-3:])) for path in pair) for pair in pairs]
+        yield (
+            f"{root}: {len(pairs)} of the test images are training images, too, so the test accuracy will look better "
+            f"than it is: {some_of(named)}"
+        )
+
+
+def _hash(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").digest()

@@ -8,10 +8,8 @@ from scipy import stats
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cktf.data.augmentation.change import ImageChange
+from cktf.data.augmentation.changes import ImageChange, RandAugment, RandomErasing, TrivialAugment
 from cktf.data.augmentation.draws import constant, splitmix64, uniform_integers, uniform_reals
-from cktf.data.augmentation.erasing import RandomErasing
-from cktf.data.augmentation.policies import RandAugment, TrivialAugment
 
 
 def test_splitmix64_gives_the_published_numbers() -> None:

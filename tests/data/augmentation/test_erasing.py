@@ -3,8 +3,8 @@
 import torch
 
 from cktf.data.augmentation.boxes import draw_boxes, inside
+from cktf.data.augmentation.changes import RandomErasing
 from cktf.data.augmentation.draws import splitmix64, uniform_reals
-from cktf.data.augmentation.erasing import RandomErasing
 from cktf.seeding import derive
 
 SIDES = 24, 16

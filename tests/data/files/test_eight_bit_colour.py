@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from cktf.data.files.image_files import NoRange, eight_bit_colour
+from cktf.data.files.image_files import eight_bit_colour
+from cktf.errors import InputError
 
 WIDE = np.array([[0, 128, 257, 5000], [32768, 40000, 65407, 65535]], np.uint16)
 """Grey of 16 bits."""
@@ -35,10 +36,9 @@ def test_the_order_of_bytes_of_16_bits_does_not_matter(tmp_path: Path) -> None:
     assert np.array_equal(big, little)
 
 
-def test_16_bits_of_which_0_is_white_are_inverted(tmp_path: Path) -> None:
-    found = colours(tmp_path / "a.tif", Image.fromarray(WIDE), tiffinfo={262: 0})
-    assert found[0, 0, 0] == 255
-    assert found[-1, -1, 0] == 0
+def test_16_bits_of_which_0_is_white_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a TIFF of PIL's mode I;16"):
+        colours(tmp_path / "a.tif", Image.fromarray(WIDE), tiffinfo={262: 0})
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_16_bits_of_which_0_is_white_are_inverted(tmp_path: Path) -> None:
 def test_a_mode_without_a_stated_range_or_colour_is_refused_by_name(
     tmp_path: Path, image: Image.Image, mode: str
 ) -> None:
-    with pytest.raises(NoRange, match=rf"a TIFF of PIL's mode {mode}, whose numbers .* 8 bits a channel"):
+    with pytest.raises(InputError, match=rf"a TIFF of PIL's mode {mode}, whose numbers .* 8 bits a channel"):
         colours(tmp_path / "a.tif", image)
 
 

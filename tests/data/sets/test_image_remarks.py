@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cktf.data.files import image_remarks
 from cktf.data.files.image_layout import layout_of
-from cktf.data.files.image_remarks import remarks_on
+from cktf.data.sets import image_folder
+from cktf.data.sets.image_folder import remarks_on
 
 
 @pytest.fixture
@@ -64,6 +64,6 @@ def test_images_of_both_parts_are_counted(root: Path) -> None:
 
 
 def test_what_is_not_compared_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_remarks, "MOST_COMPARED", 2000)
+    monkeypatch.setattr(image_folder, "MOST_COMPARED", 2000)
     (said,) = remarks(root)
-    assert "not all files of equal size are compared, for they have more than 1.95 KiB" in said
+    assert "files of equal size are not compared, for they have more than 1.95 KiB" in said

@@ -1,16 +1,34 @@
-"""Changes that apply operations at random strengths: RandAugment and TrivialAugment."""
+"""Random changes of images, after crop and flip: their interface, RandAugment, TrivialAugment and random erasing."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from cktf.data.augmentation.change import ImageChange
-from cktf.data.augmentation.draws import constant, uniform_integers
+from cktf.data.augmentation.boxes import draw_boxes, inside
+from cktf.data.augmentation.draws import constant, splitmix64, uniform_integers, uniform_reals
 from cktf.data.augmentation.operations import OPERATIONS, operate
 from cktf.seeding import derive
+from cktf.settings import Settings
 
 _LEVELS = 30  # the last of the published levels of strength, which begin at 0
 _NUM_SIGNED = 9  # operations after the first that go either way
+_SMALLEST, _RATIO = 0.02, 0.3  # share of the image's area; width over height, or the other way round
+
+
+class ImageChange(Settings, ABC):
+    """Base of random changes of images: its fields are the settings, a call changes a batch."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
+        """Return changed images, (batch, channels, height, width), uint8, as ``images`` are.
+
+        What is drawn must depend on the seed, the epoch, from 1, and the sample's index alone (see `uniform_integers`),
+        so that a sample is changed alike in any batch, by any worker and after a resume. ``index`` (batch,), int64, are
+        the samples' positions in the training split.
+        """
 
 
 class RandAugment(ImageChange):
@@ -27,7 +45,6 @@ class RandAugment(ImageChange):
     """M: level of strength, of 0 to 30."""
 
     def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
-        """Return changed images (batch, channels, height, width), uint8."""
         height, width = images.shape[2:]
         widest = (0.3, 0.3, 150 / 331 * width, 150 / 331 * height, 30.0, 0.9, 4.0)
         level = torch.full_like(index, self.magnitude) / _LEVELS
@@ -47,7 +64,6 @@ class TrivialAugment(ImageChange):
     """Levels of strength, from none to the widest, of which one is drawn."""
 
     def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
-        """Return changed images (batch, channels, height, width), uint8."""
         key = derive(seed, "trivial_augment", epoch)
         level = uniform_integers(derive(key, "level"), index, self.strengths) / (self.strengths - 1)
         return _with_one(images, index, level, (0.99, 0.99, 32.0, 32.0, 135.0, 0.99, 6.0), key)
@@ -67,3 +83,33 @@ def _with_one(images: Tensor, index: Tensor, level: Tensor, widest: tuple[float,
     strengths = torch.where(chosen == OPERATIONS.index("posterize"), strengths.round(), strengths)
     is_negative = (uniform_integers(derive(key, "sign"), index, 2) == 1) & (chosen >= 1) & (chosen <= _NUM_SIGNED)
     return operate(images, chosen, torch.where(is_negative, -strengths, strengths))
+
+
+class RandomErasing(ImageChange):
+    """A box of some of the images is painted over.
+
+    Zhong, Zheng, Kang, Li and Yang, AAAI 2020, arXiv 1708.04896, algorithm 1; published as RE-R.
+    """
+
+    probability: float = Field(default=0.5, ge=0, le=1)
+    """Share of the images that lose a box."""
+
+    largest: float = Field(default=0.4, gt=_SMALLEST, le=1)
+    """Largest share of an image's area in its box; the smallest is 0.02."""
+
+    fill: Literal["random", "black"] = "random"
+    """What the box is painted with: a random value for each pixel and channel, or black."""
+
+    def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
+        seed = derive(seed, "random_erasing")
+        size = images.shape[1:]
+        height, width = size[1:]
+        boxes = draw_boxes(index, seed, epoch, height, width, (_SMALLEST, self.largest), (_RATIO, 1 / _RATIO))
+        is_erased = uniform_reals(derive(seed, "whether", epoch), index) < self.probability
+        is_in = inside(boxes, height, width) & is_erased[:, None, None, None]
+        if self.fill == "black":
+            return images.masked_fill(is_in, 0)
+        num_words = -(-size.numel() // 8)  # each of 64 random bits, which are eight pixels' values
+        words = torch.arange(num_words, device=images.device) + index[:, None] * num_words
+        paint = splitmix64(derive(seed, "pixels", epoch), words).view(torch.uint8)[:, : size.numel()].view(-1, *size)
+        return torch.where(is_in, paint, images)

@@ -8,9 +8,9 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms import v2
 
-from cktf.data.augmentation import policies
+from cktf.data.augmentation import changes
+from cktf.data.augmentation.changes import RandAugment, TrivialAugment
 from cktf.data.augmentation.operations import OPERATIONS
-from cktf.data.augmentation.policies import RandAugment, TrivialAugment
 
 TORCHVISION = {
     "ShearX": "shear_x", "ShearY": "shear_y", "TranslateX": "translate_x", "TranslateY": "translate_y",
@@ -30,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Tensor]]:
         calls.append((chosen, strengths))
         return images
 
-    monkeypatch.setattr(policies, "operate", operate)
+    monkeypatch.setattr(changes, "operate", operate)
     return calls
 
 
