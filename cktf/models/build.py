@@ -10,12 +10,12 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
-from cktf.batch import Activations, Shapes
+from cktf.batch import Activations, Layers, Shapes
 from cktf.errors import InputError, shown
 from cktf.models.adapter import LOGITS, Adapter, require_layers, run_blank
 from cktf.models.families import classifier_keys, default_layers
 from cktf.models.imagenet_resnet import BasicBlock, Bottleneck, ImageNetResNet
-from cktf.models.mobilenet import MobileNetV2
+from cktf.models.mobilenet import STAGES, MobileNetV2
 from cktf.models.resnet import ResNet, SingleBlock
 from cktf.models.shufflenet import ShuffleNet, ShuffleNetV2
 from cktf.models.vgg import VGG, rename_numbered_layers
@@ -188,6 +188,44 @@ def with_own_classifier(network: nn.Module, weights: Mapping[str, Tensor]) -> di
 def under_own_keys(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a checkpoint's weights under the keys of the network's state dict, which differ in older checkpoints."""
     return rename_numbered_layers(weights) if isinstance(network, VGG) else dict(weights)
+
+
+def inner_layers(network: nn.Module) -> Layers:
+    """Return the classifier and batch-norms of a network, or of one in a module; torchvision's are not known."""
+    if any(isinstance(module, Adapter) for module in network.modules()):
+        return Layers()
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    batch_norms = (found for module in network.modules() if (found := _stage_batch_norms(module)))
+    return Layers(linear[-1] if linear else None, next(batch_norms, ()))
+
+
+def _stage_batch_norms(network: nn.Module) -> tuple[nn.BatchNorm2d, ...]:
+    """Return the batch-norm before the ReLU behind each stage.
+
+    Of a residual block it is that of the residual branch, as published: it does not see the shortcut. The ShuffleNets
+    have none that all of a stage's channels go through.
+    """
+    stages: list[nn.Module]
+    match network:
+        case WideResNet():
+            return network.readers()
+        case VGG():
+            stages = [network.block1, network.block2, network.block3, network.block4]
+        case MobileNetV2():
+            stages = [network.blocks[number] for number in STAGES]
+        case ResNet() | ImageNetResNet():
+            stages = [stage for name, stage in network.named_children() if name.startswith("layer")]
+        case _:
+            return ()
+    return tuple(_last_batch_norm(stage) for stage in stages)
+
+
+def _last_batch_norm(stage: nn.Module) -> nn.BatchNorm2d:
+    return [
+        layer
+        for name, layer in stage.named_modules()
+        if isinstance(layer, nn.BatchNorm2d) and not {"shortcut", "downsample"} & {*name.split(".")}
+    ][-1]
 
 
 def behind_stages(network: nn.Module) -> tuple[nn.Module, ...]:

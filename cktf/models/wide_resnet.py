@@ -90,5 +90,9 @@ class WideResNet(nn.Module):
 
         ``stages`` and the values are those that `forward` gives. In train mode running statistics move a second time.
         """
-        readers = *(stage.layer[0].get_submodule("bn1") for stage in (self.block2, self.block3)), self.bn1
-        return tuple(reader(blocks[-1]) for reader, blocks in zip(readers, stages, strict=True))
+        return tuple(reader(blocks[-1]) for reader, blocks in zip(self.readers(), stages, strict=True))
+
+    def readers(self) -> tuple[nn.BatchNorm2d, ...]:
+        """Return the batch-norm that reads each stage: the first of the next one, and the last of all."""
+        found = [stage.layer[0].get_submodule("bn1") for stage in (self.block2, self.block3)]
+        return tuple(layer for layer in (*found, self.bn1) if isinstance(layer, nn.BatchNorm2d))

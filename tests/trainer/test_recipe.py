@@ -15,7 +15,7 @@ from cktf.batch import Activations, Batch
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, Objective
 from cktf.storage import Storage
-from cktf.trainer.means import share_correct
+from cktf.trainer.step import share_correct
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial

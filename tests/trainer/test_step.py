@@ -9,7 +9,7 @@ from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.nce import is_fused
 from cktf.trainer import step as steps
 from cktf.trainer.distributed import Workers
-from cktf.trainer.means import RunningMeans
+from cktf.trainer.step import RunningMeans
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
