@@ -5,12 +5,12 @@ from cktf.data.augmentation.config import Augmentation as Augmentation
 from cktf.data.augmentation.config import AugmentationConfig as AugmentationConfig
 from cktf.data.augmentation.draws import uniform_integers as uniform_integers
 from cktf.data.config import DataConfig as DataConfig
+from cktf.data.config import load_dataset as load_dataset
 from cktf.data.dataset import Constants as Constants
 from cktf.data.dataset import Dataset as Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER as IMAGE_FOLDER
 from cktf.data.files.places import DataPlace as DataPlace
 from cktf.data.files.places import DatasetMissing as DatasetMissing
-from cktf.data.load import load_dataset as load_dataset
 from cktf.data.loader import TrainLoader as TrainLoader
 from cktf.data.loader import evaluation_batches as evaluation_batches
 from cktf.data.sets import DATASETS as DATASETS

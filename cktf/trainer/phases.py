@@ -55,14 +55,14 @@ class Phase:
     batch_size: int
     optimizer: OptimizerConfig
     parameters: tuple[nn.Parameter, ...]
-    heads: tuple[nn.Parameter, ...]
     student: nn.Module | None
-    teacher: nn.Module | None
-    readings: tuple[Reading, ...] | None
     loss: Loss
-    reads_objective: bool
     is_scored: bool
     seed: int
+    heads: tuple[nn.Parameter, ...] = ()
+    teacher: nn.Module | None = None
+    readings: tuple[Reading, ...] | None = None
+    reads_objective: bool = True
     has_own_view: bool = False
     draws: Callable[[Batch], Mapping[Any, Tensor]] | None = None
 
@@ -104,7 +104,6 @@ def objective_phases(
         teacher=teacher if reads_teacher else None,
         readings=objective.readings,
         loss=objective,
-        reads_objective=True,
         is_scored=config.task == "distill",  # in a transfer no network has the labels' classes
         seed=config.seed,
         has_own_view=config.teacher_view == "own",
@@ -144,10 +143,7 @@ def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
         batch_size=probe.config.batch_size,
         optimizer=probe.config.optimizer,
         parameters=tuple(probe.trained.parameters()),
-        heads=(),
         student=probe,
-        teacher=None,
-        readings=None,
         loss=classification_loss,
         reads_objective=False,
         is_scored=True,

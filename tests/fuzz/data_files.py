@@ -8,9 +8,9 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from cktf.data import load_dataset
 from cktf.data.config import DataConfig
 from cktf.data.files.published import PUBLISHED
-from cktf.data.load import load_dataset
 from tests.data.generated import generate
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import changed_bytes

@@ -314,7 +314,6 @@ def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(
     sampler: str, make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
 ) -> None:
     cktf = {
-        "unit_length": {"choice": [True, False]},
         "critic": {"choice": ["squared_distance", "cosine"]},
         "source": {"choice": ["batch", "sampled", "all", "shared", "queue"]},
         "transform": {"choice": ["map", "similarity", "relation"]},

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.data.files.places import data_folder, size_in_words
+from cktf.data.files.places import data_folder
 from cktf.errors import InputError
 from cktf.locks import exclusive
 from cktf.mapped_arrays import read_array, write_array
@@ -47,7 +47,7 @@ def mapped_images(
                     pixels = read_array(path, np.uint8, shape)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be written: {error.strerror or error}; it needs {size_in_words(math.prod(shape))}: "
+            f"{path} cannot be written: {error.strerror or error}; it needs {math.prod(shape) / 2**30:.3g} GiB: "
             "make room there, or set $CKTF_DATA to a folder that has it and can be written"
         ) from error
     assert pixels is not None, "the shape is that of the images"

@@ -113,12 +113,3 @@ def some_of(names: Sequence[object], most: int = 3) -> str:
     """Return the first few of a list, and how many there are besides."""
     listed = ", ".join(map(str, names[:most]))
     return f"{listed} and {len(names) - most:,} more" if len(names) > most else listed
-
-
-def size_in_words(num_bytes: int) -> str:
-    """Return a number of bytes with three digits or so and its unit."""
-    size, unit = float(num_bytes), "bytes"
-    for larger in ("KiB", "MiB", "GiB"):
-        if size >= 1024:
-            size, unit = size / 1024, larger
-    return f"{size:.3g} {unit}" if size < 1000 else f"{size:,.0f} {unit}"

@@ -12,7 +12,7 @@ from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import decoded, read_image_files
 from cktf.data.files.image_layout import DRAWN_SHARE, Layout, Part, entries_of, layout_of
-from cktf.data.files.places import DataPlace, data_folder, reading, size_in_words, some_of
+from cktf.data.files.places import DataPlace, data_folder, reading, some_of
 from cktf.errors import LONGEST_LINE, InputError, visible
 
 LOOKED_AT = 300
@@ -129,7 +129,7 @@ def _in_both(layout: Layout) -> Iterator[str]:
     train, test = ({file: size for file, size in part.items() if size in of_both} for part in (train, test))
     if sum(train.values()) + sum(test.values()) > MOST_COMPARED:
         yield (
-            f"{root}: files of equal size are not compared, for they have more than {size_in_words(MOST_COMPARED)}; "
+            f"{root}: files of equal size are not compared, for they have more than {MOST_COMPARED:,} bytes; "
             "some images may be in both parts"
         )
         return

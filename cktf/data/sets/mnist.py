@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, size_in_words
+from cktf.data.files.places import DataPlace, data_folder, find_or_fetch
 from cktf.errors import InputError
 
 MNIST_KIND = Kind(10, channels=1, side=28, mean=(0.1307,), std=(0.3081,), augmentation=Augmentation(2, flip=False))
@@ -104,13 +104,13 @@ def _read_file(path: Path, num_dimensions: int) -> Tensor:
             shape = struct.unpack(f">{num_dimensions}I", header[4:])
             size = math.prod(shape)
             if size > _LARGEST:
-                raise _damaged(path, f"its header states {size_in_words(size)}")
+                raise _damaged(path, f"its header states {size:,} bytes")
             values = stream.read(size + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
     if len(values) != size or not size:
-        found = "more" if len(values) > size else size_in_words(len(values))
-        raise _damaged(path, f"its header states {size_in_words(size)}, and it holds {found}")
+        found = "more" if len(values) > size else f"{len(values):,}"
+        raise _damaged(path, f"its header states {size:,} bytes, and it holds {found}")
     return torch.frombuffer(bytearray(values), dtype=torch.uint8).view(shape)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import read_image_files
-from cktf.data.files.image_layout import entries_of
+from cktf.data.files.image_layout import entries_of, images_in
 from cktf.data.files.places import DataPlace, data_folder, find_or_fetch
 from cktf.errors import InputError
 
@@ -84,8 +84,7 @@ def _text(path: Path) -> str:
 def _files_by_class(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
     files = []
     for wnid in classes:
-        inner = folder / wnid / "images"
-        images = folder / wnid if entries_of(folder / wnid).images and not inner.is_dir() else inner
+        images = images_in(folder / wnid)
         files.append([images / name for name in entries_of(images).images])
     fewest, most = min(files, key=len), max(files, key=len)
     if len(fewest) != len(most) or not most:  # the data set is balanced, so unequal classes were unpacked in part

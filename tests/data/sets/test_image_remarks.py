@@ -66,4 +66,4 @@ def test_images_of_both_parts_are_counted(root: Path) -> None:
 def test_what_is_not_compared_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_folder, "MOST_COMPARED", 2000)
     (said,) = remarks(root)
-    assert "files of equal size are not compared, for they have more than 1.95 KiB" in said
+    assert "files of equal size are not compared, for they have more than 2,000 bytes" in said

@@ -111,9 +111,9 @@ def bomb(path: Path, stated: tuple[int, ...], unpacked: int) -> None:
 @pytest.mark.parametrize(
     ("stated", "unpacked", "said"),
     [
-        ((NUM_TRAIN, 28, 28), 2**28, "its header states 23 KiB, and it holds more"),
-        ((2**31, 28, 28), 0, "its header states 1,568 GiB;"),
-        ((2**31, 0, 28), 0, "its header states 0 bytes, and it holds 0 bytes"),
+        ((NUM_TRAIN, 28, 28), 2**28, f"its header states {784 * NUM_TRAIN:,} bytes, and it holds more"),
+        ((2**31, 28, 28), 0, "its header states 1,683,627,180,032 bytes;"),
+        ((2**31, 0, 28), 0, "its header states 0 bytes, and it holds 0"),
     ],
 )
 def test_a_file_that_unpacks_to_far_too_much_is_refused(
