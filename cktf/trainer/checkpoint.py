@@ -26,7 +26,7 @@ ONE_WORKER, CPU = Workers(), torch.device("cpu")
 CHECKPOINT = "checkpoint.pt"
 STUDENT = "student.safetensors"
 
-VERSION = b"cktf checkpoint 1 "
+VERSION = b"cktf checkpoint 2 "
 """Beginning of a checkpoint's first line, which ends with the SHA-256 of all that follows it."""
 
 

@@ -9,8 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from cktf.data.augmentation import changes
-from cktf.data.augmentation.changes import RandAugment, TrivialAugment
-from cktf.data.augmentation.operations import OPERATIONS
+from cktf.data.augmentation.changes import OPERATIONS, RandAugment, TrivialAugment
 
 TORCHVISION = {
     "ShearX": "shear_x", "ShearY": "shear_y", "TranslateX": "translate_x", "TranslateY": "translate_y",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from cktf.data.augmentation.operations import OPERATIONS, operate
+from cktf.data.augmentation.changes import OPERATIONS, operate
 
 STRENGTHS = {
     "identity": (0.0,),
