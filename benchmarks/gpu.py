@@ -102,7 +102,7 @@ def tile_sizes(side: OneSide, partition: float) -> None:
     num_samples = side.sizes.num_samples
 
     def with_tiles(elements: int) -> tuple[torch.Tensor, ...]:
-        products = patch.multiple(contrast, tile_elements=lambda _: elements, kernel_for=lambda _: None)
+        products = patch.multiple(contrast, tile_elements=lambda _: elements, kernel_for=lambda *_: None)
         with products if elements else nullcontext():
             loss = noise_contrastive_loss(
                 *scored, temperature=TEMPERATURE, partitions=[partition], num_samples=num_samples
@@ -111,7 +111,7 @@ def tile_sizes(side: OneSide, partition: float) -> None:
         return gradient
 
     calls: dict[str, Call] = {f"{elements:,}": partial(with_tiles, elements) for elements in TILES}
-    if contrast.is_fused(side.device, side.anchors.shape[1]):
+    if contrast.kernel_for(side.device, side.anchors.shape[1]):
         calls["fused kernel"] = partial(with_tiles, 0)
         torch.testing.assert_close(with_tiles(0), with_tiles(TILES[0]), rtol=1e-4, atol=1e-6)
     times = in_turns(calls, rounds=20, device=side.device)

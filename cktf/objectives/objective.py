@@ -126,11 +126,9 @@ class InitialPhase(nn.Module, ABC):
     Like an `Objective` it is built on the CPU, and everything it trains is in the state dict.
 
     Attributes:
-        epochs: Passes over the training samples.
         learning_rate: Constant; None: the trial's own.
         trains_student: Whether the student is trained too, up to its last stage. If not, it does not run, and
             ``forward`` must not read it.
-        reads_preactivations: Whether the student's preactivations are read.
         term_weights: Factor of each term; the objective's ``weight`` does not multiply them.
     """
 

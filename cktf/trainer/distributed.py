@@ -31,17 +31,10 @@ class Workers:
 
         ``device`` is the one that trains, through which the bytes are exchanged.
         """
-        content = read() if self.rank == 0 else None
-        if self.size == 1:
-            return content
-        length = torch.tensor(-1 if content is None else len(content), device=device)
-        distributed.broadcast(length, 0)
-        if length < 0:
-            return None
-        buffer = bytearray(content) if content is not None else bytearray(int(length))
-        sent = torch.frombuffer(buffer, dtype=torch.uint8).to(device)
-        distributed.broadcast(sent, 0)
-        return bytes(sent.cpu().numpy())
+        content = [read() if self.rank == 0 else None]
+        if self.size > 1:
+            distributed.broadcast_object_list(content, 0, device=device)
+        return content[0]
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the elementwise sum of ``values`` over all workers."""

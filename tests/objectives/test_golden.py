@@ -17,7 +17,7 @@ from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.crd import CRD
 from cktf.objectives.contrastive.heads import Head
-from cktf.objectives.contrastive.nce import is_fused
+from cktf.objectives.contrastive.nce import kernel_for
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.kd import softened_divergence
 from tests.objectives.contrastive.one_side import memory_of, pair_of
@@ -98,7 +98,7 @@ def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None
 @cases_of("crd")
 @pytest.mark.usefixtures("fused_kernel")
 def test_crd_in_the_fused_kernel_equals_the_published_code(path: Path, given_negatives: Any) -> None:
-    assert is_fused(torch.device("cpu"), 128)
+    assert kernel_for(torch.device("cpu"), 128)
     test_crd_equals_the_published_code(path, given_negatives)
 
 

@@ -129,7 +129,7 @@ def test_checkpoints_are_due_by_the_clock_and_at_ends_of_phases(
         (lambda _: b"", "does not begin as one of this version does"),
         (lambda content: content[:-1], "its checksum does not fit"),
         (lambda content: content[:-100] + b"?" + content[-99:], "its checksum does not fit"),
-        (lambda content: content.replace(b"checkpoint 1", b"checkpoint 9"), "does not begin as one of this version"),
+        (lambda content: content.replace(b"checkpoint 2", b"checkpoint 9"), "does not begin as one of this version"),
     ],
 )
 def test_a_damaged_checkpoint_is_set_aside_and_said(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.objectives.contrastive.cktf import CKTF
-from cktf.objectives.contrastive.nce import is_fused
+from cktf.objectives.contrastive.nce import kernel_for
 from cktf.trainer import step as steps
 from cktf.trainer.distributed import Workers
 from cktf.trainer.step import RunningMeans
@@ -176,7 +176,7 @@ def test_on_a_gpu_steps_are_captured_and_train_as_eager_ones(name: str, tiny: Ma
 
 @pytest.mark.gpu
 def test_on_a_gpu_the_fused_kernel_is_trusted() -> None:
-    assert is_fused(torch.device("cuda"), 128)
+    assert kernel_for(torch.device("cuda"), 128)
 
 
 def test_a_mean_counts_samples_not_batches() -> None:

@@ -43,7 +43,7 @@ class _InfoNCELoss(GradientTakenForward):
         scaled = anchors / temperature
         in_bits = scaled / math.log(2)  # as in `nce`
         positive = (in_bits * positives).sum(2, keepdim=True)
-        fused = kernel_for(anchors)
+        fused = kernel_for(anchors.device, anchors.shape[2])
         if fused:
             peak, sums, vectors = fused.info_nce_sums(in_bits, rows, negatives.packed)
             factor = torch.exp2(peak - (higher := torch.maximum(peak, positive)))

@@ -135,7 +135,7 @@ class _NoiseContrastiveLoss(GradientTakenForward):
         gradient = positives * pull
         of_rows = [torch.zeros_like(own) for own in rows] if any(ctx.needs_input_grad[-len(rows) :]) else []
         push = gradient if scale is None else torch.zeros_like(gradient)
-        fused = None if of_rows else kernel_for(anchors)
+        fused = None if of_rows else kernel_for(anchors.device, anchors.shape[2])
         if fused:
             logarithms, shares = fused.nce_sums(in_bits, rows, negatives.packed, odds)
             losses += logarithms.sum(1) if scale is None else logarithms @ scale
@@ -232,15 +232,10 @@ def tile_elements(device: torch.device) -> int:
     return max(TILE_ELEMENTS, cache_size // SHARE_OF_CACHE)
 
 
-def is_fused(device: torch.device, dim: int) -> bool:
-    """Return whether the fused kernel takes contrasts on a device, of embeddings of ``dim`` dimensions."""
+def kernel_for(device: torch.device, dim: int) -> ModuleType | None:
+    """Return the module of the fused kernel if it takes anchors of ``dim`` dimensions; None: the products take them."""
     fused = _kernel(device)
-    return fused is not None and dim <= fused.LARGEST_DIM
-
-
-def kernel_for(anchors: Tensor) -> ModuleType | None:
-    """Return the module of the fused kernel if it takes anchors (..., dim); None: the products take them."""
-    return _kernel(anchors.device) if is_fused(anchors.device, anchors.shape[-1]) else None
+    return fused if fused and dim <= fused.LARGEST_DIM else None
 
 
 @cache

@@ -13,7 +13,7 @@ from cktf.errors import InputError
 from cktf.objectives.contrastive.banks import Bank, CurrentEmbeddings, MemoryBank, build_bank, moved_towards
 from cktf.objectives.contrastive.heads import Head, agreement, embed
 from cktf.objectives.contrastive.info_nce import info_nce_loss
-from cktf.objectives.contrastive.nce import estimate_partition, is_fused, noise_contrastive_loss
+from cktf.objectives.contrastive.nce import estimate_partition, kernel_for, noise_contrastive_loss
 from cktf.objectives.contrastive.negatives import Negatives, without_alike
 from cktf.objectives.contrastive.reweighted import reweighted_loss
 from cktf.objectives.contrastive.settings import ContrastiveSettings, HeadKind
@@ -119,7 +119,7 @@ class ContrastivePair(nn.Module):
     def is_fused(self, device: torch.device) -> bool:
         """Return whether the fused kernel takes the contrast on a device."""
         is_product = self.config.source == "batch" and self.config.estimator == "nce"  # of so few rows
-        return self.config.negatives > 0 and not is_product and is_fused(device, self.dim)
+        return self.config.negatives > 0 and not is_product and kernel_for(device, self.dim) is not None
 
     @torch.no_grad()
     def health(self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:

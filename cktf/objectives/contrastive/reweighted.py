@@ -63,7 +63,7 @@ class _LogSums(torch.autograd.Function):
         # the rows they belong to.
         peak = anchors.new_full((len(anchors), 1), -FAR)
         total, centre = torch.zeros_like(peak), torch.zeros_like(anchors)
-        fused = kernel_for(anchors)
+        fused = kernel_for(anchors.device, anchors.shape[1])
         if fused:
             peak, total, centre = (side for (side,) in fused.info_nce_sums(in_bits.unsqueeze(0), [rows], weights))
         for columns, tile in () if fused else tiles(in_bits, rows):

@@ -67,7 +67,7 @@ def test_loss_and_gradients_equal_float64(
 ) -> None:
     anchors, positives, rows, negatives = case(candidates, dim, kind)
     rows = rows.to(precision)
-    assert kernel_for(anchors) is fused_kernel
+    assert kernel_for(CPU, anchors.shape[-1]) is fused_kernel
     fast, slow = anchors.clone().requires_grad_(), anchors.double().requires_grad_()
     if estimator == "infonce":
         loss = info_nce_loss(fast, positives, rows, negatives, temperature=TEMPERATURE)
@@ -87,7 +87,7 @@ def test_loss_and_gradients_equal_float64(
 
 
 def test_wide_embeddings_are_left_to_the_products(fused_kernel: ModuleType) -> None:
-    assert kernel_for(torch.zeros(2, fused_kernel.LARGEST_DIM + 1)) is None
+    assert kernel_for(CPU, fused_kernel.LARGEST_DIM + 1) is None
 
 
 def test_a_kernel_is_tested_before_it_is_used(fused_kernel: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
