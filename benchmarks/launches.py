@@ -119,7 +119,7 @@ def launches(
     step.begin_epoch(0.05, read.epoch(1) if read else None)
     batches = loader.epoch(1)
     kernel = counted_kernel()
-    in_place = [patch.object(module, "kernel_for", lambda _: kernel) for module in (nce, info_nce)]
+    in_place = [patch.object(module, "kernel_for", lambda *_: kernel) for module in (nce, info_nce)]
     with in_place[0] if fused else nullcontext(), in_place[1] if fused else nullcontext():
         for _ in range(2):
             step(next(batches))
