@@ -86,17 +86,14 @@ def _array(path: Path, inside: str) -> np.ndarray[Any, Any]:
 
 def _images(path: Path, inside: str, side: int | None) -> Tensor:
     """Return images (samples, channels, height, width), as large as stored or, cut square and scaled, of ``side``."""
-    pixels, name = _array(path, inside), f"data.root: {_name(path, inside)}"
+    pixels = _array(path, inside)
     shape = pixels.shape
-    if pixels.dtype != np.uint8:
-        raise InputError(f"{name} is of type {pixels.dtype}; images are whole numbers 0 to 255, uint8")
-    if not pixels.size:
-        raise InputError(f"{name} is of shape {shape}; one image or more is needed")
     channels_at = [at for at in (1, 3) if len(shape) == 4 and shape[at] in (1, 3)]
-    if len(shape) != 3 and len(channels_at) != 1:
+    if pixels.dtype != np.uint8 or not pixels.size or (len(shape) != 3 and len(channels_at) != 1):
         raise InputError(
-            f"{name} is of shape {shape}; images are (samples, height, width), (samples, height, width, channels) or "
-            "(samples, channels, height, width), where either the last or the second is of 1 or 3 channels"
+            f"data.root: {_name(path, inside)} is of type {pixels.dtype} and shape {shape}; images are uint8, one or "
+            "more, and (samples, height, width), (samples, height, width, channels) or (samples, channels, height, "
+            "width), where either the last or the second is of 1 or 3 channels"
         )
     images = as_tensor(pixels)
     images = images.movedim(channels_at[0], 1) if channels_at else images.unsqueeze(1)

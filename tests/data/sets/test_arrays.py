@@ -129,14 +129,14 @@ def test_images_of_both_parts_are_counted(arrays: Arrays, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"train_images": np.zeros((200, 8, 8))}, "train_images.npy is of type float64; images are .* uint8"),
+        ({"train_images": np.zeros((200, 8, 8))}, "train_images.npy is of type float64 and .* images are uint8"),
         (
             {"train_images": np.zeros((200, 64), np.uint8)},
-            r"is of shape \(200, 64\); images are \(samples, height, width\)",
+            r"type uint8 and shape \(200, 64\); images are uint8, one or more, and \(samples, height, width\)",
         ),
         ({"train_images": np.zeros((200, 8, 8, 4), np.uint8)}, "either the last or the second is of 1 or 3 channels"),
         ({"train_images": np.zeros((200, 3, 8, 3), np.uint8)}, "either the last or the second is of 1 or 3 channels"),
-        ({"train_images": np.zeros((0, 8, 8), np.uint8)}, "one image or more is needed"),
+        ({"train_images": np.zeros((0, 8, 8), np.uint8)}, r"shape \(0, 8, 8\); images are uint8, one or more"),
         ({"train_images": np.zeros((9, 8, 8), np.uint8)}, "train_labels.npy holds 200 labels for 9 images"),
         ({"test_images": np.zeros((50, 9, 9), np.uint8)}, r"are \(1, 8, 8\) and of the test part \(1, 9, 9\)"),
         ({"train_labels": np.zeros(200)}, "train_labels.npy is of type float64 and shape .* one whole number for each"),
