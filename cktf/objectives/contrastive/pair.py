@@ -40,12 +40,8 @@ class Side(nn.Module):
         dim: int,
         config: ContrastiveSettings,
         given: BuildContext,
-        temperature: Value,
     ) -> None:
         super().__init__()
-        self.config = config
-        self.temperature = temperature
-        self.num_samples = given.num_samples
         self.partition: float | None = None
         with seeding.initialisation(given.seed, "head", *name):
             form = config.model_dump(include={"unit_length", "depth", "width", "norm"})
@@ -58,18 +54,6 @@ class Side(nn.Module):
         """The bank of a contrast with negatives."""
         assert self.bank is not None
         return self.bank
-
-    def health(
-        self, anchors: Tensor, positives: Tensor, rows: Tensor, classes: tuple[Tensor, Tensor]
-    ) -> dict[str, Tensor]:
-        """Return `score_health` of this side's anchors against the other side's positives and some of its rows.
-
-        ``classes`` are those that `Source.classes` gives.
-        """
-        every = -(-len(rows) // MOST_ROWS)
-        is_negative = classes[0][::every] != classes[1].unsqueeze(1)
-        rows, temperature = rows[::every].float(), scaled(self.temperature(), self.config)
-        return score_health(anchors, positives, rows, is_negative, temperature)
 
     def get_extra_state(self) -> dict[str, float | None]:
         return {"partition": self.partition}
@@ -98,7 +82,7 @@ class ContrastivePair(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.config = name, config
-        self.temperature = temperature
+        self.temperature, self.num_samples = temperature, given.num_samples
         student_shape, teacher_shape = shapes
         heads: tuple[HeadKind, HeadKind] = config.head, config.head
         self.dim = config.dim
@@ -112,7 +96,7 @@ class ContrastivePair(nn.Module):
                 )
             heads, self.dim = ("regressor", "pad"), teacher_shape.numel()
         self.student, self.teacher = (
-            Side((name, side), head, shape, self.dim, config, given, self.temperature)
+            Side((name, side), head, shape, self.dim, config, given)
             for side, head, shape in zip(("student", "teacher"), heads, shapes, strict=True)
         )
 
@@ -123,18 +107,24 @@ class ContrastivePair(nn.Module):
 
     @torch.no_grad()
     def health(self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:
-        """Return `Side.health` for the bank of each side, ``NAME.student`` and ``NAME.teacher``.
+        """Return `score_health` for the bank of each side, ``NAME.student`` and ``NAME.teacher``.
 
-        No state changes. Each anchor's positive is the current embedding of the same sample, because a bank has no row
-        of a validation sample.
+        ``classes`` are those that `Source.classes` gives. No state changes. Each anchor's positive is the current
+        embedding of the same sample, because a bank has no row of a validation sample.
         """
         of_student, of_teacher = embed([self.student.head, self.teacher.head], (student, teacher))
-        of_students_bank = of_teacher, of_student, self.student.stored.rows(of_student), classes
-        of_teachers_bank = of_student, of_teacher, self.teacher.stored.rows(of_teacher), classes
-        return {
-            f"{self.name}.student": self.teacher.health(*of_students_bank),
-            f"{self.name}.teacher": self.student.health(*of_teachers_bank),
-        }
+        temperature = scaled(self.temperature(), self.config)
+        found = {}
+        for name, side, anchors, own in (
+            ("student", self.student, of_teacher, of_student),
+            ("teacher", self.teacher, of_student, of_teacher),
+        ):
+            rows = side.stored.rows(own)
+            every = -(-len(rows) // MOST_ROWS)
+            is_negative = classes[0][::every] != classes[1].unsqueeze(1)
+            rows = rows[::every].float()
+            found[f"{self.name}.{name}"] = score_health(anchors, own, rows, is_negative, temperature)
+        return found
 
 
 def losses(
@@ -185,7 +175,7 @@ def _contrast(
     positives = of_samples.reshape(-1, 2, *of_samples.shape[1:]).flip(1).flatten(0, 1)
     if config.teacher_threshold is not None:
         negatives = without_alike(negatives, anchors[1], rows[0], batch, config.teacher_threshold)
-    loss = _losses(sides, anchors, positives, rows, batch, negatives)
+    loss = _losses(pairs[0], sides, anchors, positives, rows, batch, negatives)
     # Only now: both sides are scored against the banks as the step before left them.
     for bank, own in zip(banks, moved, strict=True):
         bank.store(index, own)
@@ -193,6 +183,7 @@ def _contrast(
 
 
 def _losses(
+    pair: ContrastivePair,
     sides: Sequence[Side],
     anchors: Tensor,
     positives: Tensor,
@@ -200,8 +191,11 @@ def _losses(
     batch: Batch,
     negatives: Negatives,
 ) -> Tensor:
-    """Return the loss of each side's anchors against the other side's positives and rows, (sides,)."""
-    config, temperature = sides[0].config, scaled(sides[0].temperature(), sides[0].config)
+    """Return the loss of each side's anchors against the other side's positives and rows, (sides,).
+
+    All sides are contrasted as those of ``pair`` are.
+    """
+    config, temperature = pair.config, scaled(pair.temperature(), pair.config)
     if isinstance(temperature, Tensor):  # its gradient, if it is learned, is that of the anchors
         anchors, temperature = anchors / temperature, 1.0
     if config.estimator == "infonce":
@@ -209,7 +203,7 @@ def _losses(
             return info_nce_loss(anchors, positives, rows, negatives, temperature=temperature)
         of_one = partial(reweighted_loss, negatives=negatives, temperature=temperature, hardness=config.hardness)
         return torch.stack([of_one(*of_side) for of_side in zip(anchors, positives, rows, strict=True)])
-    same: dict[str, Any] = {"temperature": temperature, "num_samples": sides[0].num_samples}
+    same: dict[str, Any] = {"temperature": temperature, "num_samples": pair.num_samples}
     for side, own, positive, of_side in zip(sides, anchors, positives, rows, strict=True):
         if side.partition is None:
             estimate = estimate_partition(own, positive, of_side, negatives, **same)
