@@ -218,7 +218,7 @@ def test_a_teacher_is_fine_tuned_from_a_file_and_a_smoke_run_needs_none(tmp_path
     with pytest.raises(ValueError, match=r"teacher\.weights: .*SHA-256"):
         check_trial(config)
     check_trial(smoke_trial(config))
-    with pytest.raises(ValueError, match="checkpoint is loaded as it is, so weights cannot"):
+    with pytest.raises(ValueError, match="checkpoint is loaded as it is, so weights, epochs cannot"):
         trial_config(config_of(teacher=teacher | {"checkpoint": "trained.pth"}))
 
 
