@@ -16,7 +16,7 @@ from rich.console import Console
 from cktf.cluster.environment import prepare
 from cktf.cluster.machine import Machine
 from cktf.cluster.signals import as_ctrl_c
-from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse, shown
+from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse, naming, shown
 from cktf.plan.planner import Planner
 from cktf.rows import Status, TeacherRow
 from cktf.run.directory import (
@@ -31,7 +31,7 @@ from cktf.run.directory import (
 )
 from cktf.run.growth import added_in_words, names_of_old_arms, require_grown
 from cktf.run.kept_files import ERROR, TrialFiles
-from cktf.run.ledger import Ledger, read_ledger, using
+from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
@@ -218,7 +218,7 @@ def _carry_out(
     if machine.address is None:  # a cluster's nodes may have files that this machine lacks, so one of them checks there
         teachers = require_runnable(spec)
     run = Storage(run.root, spec.storage_patience)  # it could be read: from here on, failing requests are repeated
-    with using(run):
+    with naming(run.root):
         ledger = Ledger(run)
     with ledger:
         if stored_study(run) != stored:  # another driver could write until this one had the lock
@@ -247,7 +247,7 @@ def _carry_out(
             run.child(TRIALS).clear_empty()  # the folders of trials that ended before their first checkpoint
         finally:
             files.close()
-        with using(run):
+        with naming(run.root):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
 
@@ -272,12 +272,12 @@ def _planner(
     if new:
         say(warm_start_in_words(new))
     added = added_in_words(stored, spec) if stored not in (None, spec) else ""
-    with using(run), ledger.planning():
+    with naming(run.root), ledger.planning():
         renamed = names_of_old_arms(spec, rows)
         write_what_was_asked(spec, run, ledger, added=added, renamed=renamed, warm_start=new)
         return Planner(
             spec,
-            using(run)(ledger.append),
+            naming(run.root)(ledger.append),
             rows,
             retry_failed=retry_failed,
             find_teacher=partial(trained_row, run),
@@ -289,7 +289,7 @@ def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: floa
     counts = planner.state.counts()
     failures = [(trial.end.reason, trial.planned.trial_id) for trial in planner.state.failures() if trial.end]
     folders = {reason: trial_storage(run, trial_id) for reason, trial_id in reversed(failures)}
-    with using(run):
+    with naming(run.root):
         logs = {reason: below(folder.root, ERROR) for reason, folder in folders.items() if folder.exists(ERROR)}
     return Summary(
         run=run.root,

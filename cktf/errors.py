@@ -5,6 +5,7 @@ import os
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 SHOWN = 60
@@ -49,6 +50,27 @@ def naming(place: str | os.PathLike[str]) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def within(key: str) -> Iterator[None]:
+    """Let an InputError that is raised inside name the key, phase or place that it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from error
+
+
+def file_content(path: Path, most: int) -> bytes:
+    """Return the content of a file; raise an InputError if it is missing, no regular file, or has more bytes."""
+    with naming(path):
+        if not path.is_file():  # a device or FIFO might never end
+            raise InputError(f"{visible(str(path))}: there is no such file")
+        with path.open("rb") as stream:
+            content = stream.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{visible(str(path))}: is larger than {most // 1000:,} kB")
+    return content
+
+
 def shown(value: Any) -> str:
     """Return a wrong value for a message: as JSON, cut if it is long, invisible characters as escapes."""
     try:
@@ -66,10 +88,6 @@ class RunInUse(UserError):  # noqa: N818  # these names say what the user sees
 
 class RunNotFound(UserError):  # noqa: N818
     """There is no run at the named place."""
-
-
-class LedgerDamaged(UserError):  # noqa: N818
-    """A line of the ledger cannot be read, or contradicts those before it."""
 
 
 class StudyDiffers(UserError):  # noqa: N818
@@ -98,14 +116,6 @@ class ClusterLost(UserError):  # noqa: N818
 
 class NotExtensible(UserError):  # noqa: N818
     """The study cannot be extended as requested."""
-
-
-class Unusable(UserError):  # noqa: N818
-    """The run directory cannot be read or written."""
-
-
-class StudyStopped(UserError):  # noqa: N818
-    """So many trials in a row ended with the same error that the study was stopped."""
 
 
 class StorageTrouble(OSError):  # noqa: N818

@@ -17,7 +17,7 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Any, TypeVar
 
-from cktf.errors import InputError, naming, shown, visible
+from cktf.errors import InputError, file_content, shown, visible
 from cktf.names import as_name
 
 KINDS = {
@@ -59,7 +59,8 @@ def find_plugin(name: str, folder: Path) -> Plugin:
     It is a file ending in ``.py``, relative to ``folder``, that of the study; else an entry point or a module.
     """
     if name.endswith(".py"):
-        return _from_file(folder / Path(name).expanduser())
+        path = folder / Path(name).expanduser()
+        return file_plugin(path.name, file_content(path, MOST_BYTES))
     points = {point.name: point for point in entry_points(group=GROUP)}
     module = points[name].value.partition(":")[0] if name in points else name
     if not all(part.isidentifier() for part in module.split(".")):
@@ -77,17 +78,6 @@ def find_plugin(name: str, folder: Path) -> Plugin:
             f"file{offered}"
         )
     return Plugin(name, _installed_version(module, spec.origin), module=module)
-
-
-def _from_file(path: Path) -> Plugin:
-    with naming(path):
-        if not path.is_file():  # a device or FIFO might never end
-            raise InputError(f"{visible(str(path))}: there is no such file")
-        with path.open("rb") as stream:
-            source = stream.read(MOST_BYTES + 1)
-    if len(source) > MOST_BYTES:
-        raise InputError(f"{visible(str(path))}: is larger than {MOST_BYTES // 1000:,} kB")
-    return file_plugin(path.name, source)
 
 
 def file_plugin(name: str, source: bytes) -> Plugin:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from cktf import driver as run_module
 from cktf.driver import extend, extended, launch, resume
-from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unusable
+from cktf.errors import ClusterTooSmall, InputError, NotExtensible, NotRunnable, RunNotFound, StudyDiffers
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked
@@ -224,7 +224,7 @@ def test_a_full_disk_ends_a_launch_with_one_message_whenever_it_comes_and_a_resu
 
         with monkeypatch.context() as patched:
             patched.setattr(writer, name, fail_once)
-            with pytest.raises(Unusable, match="cannot be read or written: No space left on device"):
+            with pytest.raises(InputError, match="No space left on device"):
                 launch(spec, run_dir, console=console)
 
     run_until_full(Ledger, "append", PlannedRow, 2)

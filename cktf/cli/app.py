@@ -16,6 +16,7 @@ from cktf.cli import exports, networks, results, runs, studies
 from cktf.cli.studies import SOME_FAILED as SOME_FAILED
 from cktf.cli.terminal import out, warn
 from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
+from cktf.own_analysis import require_own_analysis
 
 WRONG_INPUT = 2
 FAULT = 70
@@ -43,8 +44,7 @@ def _options(
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
     ] = False,
-) -> None:
-    """Find out which parts of a knowledge-transfer recipe matter, and by how much."""
+) -> None: ...
 
 
 class _Command(TyperCommand):
@@ -53,6 +53,7 @@ class _Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
         try:
+            require_own_analysis()
             return super().invoke(ctx)
         except UserError as error:
             warn([error], style="red")

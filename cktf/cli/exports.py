@@ -13,7 +13,6 @@ import typer
 from cktf.cli.arguments import RunDirectory
 from cktf.cli.terminal import say
 from cktf.errors import InputError, UserError
-from cktf.own_analysis import require_own_analysis
 
 FOLLOW_SECONDS = 10.0
 """Time between two looks of 'cktf export --follow'."""
@@ -56,7 +55,6 @@ def export(
         return
     if (arm, seed, trial) != (None, None, None):
         raise UserError(f"--arm, --seed, --trial: are of one student, and --to {to} takes all trials")
-    require_own_analysis()
     from analysis.exports import export as export_run
     from analysis.loading import load
     from cktf.run.ledger import is_in_use
@@ -78,7 +76,6 @@ def dashboard(
         from optuna_dashboard import wsgi  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:
         raise InputError("optuna-dashboard is not installed: pip install 'cktf[trackers]'") from error
-    require_own_analysis()
     from analysis.exports import export as export_run
     from analysis.loading import load
 

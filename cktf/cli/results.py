@@ -14,7 +14,6 @@ from cktf.cli.arguments import Address, RunDirectory
 from cktf.cli.terminal import out, print_answers, say, table_of, warn
 from cktf.errors import UserError
 from cktf.foreign_options import AGAINST, KINDS, Options
-from cktf.own_analysis import require_own_analysis
 
 if TYPE_CHECKING:
     from analysis.ledger.collect import Engine
@@ -102,7 +101,6 @@ def report(
 
     Runs of one study are united; runs of different studies are contexts, each with its own baseline.
     """
-    require_own_analysis()
     from analysis.foreign import kind_of
     from analysis.report.tables import main_tables
     from analysis.report.write import report_on
@@ -128,7 +126,6 @@ def report(
 @with_foreign_options
 def compare(runs: Places, against: Against = None, kind: Kind = None, *, options: Options) -> None:
     """Print the verdicts on runs, or on foreign results; nothing is written."""
-    require_own_analysis()
     from analysis.loading import results_of
     from analysis.report.tables import main_tables
 
@@ -172,7 +169,6 @@ def plot(
     ] = None,
 ) -> None:
     """Write one figure of a run, or list those that apply to it."""
-    require_own_analysis()
     from analysis.figures.drawing import applicable
     from analysis.loading import load
     from analysis.report.drawing import WITHOUT_FIGURE, write_figure

@@ -7,7 +7,7 @@ import typer
 
 from cktf.cli.arguments import RunDirectory
 from cktf.cli.terminal import out, say, table_of, warn
-from cktf.errors import RunNotFound, UserError
+from cktf.errors import RunNotFound, UserError, naming
 
 # PyTorch, and for most commands all else, is imported by the commands that need it.
 
@@ -74,7 +74,7 @@ def show(
     seed: Annotated[int | None, typer.Option(help="With --arm: the replicate.")] = None,
 ) -> None:
     """Show one trial of a run: its status, curve, files, and what sets it apart from the baseline."""
-    from cktf.run.ledger import read_ledger, using
+    from cktf.run.ledger import read_ledger
     from cktf.run.one_trial import changes_of, facts_of, find_trial
     from cktf.run.progress import read_run
     from cktf.storage import TRIALS, Storage, below
@@ -82,7 +82,7 @@ def show(
     study, state = read_run(run, read_ledger)
     found = find_trial(state, trial, arm, seed)
     folder = Storage(run).child(TRIALS, found.planned.trial_id)
-    with using(folder):
+    with naming(folder.root):
         files = [below(folder.root, name) for name in folder.names()]
     out.print(table_of(("", ""), facts_of(found, study)))
     _print_changes(("baseline", found.planned.arm), changes_of(found, state, study))

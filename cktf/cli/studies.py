@@ -12,7 +12,6 @@ import typer
 from cktf.cli.arguments import Address, Cpus, Gpus, Overrides, Plugins, RunDirectory, Smoke, StudyFile
 from cktf.cli.terminal import out, print_answers, say, table_of, warn
 from cktf.errors import INTERRUPTED, InputError, naming, shown
-from cktf.own_analysis import require_own_analysis
 from cktf.rows import Alternative
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
@@ -53,7 +52,6 @@ def validate(
     ] = None,
 ) -> None:
     """Check a study without running it, and show what it would run; launch also looks at its data and teachers."""
-    require_own_analysis()
     from analysis.loading import load
     from analysis.planning import detectable_text, race_text, sds_of
     from cktf.looks import Race
@@ -293,7 +291,6 @@ def _finish(summary: "Summary") -> None:
     say([summary.in_words()])
     if summary.is_interrupted:
         raise typer.Exit(INTERRUPTED)
-    require_own_analysis()
     from analysis.loading import load
     from analysis.report.tables import main_tables
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from enum import Enum
 from typing import Any
 
-from cktf.errors import StudyStopped
+from cktf.errors import UserError
 from cktf.plan.race import ArmRace
 from cktf.plan.searched_arms import SearchedArms
 from cktf.plan.state import RunState
@@ -138,7 +138,7 @@ class Planner:
             if trial.planned.stage == Stage.TEACHER:
                 result = replace(result, terms={})  # its only term is the loss, and would be a column of all students
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
-        has_all = trial.epochs in trial.curve  # true also while a resumed trial reports earlier epochs
+        has_all = trial.planned.epochs in trial.curve  # true also while a resumed trial reports earlier epochs
         if has_all or not (self._search and self._search.is_pruned(trial_id)):
             return False
         self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {max(trial.curve)}")
@@ -191,7 +191,7 @@ class Planner:
         self._last_error = kind
         if self._same_errors >= self.spec.max_failures_in_a_row and not self.failure:
             again = " --retry-failed" if kind else ""
-            self.failure = StudyStopped(
+            self.failure = UserError(
                 f"{self.spec.name}: stopped, because {self._same_errors} trials in a row ended with: {reason}; "
                 f"'cktf resume RUN{again}' goes on once that is mended (max_failures_in_a_row: how many it takes)"
             )

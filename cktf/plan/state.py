@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from cktf.errors import LedgerDamaged
 from cktf.rows import EndRow, EpochRow, LookRow, PlannedRow, Row, Stage, Status, StudyRow, TeacherRow
 
 
@@ -38,11 +37,6 @@ class TrialState:
         if self.end:
             return Status(self.end.status)
         return Status.RUNNING if self.curve else Status.PLANNED
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs of the complete trial."""
-        return self.planned.epochs or int(self.planned.config["epochs"])
 
     def scored_epochs(self, epoch: int) -> int:
         """Return how many epochs up to this one have a value of the metric."""
@@ -114,7 +108,7 @@ class RunState:
             self.apply(row)
 
     def apply(self, row: Row) -> None:
-        """Apply one row; raise a LedgerDamaged if it is of a trial that no earlier row has planned."""
+        """Apply one row. Those of a trial follow its planned row, as the reader of a ledger makes sure."""
         match row:
             case StudyRow():
                 self.launched = row.time
@@ -207,11 +201,7 @@ class RunState:
         trials = self.teacher_trials if of_teacher else self.trials
         trial = trials.get(row.trial_id)
         if trial is None:
-            if not isinstance(row, PlannedRow):
-                raise LedgerDamaged(
-                    f"the ledger is damaged: it tells of trial {row.trial_id} ({row.kind!r} row), which no row before "
-                    "that has planned"
-                )
+            assert isinstance(row, PlannedRow)
             trial = trials[row.trial_id] = TrialState(row)
             if not of_teacher:
                 self._contexts.setdefault(row.context)

@@ -17,12 +17,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from cktf.credentials import masked
-from cktf.errors import InputError, LedgerDamaged, RunNotFound, StudyDiffers, visible
+from cktf.errors import InputError, RunNotFound, StudyDiffers, naming, visible
 from cktf.measures.registry import directions, settings_of
 from cktf.names import BASELINE
 from cktf.rows import PlannedRow, Row, Scalar, Stage, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
-from cktf.run.ledger import LOCK, Ledger, using
+from cktf.run.ledger import LOCK, Ledger
 from cktf.run.plugins import FOLDER as PLUGINS
 from cktf.run.plugins import store, stored_plugin
 from cktf.storage import Storage
@@ -115,7 +115,6 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger, **grown:
 
 
 def _default_levels(spec: StudySpec) -> dict[str, Scalar]:
-    """Return the baseline's values of the factors of a search."""
     found = {name: value_at(every_arm(spec)[0].config.model_dump(mode="json"), name) for name in spec.search or ()}
     return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
 
@@ -166,7 +165,7 @@ def _reference_values(spec: StudySpec) -> dict[str, dict[str, float | list[float
 def require_own(run: Storage) -> None:
     """Raise an InputError if a folder holds files that are not of a run."""
     own = {STUDY, PROVENANCE, LEDGER, LOCK, PLUGINS, "teachers", "trials", "report", "afterthought"}
-    with using(run):
+    with naming(run.root):
         names = [path.name for path in Path(run.path).glob("*")] if run.is_local else []
     if others := sorted(name for name in names if name not in own and not name.startswith(".")):
         raise InputError(f"{run.root}: holds no run, but {others[0]}; choose a folder that is new or empty")
@@ -174,7 +173,7 @@ def require_own(run: Storage) -> None:
 
 def stored_study(run: Storage) -> StudySpec | None:
     """Return the study of a run; None if there is no run."""
-    with using(run):
+    with naming(run.root):
         text = run.read(STUDY)
     try:
         return None if text is None else read_study(text.decode(), run.full(STUDY), find=partial(stored_plugin, run))
@@ -232,7 +231,7 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
             named |= {*contents_of(TrialConfig.model_validate(row.config))}
         except ValidationError as error:
             where, said = explain(error, TrialConfig)[0]
-            raise LedgerDamaged(
+            raise InputError(
                 f"{visible(run.full(LEDGER))}: the configuration of trial {visible(row.trial_id)} is none that this "
                 f"code knows: {spelled(where)}: {said}"
             ) from error
@@ -247,7 +246,7 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
 
 def forget(run: Storage, ledger: Ledger) -> None:
     """Delete the ledger, study and provenance of a run in which nothing was trained."""
-    with using(run):
+    with naming(run.root):
         ledger.close()
         run.child(LEDGER).clear()
         run.child(PLUGINS).clear()

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from cktf.errors import NotExtensible, shown
+from cktf.errors import NotExtensible, few, shown
 from cktf.names import BASELINE
 from cktf.rows import PlannedRow, Row, Stage
 from cktf.run.directory import decided_by
@@ -116,5 +116,4 @@ def _changed_domains(spec: StudySpec, stored: StudySpec) -> dict[str, tuple[Doma
 
 
 def _listed(noun: str, names: Collection[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"the {noun}{'s' * (len(names) > 1)} {', '.join([*names][:MOST_NAMED])}{more}"
+    return f"the {noun}{'s' * (len(names) > 1)} {few([*names], MOST_NAMED)}"

@@ -5,14 +5,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from cktf.errors import InputError, StudyDiffers, UserError
+from cktf.errors import InputError, StudyDiffers, UserError, naming
 from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import built, directions, numbers_of, settings_of, with_settings
 from cktf.plan.state import RunState
 from cktf.plugins import Plugin
 from cktf.rows import EpochRow, Row, Status, StudyRow
 from cktf.run.directory import provenance, require_study
-from cktf.run.ledger import Ledger, read_ledger, using
+from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.plugins import store
 from cktf.storage import Storage
 from cktf.study import yaml_text
@@ -37,7 +37,7 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
     require_study(run)
     extra = registered(plugins)
     measures = _of_outputs(asked)
-    with using(run):
+    with naming(run.root):
         ledger = Ledger(run)
     with ledger:
         rows = list(read_ledger(run))
@@ -73,7 +73,7 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
             numbers = {k: v for split, each in found.items() for k, v in numbers_of(measures, split, each).items()}
             row = last[trial_id]
             new.append(replace(row, measures={**row.measures, **numbers}, time=time.time()))
-        with using(run):
+        with naming(run.root):
             store(extra, run)
             for each in new:
                 ledger.append(each)

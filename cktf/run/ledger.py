@@ -19,9 +19,9 @@ from typing import BinaryIO, Self
 
 from filelock import FileLock, Timeout
 
-from cktf.errors import InputError, LedgerDamaged, Unusable, refusal_of, visible
+from cktf.errors import naming
 from cktf.ledger_lines import SEGMENT, RowReader, whole_lines
-from cktf.locks import file_lock
+from cktf.locks import acquired
 from cktf.rows import EndRow, EpochRow, Row
 from cktf.run.lease import Lease, has_lease, holder_of_this, in_use
 from cktf.storage import PATIENCE, Storage
@@ -41,27 +41,18 @@ LOCK_SECONDS = 1.0
 """How long a driver tries to get the lock, which 'cktf status' holds for an instant."""
 
 
-@contextmanager
-def using(run: Storage) -> Iterator[None]:
-    """Raise an `Unusable` for an OSError inside: the run directory cannot be read or written."""
-    try:
-        yield
-    except OSError as error:
-        raise Unusable(f"{visible(run.root)}: cannot be read or written: {refusal_of(error)}") from error
-
-
 def read_ledger(run: Storage) -> Iterator[Row]:
     """Yield the rows of a run's ledger in the order in which they were written.
 
     A last line of a segment that is torn, by a kill in the middle of a write, is left out.
 
     Raises:
-        LedgerDamaged: If any other line is no row, or precedes a row that it needs; the message names segment and line.
-        Unusable: If the place cannot be read.
+        InputError: If any other line is no row, or precedes a row that it needs; the message names segment and line. Or
+            if the place cannot be read.
     """
     reader = RowReader()
     for line, place in _lines(run):
-        yield _row(reader, line, place)
+        yield reader.read(line, place)
 
 
 def read_latest(run: Storage) -> Iterator[Row]:
@@ -77,39 +68,32 @@ def read_latest(run: Storage) -> Iterator[Row]:
         if line.startswith(_EPOCH) and line.endswith(b"}") and (at := line.rfind(_TRIAL)) > 0:
             latest[line[at + len(_TRIAL) : line.find(b'"', at + len(_TRIAL))]] = line, place
             continue
-        row = _row(reader, line, place)
+        row = reader.read(line, place)
         if isinstance(row, EndRow) and (epoch := latest.pop(row.trial_id.encode(), None)):
-            yield _row(reader, *epoch)
+            yield reader.read(*epoch)
         yield row
     for line, place in latest.values():
-        yield _row(reader, line, place)
+        yield reader.read(line, place)
 
 
 def _lines(run: Storage) -> Iterator[tuple[bytes, str]]:
     """Yield each line of a run's ledger, with its file and line number for error messages."""
     segments = run.child(FOLDER)
-    with using(segments):
+    with naming(segments.root):
         names = _names(segments)
     segments.patience = segments.patience or PATIENCE  # it has answered: from here on, failing requests are repeated
     contents = segments.read_all(names)
     for name in names:
-        with using(segments):
+        with naming(segments.root):
             content = next(contents)
         for number, line in enumerate(whole_lines(content), start=1):
             yield line, f"{segments.full(name)}, line {number}"
 
 
-def _row(reader: RowReader, line: bytes, place: str) -> Row:
-    try:
-        return reader.read(line, place)
-    except InputError as error:
-        raise LedgerDamaged(str(error)) from error
-
-
 def is_in_use(run: Storage) -> bool:
     """Return whether a driver has the run open now; False if that cannot be known."""
     if not run.is_local:
-        with using(run):
+        with naming(run.root):
             return has_lease(run)
     path = Path(run.full(LOCK))
     if not path.is_file():
@@ -228,14 +212,9 @@ def _names(segments: Storage) -> list[str]:
 
 def _lock(run: Storage) -> FileLock:
     path = Path(run.full(LOCK))
-    lock = file_lock(path)
     try:
-        lock.acquire(timeout=LOCK_SECONDS)
+        lock = acquired(path, LOCK_SECONDS)
     except Timeout:
         raise in_use(run.root, path.read_bytes()) from None
-    except OSError as error:
-        raise Unusable(
-            f"{path}: cannot be locked: {error.strerror}; choose a --run-dir in a file system that has locks"
-        ) from error
     path.write_bytes(holder_of_this())
     return lock

@@ -3,9 +3,9 @@
 import io
 from collections.abc import Iterator
 
+from cktf.errors import naming
 from cktf.names import arm_label
 from cktf.run.ledger import FOLDER as LEDGER
-from cktf.run.ledger import using
 from cktf.storage import Storage
 from cktf.verdicts import Verdict
 
@@ -30,7 +30,7 @@ def verdicts_in_words(run: Storage) -> str:
     """Return the verdicts of a run's report in one line, those that are decided with their arms; empty without any."""
     import pyarrow.parquet as pq
 
-    with using(run):
+    with naming(run.root):
         report = run.child("report")
         written = report.times().get(EFFECTS)
         if written is None:

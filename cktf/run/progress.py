@@ -13,7 +13,7 @@ from rich.text import Text
 from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
-from cktf.rows import MEASURE, EndRow, EpochRow, LookRow, Row, Stage, Status, StudyRow, TeacherRow
+from cktf.rows import MEASURE, EndRow, LookRow, Row, Stage, Status, StudyRow, TeacherRow
 from cktf.run.ledger import is_in_use, read_latest
 from cktf.storage import Storage
 
@@ -45,7 +45,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
 
     On a terminal it is a live line, elsewhere one line for each ended trial.
     """
-    pace, state = _Pace(planner), planner.state
+    state, began = planner.state, time.time()
     cut = Column(no_wrap=True, overflow="ellipsis", max_width=LONGEST_NAME)
     name = TextColumn("{task.description}", markup=False, table_column=cut)
     words = TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
@@ -56,10 +56,10 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
 
         def see(row: Row) -> None:
             nonlocal shown
-            pace.see(row)
             if isinstance(row, EndRow) and not console.is_terminal:
                 ended = _line_of(state.trial(row.trial_id), state.metric, longest=LONGEST_ARM)
-                line = "; ".join(filter(None, (f"[{state.num_ended}/{planner.total()}] {ended}", pace.left())))
+                left = _left(state, began, planner.total(), time.time())
+                line = "; ".join(filter(None, (f"[{state.num_ended}/{planner.total()}] {ended}", left)))
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             elif isinstance(row, EndRow) and row.status == Status.FAILED:
                 line = _line_of(state.trial(row.trial_id), state.metric)
@@ -68,7 +68,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
                 bar.console.print(look_in_words(row, state), markup=False, highlight=False, soft_wrap=True)
             if console.is_terminal and (isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS):
                 shown = time.monotonic()
-                said = pace.in_words(with_best=console.width >= WIDE)
+                said = _pace(planner, began, with_best=console.width >= WIDE)
                 bar.update(task, completed=state.num_ended, total=planner.total(), words=said)
 
         yield see
@@ -173,18 +173,14 @@ def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
 def _driver_line(study: StudyRow, state: RunState, now: float) -> str:
     """Return the state of a driver at work: whether an epoch has come since its start, and the time that is left.
 
-    The time follows from the trials that have ended in this session, as in the live line. There is none for a search or
-    a race, because the ledger does not say how many trials it will have.
+    There is no time for a search or a race, because the ledger does not say how many trials it will have.
     """
-    words, ends = ["at work"], [trial.end for trial in state.trials.values() if trial.end]
-    ends = [end for end in ends if end.time >= state.launched]
-    open_trials = [*state.teacher_trials.values(), *state.trials.values()]
-    if not ends and all(trial.heard < state.launched for trial in open_trials):
+    words = ["at work"]
+    every = [*state.teacher_trials.values(), *state.trials.values()]
+    if all(max(trial.heard, trial.end.time if trial.end else 0.0) < state.launched for trial in every):
         words.append(f"no epoch has come in the {_duration(now - state.launched)} since its start")
-    if ends and state.launched and study.design != "search" and not study.looks:
-        # From the first start of a trial that has ended: starting Ray and the training of teachers do not count.
-        began = max(state.launched, min(end.time - end.wall_seconds for end in ends))
-        words.append(_left(now - began, len(ends), len(state.trials) - state.num_ended))
+    if state.launched and study.design != "search" and not study.looks:
+        words.append(_left(state, state.launched, len(state.trials), now))
     return "; ".join(filter(None, words))
 
 
@@ -199,13 +195,21 @@ def _line_of(trial: TrialState, metric: str, longest: int | None = None, *, stat
     if row.stage == Stage.TEACHER:
         label = f"teacher {label}"
     if trial.curve and not trial.end:
-        epochs = f", epoch {max(trial.curve)} of {trial.epochs}"
+        epochs = f", epoch {max(trial.curve)} of {trial.planned.epochs}"
     return f"{label}, seed {row.seed}, {status or trial.status}{epochs}{score}{reason}"
 
 
-def _left(seconds: float, done: int, to_do: int) -> str:
-    """Return the time that is left if ``done`` trials took so long; empty before the first end and after the last."""
-    return f"{_duration(seconds / done * to_do)} left" if done and to_do else ""
+def _left(state: RunState, since: float, total: int, now: float) -> str:
+    """Return the time that is left at the pace since a launch; empty before its first end and after the last.
+
+    The first start of a trial that has ended begins it: starting Ray and the training of teachers do not count.
+    """
+    ends = [trial.end for trial in state.trials.values() if trial.end and trial.end.time >= since]
+    to_do = total - state.num_ended
+    if not ends or not to_do:
+        return ""
+    began = max(since, min(end.time - end.wall_seconds for end in ends))
+    return f"{_duration((now - began) / len(ends) * to_do)} left"
 
 
 def _duration(seconds: float) -> str:
@@ -213,39 +217,19 @@ def _duration(seconds: float) -> str:
     return "under 1 min" if minutes < 1 else f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
-class _Pace:
-    """Counts and time left, at the pace of this session."""
-
-    def __init__(self, planner: "Planner") -> None:
-        self._planner = planner
-        self._began: float | None = None
-        self._before = planner.state.num_ended
-
-    def see(self, row: Row) -> None:
-        """Begin with the first row of a student, so that starting Ray and the training of teachers do not count."""
-        if self._began is None and isinstance(row, EpochRow | EndRow) and row.trial_id in self._planner.state.trials:
-            self._began = time.monotonic()
-
-    def in_words(self, *, with_best: bool) -> str:
-        planner = self._planner
-        counts = planner.state.counts()
-        words = [f"{planner.running} running"]
-        if failed := counts[Status.FAILED]:
-            words.append(f"{failed} failed")
-        if teachers := sum(trial.end is None for trial in planner.state.teacher_trials.values()):
-            words.append(f"{teachers} teacher{'s' * (teachers > 1)} to train first")
-        if planner.spec.prune != "none":
-            words.append(f"{counts[Status.PRUNED]} pruned")
-        if left := self.left():
-            words.append(left)
-        if with_best and len(planner.spec.baselines) == 1:  # the line has no room for the best of several
-            best = planner.state.best_arms(maximise=planner.spec.maximise)
-            words += [f"best {planner.spec.metrics[0]} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
-        return ", ".join(words)
-
-    def left(self) -> str:
-        """Return the time that is left at the pace of this session; empty before its first end and after the last."""
-        ended = self._planner.state.num_ended
-        if self._began is None:
-            return ""
-        return _left(time.monotonic() - self._began, ended - self._before, self._planner.total() - ended)
+def _pace(planner: "Planner", began: float, *, with_best: bool) -> str:
+    """Return the counts of the live line, and the time left."""
+    counts = planner.state.counts()
+    words = [f"{planner.running} running"]
+    if failed := counts[Status.FAILED]:
+        words.append(f"{failed} failed")
+    if teachers := sum(trial.end is None for trial in planner.state.teacher_trials.values()):
+        words.append(f"{teachers} teacher{'s' * (teachers > 1)} to train first")
+    if planner.spec.prune != "none":
+        words.append(f"{counts[Status.PRUNED]} pruned")
+    if left := _left(planner.state, began, planner.total(), time.time()):
+        words.append(left)
+    if with_best and len(planner.spec.baselines) == 1:  # the line has no room for the best of several
+        best = planner.state.best_arms(maximise=planner.spec.maximise)
+        words += [f"best {planner.spec.metrics[0]} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
+    return ", ".join(words)

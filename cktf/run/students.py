@@ -5,12 +5,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cktf.data import load_dataset
-from cktf.errors import InputError, few, naming
+from cktf.errors import InputError, few, naming, within
 from cktf.names import arm_label
-from cktf.plan.state import TrialState
 from cktf.rows import Stage
-from cktf.run.ledger import using
 from cktf.run.one_trial import find_trial
 from cktf.run.plugins import register_stored
 from cktf.run.progress import read_run
@@ -45,18 +42,18 @@ def load_student(
     if text.endswith(SAFETENSORS):
         folder, _, name = text.rpartition("/")
         storage = Storage(folder or ".")
-        with using(storage):
+        with naming(storage.root):
             content = storage.read(name)
         if content is None:
             raise InputError(f"{text}: there is no such file")
-        return _student(content, text, None)
+        return _student(content, text)
     study, state = read_run(text)
     found, run = find_trial(state, trial, arm, seed), Storage(text)
     register_stored(run, study.plugins)
     row = found.planned
     own = run.child("teachers") if row.stage == Stage.TEACHER else trial_storage(run, row.trial_id)
     name = f"{row.trial_id}{SAFETENSORS}" if row.stage == Stage.TEACHER else STUDENT
-    with using(run):
+    with naming(run.root):
         content = own.read(name)
         if content is None:
             ids = {path.parent.name for path in map(Path, run.child("trials").names(STUDENT, below=True))}
@@ -66,7 +63,7 @@ def load_student(
                 f"{run.root}: the student of {arm_label(row.arm, row.context)}, seed {row.seed}, is not stored; "
                 f"'keep:' in its study says which are, and these are: {there}"
             )
-    return _student(content, own.full(name), found)
+    return _student(content, own.full(name))
 
 
 def export_student(
@@ -85,21 +82,10 @@ def export_student(
     return f"{path} is written; its logits are the student's on three images, to 1e-5\n{usage}"
 
 
-def _student(content: bytes, place: str, trial: TrialState | None) -> Student:
-    try:
-        return student_of(content, AboutStudent.read(content) or _about(trial))
-    except ValidationError as error:
-        said = "; ".join(f"{spelled(where)}: {text}" for where, text in explain(error, TrialConfig))
-        raise InputError(f"{place}: {said}; of a run with plug-ins, name the run instead of a file") from error
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
-
-
-def _about(trial: TrialState | None) -> AboutStudent:
-    """Return what a student's file of an older version does not say of it, from its trial and its data set."""
-    config = TrialConfig.model_validate(trial.planned.config) if trial else None
-    if config is None or config.task == "transfer":
-        then = "run the trial again" if config else "name its run instead"
-        raise InputError(f"says nothing of its network, being of an older version; {then}")
-    dataset = load_dataset(config.data)
-    return AboutStudent.of(config, dataset, dataset.num_classes)
+def _student(content: bytes, place: str) -> Student:
+    with within(place):
+        try:
+            return student_of(content, AboutStudent.read(content))
+        except ValidationError as error:
+            said = "; ".join(f"{spelled(where)}: {text}" for where, text in explain(error, TrialConfig))
+            raise InputError(f"{said}; of a run with plug-ins, name the run instead of a file") from error

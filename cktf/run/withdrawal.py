@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from cktf.errors import InputError, visible
+from cktf.errors import InputError, naming, visible
 from cktf.names import arm_label
-from cktf.plan.state import RunState
-from cktf.rows import Stage, Status, StudyRow
-from cktf.run.ledger import Ledger, read_ledger, using
+from cktf.rows import Stage, Status
+from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.one_trial import find_trial
+from cktf.run.progress import read_run
 from cktf.storage import TRIALS, Storage
 
 WITHDRAWN = "withdrawn by the user"
@@ -29,19 +29,17 @@ def withdraw(
         UserError: If there is no such trial, it trains a teacher, or the run is in use.
     """
     run = Storage(run_dir)
-    with using(run):
+    with naming(run.root):
         ledger = Ledger(run)
     with ledger:
-        rows = list(read_ledger(run))
-        launches = [row for row in rows if isinstance(row, StudyRow)]
-        found = find_trial(RunState(launches[-1].metric if launches else "", rows), trial, arm, seed)
+        found = find_trial(read_run(run_dir, read_ledger)[1], trial, arm, seed)
         row, end = found.planned, found.end
         if row.stage == Stage.TEACHER:
             raise InputError(f"{row.trial_id}: trains a teacher, whose students have learnt from it")
         what = f"{arm_label(row.arm, row.context)}, seed {row.seed} ({row.trial_id}), {found.status}"
         if not is_sure(what):
             return ""
-        with using(run):
+        with naming(run.root):
             if end:
                 said = ": ".join(filter(None, (WITHDRAWN, visible(" ".join(reason.split())))))
                 ledger.append(replace(end, status=Status.FAILED, reason=said, time=time.time()))

@@ -16,7 +16,7 @@ from cktf.study.domains import ORDERINGS, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import Location, exists, leaves, no_such_path, overlay, spelled, suggestion, value_at
 from cktf.study.problems import explain
-from cktf.study.spec import DESIGNS, StudySpec
+from cktf.study.spec import BY_PATH, DESIGNS, StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import trial_config
@@ -123,7 +123,7 @@ def _check_names(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _named_paths(spec: StudySpec) -> Iterator[tuple[Location, str]]:
-    for key in ("ablate", "leave_one_out", "grid", "fractional", "search"):
+    for key in BY_PATH:
         for path in getattr(spec, key) or {}:
             yield (key, path), path
     for key in ("contexts", "compare"):
@@ -207,7 +207,10 @@ def _check_arms(spec: StudySpec) -> Iterator[Finding]:
 
 def _check_trials(spec: StudySpec, context: str) -> Iterator[Finding]:
     for candidate in candidates(spec, context):
-        yield from _check_trial(candidate.mapping, candidate.where, candidate.factor)
+        path = (
+            candidate.paths[0] if spec.ablate or spec.leave_one_out else ""
+        )  # of other designs several factors are set
+        yield from _check_trial(candidate.mapping, candidate.where, path)
 
 
 def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
@@ -289,7 +292,6 @@ def _check_measures(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
-    """Yield problems of seeds of teachers."""
     if spec.teacher_seeds is None:
         return
     for where, path in _named_paths(spec):

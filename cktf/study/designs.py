@@ -78,14 +78,12 @@ class Candidate:
         where: Keys in the study file that define it.
         name: Its name if the study gives one.
         paths: The factors that it sets.
-        factor: The factor whose level is at ``where``; empty if several are set.
         mapping: Its configuration, not yet validated.
     """
 
     where: tuple[str | int, ...]
     name: str | None
     paths: tuple[str, ...]
-    factor: str
     mapping: dict[str, Any]
 
 
@@ -94,19 +92,19 @@ def candidates(spec: StudySpec, context: str = "") -> Iterator[Candidate]:
     base = spec.baselines[context]
     for path, levels in (spec.ablate or {}).items():
         for index, level in enumerate(levels):
-            yield Candidate(("ablate", path, index), None, (path,), path, overlay(base, {path: level}))
+            yield Candidate(("ablate", path, index), None, (path,), overlay(base, {path: level}))
     for path, off in (spec.leave_one_out or {}).items():
-        yield Candidate(("leave_one_out", path), None, (path,), path, overlay(base, {path: off}))
+        yield Candidate(("leave_one_out", path), None, (path,), overlay(base, {path: off}))
     for name, patch in (spec.compare or {}).items():
         if name not in spec.skip.get(context, ()):
-            yield Candidate(("compare", name), name, tuple(leaves(patch)), "", lay_over(base, patch))
+            yield Candidate(("compare", name), name, tuple(leaves(patch)), lay_over(base, patch))
     for cell in itertools.product(*spec.grid.values()) if spec.grid else ():
         values = dict(zip(spec.grid or (), cell, strict=True))
-        yield Candidate(("grid",), None, tuple(values), "", overlay(base, values))
+        yield Candidate(("grid",), None, tuple(values), overlay(base, values))
     for run in spec.fraction.runs if spec.fraction else ():
         factors = (spec.fractional or {}).items()
         values = {path: levels[level] for (path, levels), level in zip(factors, run, strict=True)}
-        yield Candidate(("fractional",), None, tuple(values), "", overlay(base, values))
+        yield Candidate(("fractional",), None, tuple(values), overlay(base, values))
 
 
 def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:

@@ -95,7 +95,6 @@ def tables_of(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[tuple[Row, list[
 
 
 def _levels_in_words(levels: Mapping[str, Any]) -> str:
-    """Return path and level of each factor, in words."""
     return ", ".join(f"{path}: {in_one_line(level)}" for path, level in levels.items()) or "nothing"
 
 

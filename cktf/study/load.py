@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic itself exports it from 2.11 on
 
-from cktf.errors import InputError, refusal_of, shown, visible
+from cktf.errors import InputError, file_content, shown, visible
 from cktf.plugins import Plugin, find_plugin
 from cktf.study import yaml_text
 from cktf.study.consistency import find_problems
@@ -19,7 +19,7 @@ from cktf.study.designs import arm_named
 from cktf.study.named_parts import registered
 from cktf.study.paths import Location, exists, no_such_path, spelled
 from cktf.study.problems import StudyError, explain
-from cktf.study.spec import StudySpec
+from cktf.study.spec import BY_PATH, StudySpec
 from cktf.trainer.config import TrialConfig
 
 
@@ -52,9 +52,6 @@ class Study(StudySpec):
         return study
 
 
-BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
-"""Sections whose keys are dotted paths."""
-
 MOST_BYTES = 500_000
 """Largest size of a study file, which is a hundred times that of a large one."""
 
@@ -71,19 +68,13 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
         StudyError: If the file cannot be read or the study is wrong; one line for each problem.
     """
     file = Path(path)
-    place = visible(str(file))
     try:
-        if not file.is_file():  # reading a device or FIFO might never end
-            raise StudyError(f"{place}: there is no such file; name the study's YAML file")
-        with file.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
+        content = file_content(file, MOST_BYTES)
         text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except OSError as error:
-        raise StudyError(f"{place}: cannot be read: {refusal_of(error)}") from None
+    except InputError as error:
+        raise StudyError(f"{error}") from None
     except UnicodeDecodeError:
-        raise StudyError(f"{place}: is not UTF-8 text") from None
-    if len(content) > MOST_BYTES:
-        raise StudyError(f"{place}: is larger than {MOST_BYTES // 1000:,} kB; a study has a few")
+        raise StudyError(f"{visible(str(file))}: is not UTF-8 text") from None
     return read_study(text, str(file), overrides, find=partial(find_plugin, folder=file.parent))
 
 

@@ -2,24 +2,23 @@
 
 import ast
 import inspect
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
+from textwrap import dedent
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from cktf.errors import InputError, shown
+from cktf.names import BASELINE
 from cktf.objectives import OBJECTIVES
 from cktf.settings import Settings
 from cktf.study.paths import suggestion
 from cktf.study.spec import StudySpec
+from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
-
-BASELINE = "baseline"
 
 AS_WRITTEN: dict[str, Any] = {
     "plugins": list[str],
@@ -85,29 +84,23 @@ class SchemaOfFiles(GenerateJsonSchema):
         """
         found = super().model_schema(schema)
         for base in reversed(schema["cls"].__mro__):
-            section = _classes(base.__module__).get(base.__qualname__) if issubclass(base, Settings) else None
-            for declared, below in pairwise(section.body if section else ()):
-                match declared, below:
-                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                        if field := schema["cls"].model_fields.get(name):
-                            found["properties"][field.alias or name]["description"] = inspect.cleandoc(text)
+            for name, text in _docstrings(base).items() if issubclass(base, Settings) else ():
+                if field := schema["cls"].model_fields.get(name):
+                    found["properties"][field.alias or name]["description"] = text
         return found
 
 
-@cache
-def _classes(module: str) -> dict[str, ast.ClassDef]:
-    """Return the classes of a module's source by their qualified names; none where it has no source."""
+def _docstrings(section: type[Settings]) -> dict[str, str]:
+    """Return the docstrings of a class's fields; none where it has no source, as one that pydantic has made."""
     try:
-        above: list[tuple[str, ast.AST]] = [("", ast.parse(inspect.getsource(sys.modules[module])))]
+        declared = ast.parse(dedent(inspect.getsource(section))).body[0]
     except (OSError, TypeError):
         return {}
     found = {}
-    while above:
-        prefix, node = above.pop()
-        for each in ast.iter_child_nodes(node):
-            if isinstance(each, ast.ClassDef):
-                found[prefix + each.name] = each
-                above.append((f"{prefix}{each.name}.", each))
+    for field, below in pairwise(getattr(declared, "body", ())):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = inspect.cleandoc(text)
     return found
 
 
@@ -130,7 +123,7 @@ def _below(section: dict[str, Any], parts: dict[str, Any], above: str) -> Iterat
     for name, given in section["properties"].items():
         members = list(_members(given, parts))
         words = list(dict.fromkeys(_words(member, parts) for member in members))
-        default = _text(given["default"]) if "default" in given else ""
+        default = in_one_line(given["default"]) if "default" in given else ""
         yield Key(above + name, " | ".join(words), default, " ".join(_meaning(name, [given, *members]).split()))
         for member in members:
             if "properties" in member:
@@ -156,23 +149,9 @@ def _members(schema: dict[str, Any], parts: dict[str, Any]) -> Iterator[dict[str
 
 def _words(schema: dict[str, Any], parts: dict[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
-        return " | ".join(map(_text, schema.get("enum", [schema.get("const")])))
+        return " | ".join(map(in_one_line, schema.get("enum", [schema.get("const")])))
     kind = TYPES.get(schema.get("type", ""), "anything")
     if "items" in schema:
         kind += " of " + " | ".join(_words(member, parts) for member in _members(schema["items"], parts))
-    bounds = [f"{words} {_text(schema[keyword])}" for keyword, words in BOUNDS.items() if keyword in schema]
+    bounds = [f"{words} {in_one_line(schema[keyword])}" for keyword, words in BOUNDS.items() if keyword in schema]
     return ", ".join([kind, *bounds])
-
-
-def _text(value: Any) -> str:
-    """Return a value as YAML has it in one line."""
-    match value:
-        case None | bool():
-            return "null" if value is None else str(value).lower()
-        case float():
-            return f"{value:g}"
-        case dict():
-            return "{" + ", ".join(f"{key}: {_text(entry)}" for key, entry in value.items()) + "}"
-        case list() | tuple():
-            return "[" + ", ".join(map(_text, value)) + "]"
-    return str(value)

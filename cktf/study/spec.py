@@ -17,15 +17,11 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainOptions
 from cktf.trial.content import trial_config
 
-DESIGNS = {
-    "ablate": "one_at_a_time",
-    "compare": "compare",
-    "leave_one_out": "leave_one_out",
-    "grid": "grid",
-    "fractional": "fractional",
-    "search": "search",
-}
-"""Key in the study file to the design's name. A study has exactly one of these keys."""
+DESIGNS = ("ablate", "compare", "leave_one_out", "grid", "fractional", "search")
+"""Keys of which a study has exactly one."""
+
+BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
+"""Those whose keys are dotted paths."""
 
 
 class StudySpec(StudyKeys):
@@ -39,7 +35,7 @@ class StudySpec(StudyKeys):
     @property
     def design(self) -> str:
         """The design's name, such as ``one_at_a_time`` or ``search``."""
-        return DESIGNS[self.kind]
+        return "one_at_a_time" if self.kind == "ablate" else self.kind
 
     def train_options(self, **others: bool) -> TrainOptions:
         """Return how a trial of this study is run; ``others`` are the fields that the study does not set."""

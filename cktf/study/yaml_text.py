@@ -131,7 +131,6 @@ def _entries(node: yaml.Node | None, where: Location, above: frozenset[int]) -> 
 
 
 def _refused(node: yaml.Node | None, where: Location, what: str) -> InputError:
-    """Return the exception for a node at a location."""
     line = node.start_mark.line + 1 if node else 1
     return InputError(f"line {line}: {f'{spelled(where)}: ' if where else ''}{what}")
 

@@ -71,15 +71,16 @@ class AboutStudent:
         return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
 
     @classmethod
-    def read(cls, content: bytes) -> Self | None:
-        """Return the description in a student's file; None if it has none, being of an older version.
+    def read(cls, content: bytes) -> Self:
+        """Return the description in a student's file.
 
         Raises:
+            InputError: If it has none.
             pydantic.ValidationError: If the trial is none that this process knows, as without its plug-ins.
         """
         metadata = metadata_of(content)
         if "config" not in metadata:
-            return None
+            raise InputError("says nothing of its network: it is no file of a stored student")
         values = {name: metadata[name] for name in cls.__dataclass_fields__}
         study = values.pop("study")
         found = {name: json.loads(text) for name, text in values.items()}

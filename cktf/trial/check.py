@@ -1,7 +1,6 @@
 """Checks before a study starts whether its trials can run."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -9,8 +8,8 @@ import torch
 from torch import nn
 
 from cktf.batch import Shapes
-from cktf.data import IMAGE_FOLDER, Dataset, DatasetMissing, in_both_parts, look_at_image_folder, split
-from cktf.errors import InputError
+from cktf.data import IMAGE_FOLDER, Dataset, in_both_parts, look_at_image_folder, split
+from cktf.errors import InputError, within
 from cktf.measures import Measure, OfPredictions, OfStudent, Predictions
 from cktf.measures.registry import as_numbers, numbers_of
 from cktf.models import ModelConfig, build_model, measure_shapes
@@ -50,7 +49,7 @@ def check_trial(
     """
     if config.teachers_as == "drawn":
         for key, each in config.teachers_by_key.items():
-            with _naming(key):
+            with within(key):
                 check_trial(config.with_teacher(each), workers, is_measured=is_measured, measures=measures)
         return
     dataset = held_dataset(config.data, CPU)
@@ -65,7 +64,7 @@ def check_trial(
     labels = classes[:2] if config.task == "transfer" else classes
     network, _, phases = assemble(config, dataset, parts, teacher, labels, initial_weights(config.student, "student"))
     for phase in phases:
-        with _naming(f"phase {phase.name}"):
+        with within(f"phase {phase.name}"):
             phase.loader(Workers(size=workers))
     if of_plugins := {name: each for name, each in measures.items() if ("METRICS", name) in ORIGINS}:
         _try_measures(of_plugins, network, dataset)
@@ -149,15 +148,6 @@ def _shapes(settings: str, side: int) -> Shapes | None:
         return None
 
 
-@contextmanager
-def _naming(key: str) -> Iterator[None]:
-    """Let an InputError name which of several teachers, or phases, it is about."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from error
-
-
 def _one_class(config: TrialConfig) -> str:
     return (
         f"data.root: {config.data.root or config.data.name} has one class in its training split, so there is nothing "
@@ -169,16 +159,14 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     if config.teachers:
         networks = []
         for key, each in config.teachers_by_key.items():
-            with _naming(key):
+            with within(key):
                 networks.append(_build_teacher(config.with_teacher(each), dataset))
         return MeanOfLogits(networks)
     assert config.teacher is not None, "checked with the configuration"
     if config.source is None:
         return held_teacher(config.teacher, config.data)
-    try:
+    with within("source"):
         held_dataset(config.source, CPU)
-    except DatasetMissing as error:
-        raise InputError(f"source: {error}") from error
     teacher = held_teacher(config.teacher, config.source)
     try:
         measure_shapes(teacher, dataset.image_shape)

@@ -36,15 +36,15 @@ def write_student(student: Student, to: str, path: Path) -> str:
         few = torch.rand(3, *student.about.image_shape, generator=generator(0, "images of an export"))
         with torch.no_grad():
             found, expected = run(few), student(few)
-    except InputError:
-        path.unlink(missing_ok=True)
-        raise
-    except ImportError as error:
-        path.unlink(missing_ok=True)
-        raise InputError(f"--to {to}: needs a package that is not there: pip install 'cktf[onnx]' ({error})") from error
     except Exception as error:  # whatever a tracer raises for a user's network
         path.unlink(missing_ok=True)
+        if isinstance(error, InputError):
+            raise
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if isinstance(error, ImportError):
+            raise InputError(
+                f"--to {to}: needs a package that is not there: pip install 'cktf[onnx]' ({said})"
+            ) from error
         raise InputError(f"--to {to}: {student.about.config.student.model} cannot be exported: {said}") from error
     if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
         path.unlink()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from cktf.errors import InputError
+from cktf.errors import InputError, within
 from cktf.models import ModelConfig, under_own_keys, with_own_classifier
 from cktf.trial.weights import differences, part_of, read_weights, unusable, wrong_kinds
 
@@ -44,10 +44,8 @@ def load_file(
         InputError: If the file cannot be read or does not hold such weights.
     """
     expected, place = network.state_dict(), f"{key}: {file}"
-    try:
+    with within(key):  # the error names the file
         found = under_own_keys(network, read_weights(file, sha256))
-    except ValueError as error:
-        raise InputError(f"{key}: {error}") from error  # which names the file
     try:
         weights = part_of(expected, found)
     except ValueError as error:

@@ -89,16 +89,9 @@ def load_teacher(
     """Return the frozen teacher in eval mode, trained first if it is not cached; the last one stays loaded.
 
     The first worker that has the teacher writes it into the run directory and every other worker reads it from there,
-    so that all trials of a run have the same teacher, on whatever machine.
-
-    Args:
-        teacher: The network, and its recipe or file.
-        data: The data set that it is trained on.
-        device: Device of the returned network.
-        run: The run directory, if there is one.
-        shown: Constants with which its images will be normalised, replaced by its own; None: those of ``data``.
-        is_compiled: Whether its forward is compiled: here, for a trial that wants it uncompiled needs another network.
-        others: Further teachers; what is returned is then the `MeanOfLogits` of all.
+    so that all trials of a run have the same teacher, on whatever machine. Of several teachers, with ``others``, it is
+    the `MeanOfLogits`. Constants with which images are normalised, ``shown``, or those of ``data``, are replaced by its
+    own. It is compiled here, for a trial that wants it uncompiled needs another network.
 
     Raises:
         TrainingFailed: If the teacher's training fails.

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
@@ -35,26 +36,23 @@ def trained_weights(trial: TrialConfig, device: torch.device, run: Storage | Non
         # A teacher of generated data is of no use to other studies, so it is not cached.
         cache = scratch_folder() if trial.data.generated else nullcontext(cache_directory())
         with cache as folder:
-            teachers = Storage(folder).child("teachers")
-            content = stored_weights(teachers, name)
-            if content is None:  # looked for without the lock, which cannot be made in a read-only cache
+            place = Storage(folder)
+            teachers = place.child("teachers")
+            if stored_weights(teachers, name) is None:  # without the lock, which cannot be made in a read-only cache
                 # Trials that start together all need the same teacher: the first trains it, the others wait.
                 with naming(folder), exclusive(Path(folder) / "teachers" / f"{trial.trial_id}.lock"):
-                    content = stored_weights(teachers, name)
-                    if content is None:
-                        place = trial_storage(Storage(folder).child("training"), trial.trial_id)
-                        try:
-                            *_, last = _training(trial, device, place)
-                        except TrainingFailed as error:
-                            raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
-                        record, content = _finished(trial, place, last)
-                        _store(teachers, trial.trial_id, record, content)
-                        place.clear()
-            if shared:
+                    try:
+                        deque(train_teacher(trial, device, place), maxlen=0)
+                    except TrainingFailed as error:
+                        raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
+                    trial_storage(place, trial.trial_id).clear()
+            content = teachers.read(name)
+            if shared and content:
                 if not shared.exists(name):
                     _store(shared, trial.trial_id, teachers.read(f"{trial.trial_id}.json") or b"{}", content)
                 # Another machine may have been first: the run's teacher is the one in the run directory.
                 content = shared.read(name) or content
+    assert content is not None, "it is there, or was trained just now"
     return load_weights(content)
 
 
@@ -80,7 +78,7 @@ def train_teacher(
         yield last
     record, content = _finished(trial, place, last)
     _store(teachers, trial.trial_id, record, content)
-    if cache:
+    if cache and cache != teachers:
         with suppress(OSError):  # a cache that cannot be written loses nothing: the run has its teacher
             _store(cache, trial.trial_id, record, content)
     return ""

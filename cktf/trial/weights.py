@@ -1,8 +1,12 @@
 """Trained weights: read from a file without running any code in it, found in a checkpoint, identified by content."""
 
+import argparse
 import hashlib
+import io
 import os
+import re
 import stat
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +18,6 @@ from torch import Tensor
 from cktf.data.files.places import file_digest, some_of
 from cktf.errors import InputError, naming, refusal_of
 from cktf.storage import Storage
-from cktf.trial.pytorch_file import read_pytorch
 
 StateDict = dict[str, Tensor]
 
@@ -102,7 +105,7 @@ def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> Sta
         except Exception as error:  # a wrong header raises SafetensorError and several others
             raise InputError(f"{path} is not a safetensors file of PyTorch's types: {error}") from error
     else:
-        loaded = read_pytorch(path, content)
+        loaded = _read_pytorch(path, content)
     try:
         weights = state_dict_in(loaded)
     except InputError as error:
@@ -111,6 +114,28 @@ def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> Sta
     if size > max(LARGEST_FILE // 16, 10 * len(content)):  # views of a few numbers; trained ones hardly compress
         raise InputError(f"{path} is not loaded: it has {len(content)} bytes and its tensors would have {size}")
     return weights
+
+
+def _read_pytorch(path: Path, content: bytes) -> object:
+    """Return the object that `torch.save` wrote into a file, on the CPU; no code of it is run."""
+    try:
+        # Published checkpoints keep their options in a Namespace, a class without code that filling one would run.
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about kinds of tensors that are refused afterwards
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle may raise anything
+        # PyTorch's own text advises to load the file without its guard, so only its reason is passed on.
+        if refused := re.search(r"\bGLOBAL (\S+)", str(error)):
+            raise InputError(
+                f"{path} is not loaded, for it asks for {refused[1]}, and loading that could run any code. Save its "
+                "tensors alone: a state dict, or safetensors; if you did not make the file, on a machine with nothing "
+                "to lose"
+            ) from error
+        said = re.search(r"WeightsUnpickler error:\s+(.+)", str(error))
+        reason = f" ({said[1]})" if said else ""
+        raise InputError(
+            f"{path} is not a PyTorch file of tensors: it is damaged, or of another kind, such as a program{reason}"
+        ) from error
 
 
 def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
@@ -144,11 +169,7 @@ def differences(expected: StateDict, found: StateDict) -> str:
         "not among its keys": [f"{key} {tuple(value.shape)}" for key, value in found.items() if key not in expected],
         "shapes": shapes,
     }
-    said = "; ".join(f"{kind}: {some_of(entries)}" for kind, entries in kinds.items() if entries)
-    convolutions = [key for key, value in expected.items() if value.ndim == 4 and key in found and found[key].ndim == 4]
-    if convolutions and (channels := found[convolutions[0]].shape[1]) != expected[convolutions[0]].shape[1]:
-        said += f": it reads images of {channels} channels"
-    return said
+    return "; ".join(f"{kind}: {some_of(entries)}" for kind, entries in kinds.items() if entries)
 
 
 def wrong_kinds(expected: StateDict, found: StateDict) -> str:

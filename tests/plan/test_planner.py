@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from cktf.errors import StudyStopped
+from cktf.errors import UserError
 from cktf.plan.planner import NoTrial
 from cktf.rows import EndRow, EpochRow, Row, Stage, Status
 from cktf.study.designs import plan_arms
@@ -268,7 +268,7 @@ def test_the_same_error_in_a_row_stops_the_study_and_results_between_do_not_coun
             planner.on_error(trial_id, f"{trial_id}: {outcome}")
         else:
             planner.on_end(trial_id, Status.FAILED, "the loss is nan in epoch 1")
-    assert isinstance(planner.failure, StudyStopped)
+    assert isinstance(planner.failure, UserError)
     assert str(planner.failure).startswith(
         f"tiny: stopped, because 3 trials in a row ended with: {trial_id}: boom; 'ck"
     )

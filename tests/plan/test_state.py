@@ -4,9 +4,6 @@ import math
 from collections import Counter
 from dataclasses import replace
 
-import pytest
-
-from cktf.errors import LedgerDamaged
 from cktf.plan.planner import Planner
 from cktf.plan.state import RunState
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
@@ -29,12 +26,6 @@ def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
     ranking = planner.state.ranking(Stage.DESIGN, maximise=True)
     assert [arm.arm for arm in ranking] == ["baseline", "momentum=0.7"]
     assert planner.state.best_arms(maximise=True) == {"": ranking[0]}
-
-
-def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_result: MakeResult) -> None:
-    for stray in (EpochRow(trial_id="stray", **vars(make_result(1, 50.0))), EndRow(trial_id="stray", status="failed")):
-        with pytest.raises(LedgerDamaged, match="trial stray"):
-            RunState("validation_accuracy", [stray])
 
 
 def test_each_context_has_its_best_arm(make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd) -> None:

@@ -272,7 +272,7 @@ def test_long_and_invisible_values_are_cut_and_shown() -> None:
 def test_a_file_that_cannot_be_read_is_named(study_file: Write, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="there is no such file"):
         load_study(tmp_path / "missing.yaml")
-    with pytest.raises(StudyError, match="there is no such file; name the study's YAML file"):
+    with pytest.raises(StudyError, match="there is no such file"):
         load_study(tmp_path)
     file = study_file("")
     with pytest.raises(StudyError, match=r"there is no such file|cannot be read"):
