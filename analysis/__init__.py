@@ -57,7 +57,6 @@ _MODULES = {
     **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks", "shapley")},
     **{name: f"searches.{name}" for name in ("confirmed", "importance")},
 }
-"""Name to its module."""
 
 if not TYPE_CHECKING:  # a type checker would accept any name
     __all__ = [*_MODULES]

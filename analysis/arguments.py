@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,9 @@ TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "st
 """Columns of a table of trials that statistics read, beside the metric; a table that lacks one is a plain one."""
 
 
-def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS) -> None:
-    """Raise an InputError unless this is a table of trials with this metric.
-
-    Args:
-        trials: As `analysis.load` gives them.
-        metric: Column of it.
-        what: The function that was called, as the message names it.
-        columns: Columns that the function reads beside the metric.
-    """
-    check_columns(trials, columns, what=what, source="trials, as analysis.load gives them")
+def check_trials(trials: pd.DataFrame, metric: str, *, what: str) -> None:
+    """Raise an InputError unless this is a table of trials with this metric; ``what`` was called."""
+    check_columns(trials, TRIAL_COLUMNS, what=what, source="trials, as analysis.load gives them")
     if metric not in trials:
         known = [name for name in numeric_columns(trials) if name not in TRIAL_COLUMNS]
         raise InputError(f"metric {metric!r}: the trials have no such column; numbers are in {listed(known)}")
@@ -63,18 +56,14 @@ def check_maximise(maximise: object) -> None:
 
 
 def check_delta(delta: object, name: str = "delta") -> None:
-    """Raise an InputError unless delta, the smallest effect that matters, is a finite number above 0, or None.
+    """Raise an InputError unless delta, which the message calls by this name, is a finite number above 0, or None."""
+    if delta is not None and not (_is_finite(delta) and delta > 0):
+        raise InputError(f"{name} {delta!r}: the smallest effect that matters is a finite number above 0")
 
-    Args:
-        delta: In the unit of the metric; None: there is none.
-        name: What the message calls it.
-    """
-    if delta is None:
-        return
-    if not isinstance(delta, int | float | np.integer | np.floating) or isinstance(delta, bool):
-        raise InputError(f"{name} {delta!r}: must be a number")
-    if not (math.isfinite(delta) and delta > 0):
-        raise InputError(f"{name} {float(delta):g}: the smallest effect that matters is above 0, and finite")
+
+def _is_finite(value: object) -> TypeGuard[float]:
+    is_bool = isinstance(value, bool)
+    return not is_bool and isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)
 
 
 def check_question(
@@ -97,8 +86,7 @@ def check_question(
         if frozenset(names) in met:
             raise InputError(f"contrasts {', '.join(names)}: stands there twice; a comparison is made once")
         met.add(frozenset(names))
-    is_number = isinstance(margin, int | float | np.integer | np.floating) and not isinstance(margin, bool)
-    if not is_number or not math.isfinite(margin):
+    if not _is_finite(margin):
         raise InputError(f"margin {margin!r}: must be a finite number")
     if alternative == Alternative.TWO_SIDED and margin:
         raise InputError(f"margin {margin}: only a one-sided alternative has one, better or worse")

@@ -30,7 +30,7 @@ class Facts:
 
     Attributes:
         launches: One row for each launch and resume, in order, run by run. Foreign results have none.
-        study_file: Text of the study's YAML file; empty where the run directory has none.
+        study_file: Text of the study's YAML file; may be empty.
         torn_lines: Ledger lines that a killed writer left unfinished; they are ignored.
         ledger: Fingerprint of the ledger that the tables were made of.
         asked: Study row to use instead of the last launch's (several runs, foreign results).

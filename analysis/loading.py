@@ -1,6 +1,5 @@
 """Loading of a run directory, of its Parquet tables alone, or of foreign results -> `Results`."""
 
-import math
 import os
 from collections.abc import Sequence
 
@@ -21,15 +20,9 @@ from cktf.foreign_options import NOTHING_SAID, Options
 from cktf.rows import SCHEMA_VERSION
 from cktf.storage import absolute, has_file, open_folder, without_slash
 
-LATER_COLUMNS: dict[str, str | float] = {
-    **dict.fromkeys(("context", "aliases", "teacher_id"), ""),
-    **dict.fromkeys(("teacher_test_loss", "teacher_test_accuracy"), math.nan),
-}
-"""Columns of trials that were added within this schema version -> their values where a table lacks them."""
-
 NEEDED = {
     "trials.parquet": (
-        *("run", "trial_id", "arm", "arm_id", "is_baseline", "seed", "stage", "number", "status", "reason"),
+        *("run", "trial_id", "context", "arm", "arm_id", "is_baseline", "seed", "stage", "number", "status", "reason"),
         *("epochs", "wall_seconds", "device", "node"),
     ),
     "epochs.parquet": ("trial_id", "arm_id", "epoch", "phase"),
@@ -41,8 +34,8 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
     """Return the results of a run, or of several runs read together; nothing is written.
 
     Args:
-        place: A run directory, or a folder with ``trials.parquet`` and the folder ``epochs.parquet`` alone, or one of
-            these two; or a URI.
+        place: A run directory, or a folder with ``trials.parquet`` and ``epochs.parquet`` alone, or one of these two;
+            or a URI.
         more: Of further runs.
 
     Raises:
@@ -62,13 +55,9 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
 def results_of(
     places: Sequence[str], kind: str | None = None, options: Options = NOTHING_SAID, against: str | None = None
 ) -> Results:
-    """Return the results that a command line names.
+    """Return the results that a command line names: runs, or one place of foreign results of a kind.
 
-    Args:
-        places: Run directories; or one place of foreign results.
-        kind: Of foreign results; None: what the place's name says, or they are runs.
-        options: Options of foreign results.
-        against: An afterthought: the arm that every other is compared with.
+    Without a kind, the place's name says it, or they are runs. ``against`` is the arm of an afterthought.
 
     Raises:
         InputError: If something is missing or does not fit, or the results cannot be read.
@@ -93,52 +82,47 @@ def _load_one(place: str) -> Results:
     folder = open_folder(place)
     if ledger_files(folder):
         return results_from_tables(*ledger_tables(place))
-    for prefix in ("", "report/"):
-        if has_file(folder, f"{prefix}trials.parquet"):
-            return _read_tables(folder, prefix, place)
+    if has_file(folder, "trials.parquet"):
+        return _read_tables(folder, place)
     raise InputError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
 
 
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
     """Return the results in tables whose metadata hold their facts, as `collect` makes them."""
-    frame = data_frame(trials)
-    frame = frame.assign(**{column: absent for column, absent in LATER_COLUMNS.items() if column not in frame})
-    return Results(
-        trials=frame, epochs=data_frame(epochs), facts=Facts.from_json(trials.schema.metadata[FACTS_KEY].decode())
-    )
+    facts = Facts.from_json(trials.schema.metadata[FACTS_KEY].decode())
+    return Results(trials=data_frame(trials), epochs=data_frame(epochs), facts=facts)
 
 
-def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Results:
+def _read_tables(folder: fs.SubTreeFileSystem, place: str) -> Results:
     tables: list[pa.Table] = []
     for name in NEEDED:
         try:
-            tables.append(pa.parquet.read_table(f"{prefix}{name}", filesystem=folder))
+            tables.append(pa.parquet.read_table(name, filesystem=folder))
         except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{place}: {prefix}{name} is missing or damaged: {error}") from error
+            raise InputError(f"{place}: {name} is missing or damaged: {error}") from error
     trials, epochs = tables
     metadata = trials.schema.metadata or {}
     if VERSION_KEY not in metadata or FACTS_KEY not in metadata:
         raise InputError(
-            f"{place}: {prefix}trials.parquet lacks the facts of its run, which stand in its metadata: another program "
+            f"{place}: trials.parquet lacks the facts of its run, which stand in its metadata: another program "
             "has written it; 'cktf report RUN' makes it anew"
         )
     version = metadata[VERSION_KEY].decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise InputError(
-            f"{place}: {prefix}trials.parquet: schema version {shown(version)[1:-1]}; this code reads {SCHEMA_VERSION}"
+            f"{place}: trials.parquet: schema version {shown(version)[1:-1]}; this code reads {SCHEMA_VERSION}"
         )
     try:
-        facts = Facts.from_json(metadata[FACTS_KEY].decode())
+        results = results_from_tables(trials, epochs)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{place}: {prefix}trials.parquet: the facts in its metadata cannot be read: {error}"
-        ) from error
+        raise InputError(f"{place}: trials.parquet: the facts in its metadata cannot be read: {error}") from error
+    facts = results.facts
     metrics = {facts.study.metric, facts.study.report_metric, *([] if facts.foreign else ["test_accuracy"])}
     levels = {"trials.parquet": [f"param.{factor}" for factor in facts.study.factors]}
     for (name, columns), table in zip(NEEDED.items(), tables, strict=True):
         if missing := {*columns, *metrics, *levels.get(name, ())} - {*table.column_names}:
             raise InputError(
-                f"{place}: {prefix}{name} lacks columns that it had: {', '.join(sorted(missing))}; 'cktf report RUN' "
+                f"{place}: {name} lacks columns that it had: {', '.join(sorted(missing))}; 'cktf report RUN' "
                 "makes it anew"
             )
-    return results_from_tables(trials, epochs)
+    return results

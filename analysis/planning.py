@@ -27,15 +27,10 @@ def detectable_text(
     sds: Mapping[str, float] | None = None,
     is_race: bool = False,
 ) -> str:
-    """Return which effect a study of so many comparisons at ``n`` seeds detects, before anything is trained.
+    """Return which effect a study of so many comparisons in a family detects at n seeds, a race at its last look.
 
-    Args:
-        comparisons: Of one family.
-        n: Seeds.
-        is_one_sided: Whether effects in one direction are looked for.
-        margin: Beyond which they must be, in the unit of the metric.
-        sds: Expected standard deviations of the differences, in the unit of the metric, by where they come from.
-        is_race: Whether the study is a race, whose last look is at ``n`` seeds.
+    The margin is in the unit of the metric, as are the expected standard deviations of the differences, which are named
+    by where they come from.
     """
     beyond = f"beyond the margin of {margin:g} " if margin else ""
     if n < 2:
@@ -55,11 +50,8 @@ def detectable_text(
 def race_text(race: Race, futility: float, comparisons: int, *, from_margin: bool = False) -> str:
     """Return how many seeds a race is expected to give to arms with and without an effect, by simulation.
 
-    Args:
-        race: The race; its ``margin`` and ``delta`` are in standard deviations of the differences.
-        futility: See `raced`.
-        comparisons: Of one family.
-        from_margin: Whether effects are counted from a margin, of which it is not known how many deviations it is.
+    The race has its margin and delta in standard deviations of the differences; ``from_margin`` says that effects are
+    counted from a margin, of which it is not known how many deviations it is.
     """
     draws, arms = np.random.default_rng(0), min(comparisons, MOST_RACED)
     differences = draws.standard_normal((RACES, arms, race.looks[-1]))

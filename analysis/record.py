@@ -15,10 +15,7 @@ from cktf.storage import PATIENCE, below, has_file, open_folder, read, write
 RECORD = "report.json"
 RECORD_IS = "record of a report of cktf"
 
-EPOCHS = "epochs.parquet"
-"""The folder of the table of epochs: it is read as a whole, so that it may hold no other file."""
-
-NAME = re.compile(rf"((figures|tables|{re.escape(EPOCHS)})/)?\w[^/]*")
+NAME = re.compile(r"((figures|tables)/)?\w[^/]*")
 """What a file of a report may be called; a record that was changed must not reach any other file."""
 
 
@@ -41,21 +38,16 @@ class Record:
         self._folder = open_folder(place)
         self.names, self.looks = self._read()
 
-    def refuse_others(self, names: Collection[str]) -> None:
-        """Raise an InputError if one of these files, or any in `EPOCHS`, is there that no report has written."""
+    def claim(self, names: Collection[str]) -> None:
+        """List files that are about to be written; raise an InputError if one is there that no report has written."""
         with naming(self._place):
             there = self._folder.get_file_info(fs.FileSelector("", allow_not_found=True, recursive=True))
         for info in sorted(there, key=lambda info: str(info.path)):
-            is_of_table = info.path.partition("/")[0] == EPOCHS and not info.base_name.startswith(".")
-            if info.is_file and info.path not in self.names and (info.path in names or is_of_table):
+            if info.path in names and info.path not in self.names:
                 raise InputError(
                     f"{below(self._place, info.path)}: is in the place of a file of the report, and {RECORD} does not "
                     "list it as the report's own; nothing is written. Move it, or choose another folder"
                 )
-
-    def claim(self, names: Collection[str]) -> None:
-        """List files that are about to be written; raise an InputError as `refuse_others` does."""
-        self.refuse_others(names)
         self._write(self.names | {*names}, patience=0)  # a folder that cannot be written to is reported at once
 
     def release(self, names: Collection[str]) -> None:

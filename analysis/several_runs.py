@@ -35,10 +35,7 @@ WINS = [Status.COMPLETE, Status.PRUNED, Status.FAILED, Status.RUNNING, Status.PL
 
 
 def united(runs: Mapping[str, Results]) -> Results:
-    """Return several runs as one.
-
-    Args:
-        runs: Place to results; where a trial is in several, the first one wins.
+    """Return several runs, by their places, as one.
 
     Raises:
         InputError: If they do not agree on the metrics, the direction, on what is asked (delta, contrasts and the like)

@@ -21,8 +21,8 @@ from analysis.statistics.interactions import interactions
 from analysis.statistics.levels import in_level_order
 from analysis.statistics.measures import measure_effects
 from analysis.statistics.over_contexts import noise_of_contexts, over_contexts
+from analysis.statistics.over_images import correct
 from analysis.statistics.over_teachers import over_teachers
-from analysis.statistics.per_image import correct
 from analysis.statistics.published import mean_of
 from analysis.statistics.ranks import ranks
 from analysis.statistics.shapley import shapley
@@ -99,7 +99,7 @@ class StudyTables:
         return measure_effects(self.trials, self.facts.measures, besides=besides, is_extended=is_extended)
 
     def correct(self, context: str | None = None) -> pd.DataFrame:
-        """Return which test images each trial has right, trials x images; see `analysis.statistics.per_image`."""
+        """Return which test images each trial has right, trials x images; see `analysis.statistics.over_images`."""
         return correct(self.trials, context)
 
     @cached_property

@@ -12,12 +12,7 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def noted(reasons: dict[str, str], what: str) -> Iterator[None]:
-    """Store the reason of any exception raised inside, so that a part of a report fails alone.
-
-    Args:
-        reasons: What could not be made, with the reason; it grows.
-        what: The part.
-    """
+    """Store the reason of any exception raised inside under ``what``, so that a part of a report fails alone."""
     try:
         yield
     except Exception as error:  # whatever it is, the other parts are worth having

@@ -16,12 +16,9 @@ EXPORTERS = {
 
 
 def export(results: Results, to: str, place: str) -> int:
-    """Add to a tracker what it lacks of a run, and return how many trials were written or extended.
+    """Add to one of `EXPORTERS` what it lacks of a run, and return how many trials were written or extended.
 
-    Args:
-        results: Of a run; it may go on.
-        to: One of `EXPORTERS`.
-        place: A file or folder, as `EXPORTERS` has it; of MLflow and Optuna also a URL that they take.
+    The run may go on. The place is a file or folder, of MLflow and Optuna also a URL that they take.
 
     Raises:
         InputError: If the tracker's package is missing, or what is in the place does not take these trials.

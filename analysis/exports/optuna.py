@@ -17,9 +17,6 @@ from cktf.rows import Status
 if TYPE_CHECKING:
     import optuna
 
-TRIAL = "trial_id"
-"""User attribute: a trial's id."""
-
 
 def export(results: Results, place: str) -> int:
     """Add the trials that have ended to a storage: a URL as Optuna takes it, or a file of SQLite.
@@ -43,7 +40,7 @@ def export(results: Results, place: str) -> int:
     finally:
         optuna.logging.set_verbosity(level)
     attributes = [trial.user_attrs for trial in study.get_trials(deepcopy=False)]
-    known = {(each.get(TRIAL), each.get("status")) for each in attributes}
+    known = {(each.get("trial_id"), each.get("status")) for each in attributes}
     ended = [each for each in tracked(results) if each.ended is not None]
     new = [each for each in ended if (each.trial_id, each.status) not in known]
     domains = _domains(results)
@@ -77,7 +74,7 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
         params=params,
         distributions={name: domains[name] for name in params},
         intermediate_values=first,
-        user_attrs={TRIAL: trial.trial_id, **named, **trial.about, **last},
+        user_attrs={"trial_id": trial.trial_id, **named, **trial.about, **last},
     )
     made.datetime_start = datetime.fromtimestamp(trial.began)  # Optuna's are in local time
     made.datetime_complete = datetime.fromtimestamp(trial.ended or trial.began)

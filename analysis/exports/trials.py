@@ -13,9 +13,6 @@ from cktf.names import arm_label
 Point = tuple[int, float, float]
 """Epoch, value, and when it was measured, in seconds since 1970."""
 
-NO_CURVES = {"seed", "epoch"}
-"""Numeric columns of epochs that are no results."""
-
 
 @dataclass(frozen=True)
 class Tracked:
@@ -50,7 +47,7 @@ class Tracked:
 def tracked(results: Results) -> Iterator[Tracked]:
     """Yield the trials of a run that have begun or ended, in the order of planning."""
     epochs = dict([*results.epochs.groupby("trial_id", sort=False)])
-    numeric = [name for name in results.epochs.select_dtypes("number").columns if name not in NO_CURVES]
+    numeric = [name for name in results.epochs.select_dtypes("number").columns if name not in ("seed", "epoch")]
     rows: list[dict[str, Any]] = results.trials.to_dict("records")  # type: ignore[assignment]
     for row in rows:
         own = epochs.get(row["trial_id"], results.epochs.iloc[:0])

@@ -4,8 +4,6 @@ The test is that of Demšar (2006); of two arms that it tells apart, the lines, 
 do not meet.
 """
 
-from dataclasses import dataclass
-
 import altair as alt
 
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, data, numbers, rows_of
@@ -15,20 +13,13 @@ from analysis.wording import p_words
 from cktf.verdicts import LEVEL
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ranks(Record):
-    """What is drawn; each row has ``arm``, ``rank`` (mean over the contexts), ``low`` and ``high``, the best first.
+def record(results: StudyTables) -> Record | None:
+    """Return the ranks to be drawn; None if they were not tested.
 
-    Attributes:
-        critical_difference: Of mean ranks; None where the test told no arms apart, so that none are compared, or where
-            arms stand in different contexts, so that there is no one difference.
+    Each row has ``arm``, ``rank`` (mean over the contexts) and ``low`` and ``high``, a critical difference apart, the
+    best first. These are None where the test told no arms apart, so that none are compared, or where arms stand in
+    different contexts, so that there is no one difference.
     """
-
-    critical_difference: float | None
-
-
-def record(results: StudyTables) -> Ranks | None:
-    """Return the ranks to be drawn; None if they were not tested."""
     ranks = results.ranks
     ranked = ranks[ranks["test"] != "none"]
     if ranked.empty:
@@ -49,17 +40,16 @@ def record(results: StudyTables) -> Ranks | None:
         else "Arms stand in different contexts, each ranked among those that a context has; the table has p"
     )
     num_blocks = ranked["n_blocks"].max()
-    return Ranks(
+    return Record(
         axis=f"mean rank over n = {num_blocks} contexts",
         rows=rows_of(drawn[["arm", "rank", "low", "high"]]),
-        critical_difference=difference,
         caption=f"Mean ranks of {len(ranked)} arms over n = {num_blocks} contexts; 1 is the best. {reading}. "
         f"{'Friedman' if has_all else 'Skillings and Mack'}'s test: {p_words(first['friedman_p'])}."
         f"{f' Not ranked, since without any effect: {left_out}.' if left_out else ''}",
     )
 
 
-def chart(ranks: Ranks) -> Chart:
+def chart(ranks: Record) -> Chart:
     """Return the drawing, an arm a row."""
     arms = [row["arm"] for row in ranks.rows]
     names = alt.Axis(ticks=False, domain=False)

@@ -72,16 +72,7 @@ def themed(chart: Any) -> dict[str, Any]:
 
 
 def drawing(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Drawing:
-    """Return one figure.
-
-    Args:
-        results: Of a run.
-        name: A key of `analysis.figures.FIGURES`.
-        factors: Those to look at, where the figure lets them be chosen.
-
-    Raises:
-        InputError: If the name or a factor is unknown, or the figure does not apply; it says what is allowed.
-    """
+    """Return one figure; see `analysis.results.Results.figure`."""
     if name not in FIGURES:
         raise InputError(f"no figure is called {name!r}; there are: {', '.join(FIGURES)}")
     figure, known = FIGURES[name], results.facts.study.factors

@@ -27,11 +27,9 @@ class Health(Record):
 
     Attributes:
         arms: Those drawn, the baseline first where it has results.
-        panels: Titles of the panels, one a number, in order.
     """
 
     arms: list[str]
-    panels: list[str]
 
 
 def record(results: StudyTables) -> Health | None:
@@ -52,9 +50,8 @@ def record(results: StudyTables) -> Health | None:
     candidates = [name for name in all_numbers if not name.startswith(OF_THE_GAP)]
     chosen = _chosen(candidates, results, shown)
     confidence = selected_confidence(len(chosen), len(candidates))
-    rows, panels = [], []
+    rows = []
     for number in chosen:
-        panels.append("\n".join(textwrap.wrap(number_label(number), TITLE_WIDTH)))
         points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number, confidence)
         points["arm"] = points.pop("arm_id").astype("str").map(names)
         # With two seeds, an interval may reach far beyond possible values.
@@ -62,8 +59,8 @@ def record(results: StudyTables) -> Health | None:
         points[["low", "high"]] = points[["low", "high"]].clip(least, most)
         for name in ("mean", "low", "high"):
             points[name] = points[name].map(lambda value: float(f"{value:.4g}"))
-        points = points[["arm", "epoch", "n", "mean", "low", "high"]]
-        rows += rows_of(points.assign(panel=panels[-1]))
+        panel = "\n".join(textwrap.wrap(number_label(number), TITLE_WIDTH))
+        rows += rows_of(points[["arm", "epoch", "n", "mean", "low", "high"]].assign(panel=panel))
     interval = f" with its {100 * confidence:.4g}% interval" if any(row["low"] is not None for row in rows) else ""
     where = f", in context {context}" if context else ""
     caption = (
@@ -78,7 +75,7 @@ def record(results: StudyTables) -> Health | None:
         )
     if len(chosen) < len(candidates):
         caption += " The intervals are those of the selected: of those drawn, 5% miss on average (false-coverage rate)."
-    return Health(arms=[names[arm_id] for arm_id in shown], panels=panels, rows=rows, caption=caption)
+    return Health(arms=[names[arm_id] for arm_id in shown], rows=rows, caption=caption)
 
 
 def chart(health: Health) -> alt.FacetChart:
@@ -92,7 +89,7 @@ def chart(health: Health) -> alt.FacetChart:
         strokeDash=kinds["strokeDash"],
         tooltip=["arm:N", "epoch:Q", *numbers("mean", "low", "high", form=".4")],
     )
-    return in_panels([band, line], health.rows, health.panels, shares_axis=False)
+    return in_panels([band, line], health.rows, shares_axis=False)
 
 
 def _chosen(numbers: list[str], results: StudyTables, shown: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.figures.shown import panels_of
+from analysis.figures.shown import panels_in, panels_of
 from analysis.figures.theme import WIDTH, Chart, Rows, data, rows_of
 from analysis.ledger.other_names import under_every_name
 from analysis.statistics.any_table import complete, reported
@@ -33,7 +33,6 @@ class HeatMap:
         axes: Titles of the horizontal and the vertical axis: the two factors.
         columns: Groups of levels along the horizontal axis, in order.
         rows: Those along the vertical one, from the top; numbers grow upwards.
-        panels: The contexts; one without a name where the study names none.
         cells: ``panel``, ``column``, ``row``, ``score`` (mean), ``n`` (trials), ``text``, and ``shade``, the place of
             the score between the panel's worst, 0, and its best, 1.
         caption: Text below the figure.
@@ -43,21 +42,12 @@ class HeatMap:
     axes: tuple[str, str]
     columns: list[str]
     rows: list[str]
-    panels: list[str]
     cells: Rows
     caption: str
 
 
 def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
-    """Return the cells to be drawn.
-
-    Args:
-        results: Of a grid.
-        factors: The two that are looked at; none: the first two.
-
-    Returns:
-        None where there are no two factors with several levels each.
-    """
+    """Return the cells of two factors of a grid, else of its first two; None unless both have several levels."""
     study = results.facts.study
     arms = _designed(results)
     varied = [name for name in factors or study.factors if f"param.{name}" in arms]
@@ -89,7 +79,6 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
         axes=(factor_label(across, study.factors), factor_label(down, study.factors)),
         columns=list(arms["column"].cat.categories),
         rows=rows[::-1] if is_numeric(arms[f"param.{down}"]) else rows,
-        panels=list(dict.fromkeys(found["context"])),
         cells=rows_of(cells),
         caption=f"Mean {measured.name}; darker is better; n counts the trials. "
         + (averaged if others else "Every cell is one arm.")
@@ -119,10 +108,11 @@ def chart(heat_map: HeatMap) -> Chart:
     mean = base.mark_text(dy=-7, fontSize=13).encode(text="text:N", color=ink)
     counted = base.transform_calculate(counted="'n = ' + datum.n").mark_text(dy=9, fontSize=11)
     layers = alt.layer(tiles, mean, counted.encode(text="counted:N", color=ink), data=data(heat_map.cells))
-    width = WIDTH if len(heat_map.panels) == 1 else 60 * len(heat_map.columns)
+    has_panels = len(panels_in(heat_map.cells)) > 1
+    width = 60 * len(heat_map.columns) if has_panels else WIDTH
     drawn: Chart = layers.properties(width=width, height=44 * len(heat_map.rows))
-    if len(heat_map.panels) > 1:
-        drawn = drawn.facet(facet=panels_of(heat_map.panels), columns=2)
+    if has_panels:
+        drawn = drawn.facet(facet=panels_of(heat_map.cells), columns=2)
     return drawn.properties(title=alt.Title(heat_map.measure, anchor="start"))
 
 

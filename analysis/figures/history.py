@@ -9,7 +9,6 @@ from analysis.figures.shown import thinned, thinned_text
 from analysis.figures.theme import (
     BLUE,
     INK,
-    STATUS_MARKS,
     WIDTH,
     Chart,
     Record,
@@ -78,11 +77,10 @@ def record(results: StudyTables) -> History | None:
 def chart(history: History) -> Chart:
     """Return the scores of all trials in their order, with the best so far and the confirmed arms."""
     x = alt.X("number:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False, tickCount=8))
-    present = [status for status in STATUS_MARKS if any(row["status"] == status for row in history.rows)]
     base = alt.Chart(data(history.rows)).encode(x=x)
     point = base.mark_point(size=45, strokeWidth=1.5, opacity=0.9).encode(
         y=alt.Y("score:Q", title=history.axis, scale=alt.Scale(zero=False)),
-        **by_status(present),
+        **by_status({row["status"] for row in history.rows}),
         tooltip=["number:Q", "arm:N", "status:N", *numbers("score")],
     )
     line = (

@@ -1,7 +1,5 @@
 """Importance of a search's factors for each metric, as two evaluators see it, with intervals and shadows."""
 
-from dataclasses import dataclass
-
 import altair as alt
 
 from analysis.figures.theme import BLUE, GREY, WIDTH, Chart, Record, by_kind, data, numbers, rows_of
@@ -14,23 +12,15 @@ METHODS = {
     "fanova": "fANOVA: share of the score's variance",
 }
 
-
 LOOKS = dict(zip(METHODS.values(), ((BLUE, "circle"), (GREY, "square")), strict=True))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Importances(Record):
-    """What is drawn: ``metric``, ``factor``, ``method`` (both in words), ``importance``, ``low``, ``high``, ``shadow``.
+def record(results: StudyTables) -> Record | None:
+    """Return the importances to be drawn; None where nothing was searched or too few arms are known.
 
-    Attributes:
-        factors: In order, most important first by PED-ANOVA; after them fANOVA's interactions.
+    Each row has ``metric``, ``factor``, ``method``, ``importance``, ``low``, ``high`` and ``shadow``, the most
+    important factor by PED-ANOVA first, fANOVA's interactions last.
     """
-
-    factors: list[str]
-
-
-def record(results: StudyTables) -> Importances | None:
-    """Return the importances to be drawn; None where nothing was searched or too few arms are known."""
     found = results.importance.dropna(subset="importance")
     if found.empty:
         return None
@@ -42,21 +32,20 @@ def record(results: StudyTables) -> Importances | None:
     ]
     shown = found[["metric", "factor", "method", "importance", "low", "high", "shadow"]].round(6)
     named = found["metric"].map(lambda metric: quantity(metric).name)
-    return Importances(
+    return Record(
         rows=rows_of(shown.assign(method=found["method"].map(METHODS), metric=named)),
-        factors=list(dict.fromkeys(found["factor"])),
         caption=" ".join([importance_text(results.importance), "The dashes are the shadows.", *reasons]),
     )
 
 
-def chart(importances: Importances) -> Chart:
+def chart(importances: Record) -> Chart:
     """Return the drawing."""
-    order = [*LOOKS]
+    factors = list(dict.fromkeys(row["factor"] for row in importances.rows))
     looks = by_kind("method", LOOKS, "color shape")
     names = alt.Axis(ticks=False, domain=False, grid=True)
     base = alt.Chart().encode(
-        y=alt.Y("factor:N", title=None, sort=importances.factors, axis=names),
-        yOffset=alt.YOffset("method:N", sort=order, scale=alt.Scale(paddingOuter=0.6)),
+        y=alt.Y("factor:N", title=None, sort=factors, axis=names),
+        yOffset=alt.YOffset("method:N", sort=[*LOOKS], scale=alt.Scale(paddingOuter=0.6)),
         color=looks["color"],
         tooltip=["factor:N", "method:N", *numbers("importance", "low", "high")],
     )
@@ -65,6 +54,6 @@ def chart(importances: Importances) -> Chart:
     point = base.mark_point(size=70, filled=True, opacity=1).encode(x=x, shape=looks["shape"])
     dash = base.mark_tick(strokeDash=[2, 2], thickness=1.5, size=18).encode(x=alt.X("shadow:Q", title="share"))
     drawn = alt.layer(interval, dash, point, data=data(importances.rows))
-    drawn = drawn.properties(width=WIDTH, height=44 * len(importances.factors))
+    drawn = drawn.properties(width=WIDTH, height=44 * len(factors))
     metrics = list(dict.fromkeys(row["metric"] for row in importances.rows))
     return drawn.facet(row=alt.Row("metric:N", title=None, sort=metrics)) if len(metrics) > 1 else drawn

@@ -20,12 +20,10 @@ class Curves(Record):
     """What is drawn; a row has ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
 
     Attributes:
-        panels: Titles of the panels, one an arm, in order.
         domain: Ends of the vertical scale that all panels share, at which bands are cut; None where each panel has its
             own, for there are several contexts.
     """
 
-    panels: list[str]
     domain: tuple[float, float] | None
 
 
@@ -48,19 +46,19 @@ def record(results: StudyTables) -> Curves | None:
     # Without effects there may be the baseline alone, or arms that it has not joined yet.
     compared = results.against_baseline[results.against_baseline["arm_id"].isin(names)]
     shown = list(largest_effects(compared, MAX_PANELS)["arm_id"]) or list(names)[:MAX_PANELS]
-    rows, panels = [], []
+    rows: Rows = []
     measured = quantity(study.metric)
     curves[["low", "high"]] = curves[["low", "high"]].map(measured.cut)  # with two seeds, they may reach far
     for arm_id in shown:
         arm = curves[curves["arm_id"] == arm_id]
-        panels.append(panel_title(names[arm_id], contexts[arm_id], arm["n"].max()))
+        panel = panel_title(names[arm_id], contexts[arm_id], arm["n"].max())
         sides = [(ARM, arm)]
         baseline = study.baseline_of(contexts[arm_id])
         if arm_id != baseline:
             sides.insert(0, (BASELINE, curves[curves["arm_id"] == baseline]))
         for series, curve in sides:
             points = curve[["epoch", "n", "mean", "low", "high"]].round(4)
-            rows += rows_of(points.assign(panel=panels[-1], series=series))
+            rows += rows_of(points.assign(panel=panel, series=series))
     has_bands = any(row["low"] is not None for row in rows)
     caption = (
         f"{measured.name.capitalize()} after each epoch: mean over complete trials"
@@ -74,9 +72,7 @@ def record(results: StudyTables) -> Curves | None:
     if unscored_phases:
         caption += f" Epochs are counted from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
     caption += left_out(len(shown), len(results.against_baseline))
-    return Curves(
-        axis=measured.label, panels=panels, rows=rows, domain=_domain(rows) if shares_axis else None, caption=caption
-    )
+    return Curves(axis=measured.label, rows=rows, domain=_domain(rows) if shares_axis else None, caption=caption)
 
 
 def chart(curves: Curves) -> alt.FacetChart:
@@ -90,7 +86,7 @@ def chart(curves: Curves) -> alt.FacetChart:
     line = base.mark_line(strokeWidth=2).encode(
         y=y, strokeDash=kinds["strokeDash"], tooltip=["series:N", "epoch:Q", *numbers("mean", "low", "high")]
     )
-    return in_panels([band, line], curves.rows, curves.panels, shares_axis=curves.domain is not None)
+    return in_panels([band, line], curves.rows, shares_axis=curves.domain is not None)
 
 
 def _domain(rows: Rows) -> tuple[float, float]:

@@ -46,15 +46,7 @@ class Marginals(Record):
 
 
 def record(results: StudyTables, factors: Sequence[str] = ()) -> Marginals | None:
-    """Return the levels to be drawn.
-
-    Args:
-        results: Of any design.
-        factors: Those to look at; none: all that are numeric.
-
-    Returns:
-        None where no numeric factor has three levels with results.
-    """
+    """Return the levels of these factors, else of all numeric ones; None where none has three with results."""
     study = results.facts.study
     numeric = [name for name in factors or study.factors if is_numeric(results.trials[f"param.{name}"])]
     found = [_panel(results, name, context) for context in results.contexts for name in numeric]

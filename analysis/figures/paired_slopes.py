@@ -25,12 +25,10 @@ class Slopes(Record):
     """What is drawn; each row has ``panel``, ``seed`` (or ``mean``), ``kind`` (of the line), ``side`` and ``score``.
 
     Attributes:
-        panels: Titles of the panels, one an arm, in order.
         other: What arms are compared with, in words.
         shares_axis: Whether all panels have one vertical scale; those of several contexts have their own.
     """
 
-    panels: list[str]
     other: str
     shares_axis: bool
 
@@ -46,11 +44,10 @@ def record(results: StudyTables) -> Slopes | None:
     scores = finished.pivot(index="seed", columns="arm_id", values=study.report_metric)
     drawn = largest_effects(effects, MAX_PANELS).assign(name=lambda rows: comparison_names(rows))
     other = "baseline" if effects["against_baseline"].all() else "other side"
-    panels, rows = [], []
+    rows = []
     for effect in drawn.to_dict("records"):
         panel = panel_title(effect["name"], effect["context"], effect["n_pairs"])
         pairs = scores[[effect["against_id"], effect["arm_id"]]].dropna()
-        panels.append(panel)
         rows += _lines(pairs, panel, other, maximise=study.maximise)
     measured = quantity(study.report_metric)
     caption = (
@@ -63,7 +60,7 @@ def record(results: StudyTables) -> Slopes | None:
         caption += f" The {other} is that of the same context, and each panel has its own scale."
     if effects["n_pairs"].max() > MAX_SEEDS:
         caption += f" Of an arm's pairs, the first {MAX_SEEDS} are drawn; the mean is that of all."
-    return Slopes(axis=measured.label, panels=panels, rows=rows, other=other, shares_axis=shares_axis, caption=caption)
+    return Slopes(axis=measured.label, rows=rows, other=other, shares_axis=shares_axis, caption=caption)
 
 
 def chart(slopes: Slopes) -> alt.FacetChart:
@@ -84,7 +81,7 @@ def chart(slopes: Slopes) -> alt.FacetChart:
     base = base.encode(**by_kind("kind", looks, "color strokeDash", legend=LINE_LEGEND))
     seeds = base.transform_filter(f"datum.kind !== '{MEAN}'").mark_line(strokeWidth=1.25)
     mean = base.transform_filter(f"datum.kind === '{MEAN}'").mark_line(strokeWidth=3)
-    return in_panels([seeds, mean], slopes.rows, slopes.panels, shares_axis=slopes.shares_axis)
+    return in_panels([seeds, mean], slopes.rows, shares_axis=slopes.shares_axis)
 
 
 def _lines(pairs: pd.DataFrame, panel: str, other: str, *, maximise: bool) -> Rows:

@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from analysis.figures.shown import searched_factors, thinned, thinned_text
-from analysis.figures.theme import BLUE, STATUS_MARKS, WIDTH, Record, by_kind, by_status, data, level_scale, rows_of
+from analysis.figures.theme import BLUE, WIDTH, Record, by_kind, by_status, data, level_scale, rows_of
 from analysis.searches.arms import is_best
 from analysis.statistics.levels import factor_label, is_numeric
 from analysis.study_tables import StudyTables
@@ -41,25 +41,15 @@ class RankMap(Record):
         axes: Titles of the horizontal and the vertical axis: the two factors.
         are_log: Whether each of them is logarithmic.
         levels: Of each factor of few levels, where its axis has ticks; else none.
-        statuses: Those that occur.
     """
 
     axes: tuple[str, str]
     are_log: tuple[bool, bool]
     levels: tuple[list[float], list[float]]
-    statuses: list[str]
 
 
 def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
-    """Return the arms to be drawn.
-
-    Args:
-        results: Of a search.
-        factors: The two numeric ones that are looked at; none: the most important two.
-
-    Returns:
-        None where no five arms have numbers of two factors.
-    """
+    """Return the arms at two numeric factors, else the most important two; None where fewer than five have both."""
     study, arms = results.facts.study, results.searched
     varied = [
         name
@@ -76,12 +66,11 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
     levels = {"x": arms[f"param.{across}"].astype(float), "y": arms[f"param.{down}"].astype(float)}
     place = [round(1 - (rank - 1) / last, 4) for rank in arms["rank"].tolist()]
     shown = thinned(arms.assign(**levels, place=place)).fillna({"place": 0.0})
-    statuses = [str(status) for status in STATUS_MARKS if (shown["status"] == status).any()]
     caption = (
         f"The n = {len(arms)} arms of the search at their levels of two factors; the larger, the better its rank by "
         f"{quantity(study.metric).name}, and the best tenth are filled. "
     )
-    if Status.PRUNED in statuses:
+    if shown["status"].eq(Status.PRUNED).any():
         caption += "Pruned arms rank behind complete ones, those that came further first. "
     caption += "The other factors vary, too, and a search goes where scores are good."
     if without := len(results.searched) - len(arms):
@@ -97,7 +86,6 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
         are_log=(across in study.log_factors, down in study.log_factors),
         levels=(ticks[0], ticks[1]),
         rows=rows_of(shown[["x", "y", "place", "is_best", "status", "number", "arm"]]),
-        statuses=statuses,
         caption=caption,
     )
 
@@ -124,7 +112,7 @@ def chart(rank_map: RankMap) -> alt.Chart:
                 values=[0, 0.5, 1], labelExpr=SIZES, symbolStrokeColor=BLUE, symbolFillColor="transparent"
             ),
         ),
-        **by_status(rank_map.statuses, legend=alt.Legend(symbolFillColor="transparent")),
+        **by_status({row["status"] for row in rank_map.rows}, legend=alt.Legend(symbolFillColor="transparent")),
         **by_kind("filled", {BEST: (BLUE,), OTHERS: ("transparent",)}, "fill", legend=alt.Legend(values=[BEST])),
         tooltip=tooltip,
     ).properties(width=WIDTH, height=300)

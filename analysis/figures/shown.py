@@ -31,29 +31,28 @@ def panel_title(arm: str, context: str, n: int) -> str:
     return "\n".join([*lines, *end])
 
 
-def panels_of(titles: list[str]) -> alt.Facet:
-    """Return the channel that lays out panels in this order, each under its title."""
-    return alt.Facet("panel:N", title=None, sort=titles, header=alt.Header(labelExpr=IN_LINES))
+def panels_in(rows: Rows) -> list[str]:
+    """Return the titles of the panels that rows belong to, in order."""
+    return list(dict.fromkeys(row["panel"] for row in rows))
 
 
-def in_panels(layers: list[alt.Chart], rows: Rows, titles: list[str], *, shares_axis: bool) -> alt.FacetChart:
-    """Return layers drawn once for each panel, side by side.
+def panels_of(rows: Rows) -> alt.Facet:
+    """Return the channel that lays out panels in the order of their rows, each under its title."""
+    return alt.Facet("panel:N", title=None, sort=panels_in(rows), header=alt.Header(labelExpr=IN_LINES))
+
+
+def in_panels(layers: list[alt.Chart], rows: Rows, *, shares_axis: bool) -> alt.FacetChart:
+    """Return layers, which have no data of their own, drawn once for each ``panel`` of the rows, side by side.
 
     Where each panel has an axis of its own, its labels are to be flush: one at the top would push up the panel's title.
-
-    Args:
-        layers: Without data of their own.
-        rows: What is drawn; ``panel`` is the title of the panel that a row belongs to.
-        titles: Of the panels, in order.
-        shares_axis: Whether all panels have one vertical scale.
     """
     # Room for what stands around a panel; its ticks and a long title move no panel out of the line of its neighbours.
-    lines = max((title.count("\n") + 1 for title in titles), default=1)
+    lines = max(title.count("\n") + 1 for title in panels_in(rows))
     gaps = {"row": 60 + 15 * lines, "column": 24 if shares_axis else 70}
     panels: alt.FacetChart = (
         alt.layer(*layers, data=data(rows))
         .properties(width=180, height=130)
-        .facet(facet=panels_of(titles), columns=3, bounds="flush", spacing=gaps)
+        .facet(facet=panels_of(rows), columns=3, bounds="flush", spacing=gaps)
         .resolve_scale(y="shared" if shares_axis else "independent")
         # Else a column's axis stands under the place where its last panel might be.
         .resolve_axis(x="independent")
@@ -73,12 +72,7 @@ def left_out(drawn: int, total: int) -> str:
 
 
 def thinned(arms: pd.DataFrame, keep: "pd.Series[bool] | None" = None) -> pd.DataFrame:
-    """Return at most `MAX_MARKS` rows, evenly, and those to be kept.
-
-    Args:
-        arms: A row for each mark.
-        keep: Which are drawn in any case; none of them.
-    """
+    """Return at most `MAX_MARKS` rows, evenly, and those to be kept."""
     is_drawn = np.arange(len(arms)) % max(1, -(-len(arms) // MAX_MARKS)) == 0
     drawn: pd.DataFrame = arms[is_drawn if keep is None else is_drawn | keep.to_numpy(np.bool_)]
     return drawn

@@ -12,7 +12,6 @@ from analysis.wording import quantity
 from cktf.rows import Status
 
 HEIGHT = 130
-"""Height of a panel, in pixels."""
 
 STRIPS = {Status.PRUNED: HEIGHT - 18, Status.FAILED: HEIGHT - 6}
 """Vertical place of arms without a final score, in pixels from the top."""

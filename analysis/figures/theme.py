@@ -1,7 +1,7 @@
 """Parts of all figures: the record, colours that suit colour-blind readers and dark pages, and encodings."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,6 @@ TITLE_LINE = 28
 """Characters of a line of an axis' title, where the axis may be short."""
 
 Rows = list[dict[str, Any]]
-"""Data of a chart."""
 
 Chart = alt.LayerChart | alt.FacetChart
 """Type of a layered chart; by Altair's types, it may be one in panels."""
@@ -46,13 +45,7 @@ Chart = alt.LayerChart | alt.FacetChart
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is drawn.
-
-    Attributes:
-        caption: Text below the figure.
-        rows: Data of the marks.
-        axis: Title of the axis of scores or effects, with its unit.
-    """
+    """What is drawn: the data of the marks, a caption, and the title of the axis of scores, with its unit."""
 
     caption: str
     rows: Rows = field(default_factory=list)
@@ -75,11 +68,7 @@ def rows_of(frame: pd.DataFrame) -> Rows:
 def by_kind(name: str, looks: Mapping[Any, Sequence[Any]], channels: str, **options: Any) -> dict[str, Any]:
     """Return the encodings by which the values of a field differ: colour, shape, dashes.
 
-    Args:
-        name: The field.
-        looks: Its values, in order, to what each of the channels shows.
-        channels: Their names in Vega-Lite.
-        options: Further arguments of all channels.
+    ``looks`` are its values, in order, with what each of the channels shows, of which ``channels`` are the names.
     """
     return {
         channel: getattr(alt, channel[0].upper() + channel[1:])(
@@ -89,9 +78,9 @@ def by_kind(name: str, looks: Mapping[Any, Sequence[Any]], channels: str, **opti
     }
 
 
-def by_status(statuses: Sequence[str], **options: Any) -> dict[str, Any]:
+def by_status(statuses: Collection[str], **options: Any) -> dict[str, Any]:
     """Return the encodings of points that have a ``status``, one of these."""
-    looks = {status: STATUS_MARKS[Status(status)] for status in statuses}
+    looks = {status: mark for status, mark in STATUS_MARKS.items() if status in statuses}
     return by_kind("status", looks, "color shape", **options)
 
 

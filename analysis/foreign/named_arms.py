@@ -33,7 +33,6 @@ UNPAIRED = "That seeds of one number have nothing in common was said, and not se
 """Takes the place of the first of these if seeds are unpaired."""
 
 BEST = "A trial is scored by its best value on the way, not by its last one: the more so, the more its values scatter."
-"""Caveat of scores that were selected."""
 
 MOST_NAMED = 3
 """Trials that a caveat names."""
@@ -154,6 +153,7 @@ def compared(
         foreign=Foreign(
             origin=f"{found.origin} ({read})", cannot_be_vouched_for=caveats, unpaired=unpaired, cluster=cluster or ""
         ),
+        factors=[],
         delta=delta,
         contrasts=pairs,
         family=family,
@@ -204,11 +204,8 @@ def refuse_questions(what: str, asked: Mapping[str, object]) -> None:
 def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> Table:
     """Return a table with a column for each part of the runs' names; they replace columns of the same names.
 
-    Args:
-        what: The table, as messages call it.
-        table: One row for each run, or for each of its steps.
-        of_runs: Columns that may hold the names; the first that the table has is read.
-        names: Where arm, seed and context stand in them: ``{arm}-s{seed}``.
+    Of the columns that may hold the names, the first that the table has is read; ``names`` says where arm, seed and
+    context stand in them: ``{arm}-s{seed}``.
 
     Raises:
         InputError: If there is no such column, the form has no such part, or a name is not of this form.

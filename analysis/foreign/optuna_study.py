@@ -186,15 +186,7 @@ TABLES = {
 
 
 def stored_study(storage: str, name: str | None) -> "optuna.Study":
-    """Return a study out of a storage, which is only read.
-
-    Args:
-        storage: A URL as Optuna takes it, ``journal:///`` and the path of a journal's file, or the path of either file.
-        name: Of the study; None: the only one.
-
-    Raises:
-        InputError: If there is no such storage or study.
-    """
+    """Return a study, or the only one, out of a storage, which is only read; `read_optuna` has the arguments."""
     with of_extra("train", storage):
         import optuna
         from optuna.storages.journal import JournalFileBackend

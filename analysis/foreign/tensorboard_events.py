@@ -14,15 +14,10 @@ from cktf.errors import InputError
 from cktf.names import tidy_name
 from cktf.rows import Status
 
-EVENTS = "*tfevents*"
-"""Names of event files."""
-
 HPARAMS = "_hparams_/session_start_info"
 """Tag under which a run's hyperparameters stand."""
 
 NO_ENDS = "Event files do not say how a run ended: each run that has a value counts as complete."
-"""Caveat of all runs."""
-
 
 _Values = dict[int, tuple[float, float]]
 """Step to time and value."""
@@ -53,7 +48,7 @@ def read_tensorboard(
         InputError: If no run with such a scalar lies there, or TensorBoard is missing; and as `compared` raises.
     """
     top, what = Path(folder), os.fspath(folder)
-    found = {path: _read(path) for path in sorted({file.parent for file in top.rglob(EVENTS) if file.is_file()})}
+    found = {path: _read(path) for path in sorted({file.parent for file in top.rglob("*tfevents*") if file.is_file()})}
     tags = sorted({tag for _, values in found.values() for tag in values})
     if metric is None and len(tags) == 1:
         (metric,) = tags

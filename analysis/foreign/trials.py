@@ -37,26 +37,20 @@ ADDRESSES_CUT = (
     "Addresses of functions and objects, which differ between processes, were cut off: those of one name are taken "
     "as one."
 )
-"""Caveat if addresses of objects were cut from names or levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignTrial:
-    """One foreign trial.
+    """One foreign trial; what is unknown is None or empty.
 
     Attributes:
-        status: `Status`.
-        score: Of the metric, after the trial's end; None where it has none.
-        arm: Name of the arm; empty as long as it is unknown.
+        score: Of the metric, after the trial's end.
         arm_id: Identity of the arm in its context.
-        seed: The replicate; None where it is unknown.
-        context: Where it ran; empty where there are no contexts.
         is_baseline: Whether the others of its context are compared with its arm.
         reason: Why it was pruned or failed.
         params: Factor to level.
         on_the_way: Epoch and score at each, ascending.
-        wall_seconds: What it took; None where it is unknown.
-        node: Name of the machine that ran it; None where it is unknown.
+        node: Name of the machine that ran it.
     """
 
     status: Status
@@ -81,9 +75,6 @@ def foreign_results(
     maximise: bool,
     stage: Stage,
     foreign: Foreign,
-    factors: Sequence[str] = (),
-    log_factors: Sequence[str] = (),
-    delta: float | None = None,
     **asked_of: Any,
 ) -> Results:
     """Return trials as results. Those whose score is not finite are failed, and the caveats count them.
@@ -95,10 +86,7 @@ def foreign_results(
         maximise: Whether a larger metric is better.
         stage: ``DESIGN`` where the arms were fixed before any result, ``SEARCH`` where results chose them.
         foreign: Where they come from.
-        factors: Names of the params.
-        log_factors: Those of them that were searched on a logarithmic scale.
-        delta: The smallest effect that matters.
-        asked_of: Further fields of the `StudyRow`: contrasts and the like.
+        asked_of: Further fields of the `StudyRow`: factors, contrasts and the like.
     """
     column = f"{FOREIGN}{metric}"
     trials = [_failed_where_not_finite(trial, metric) for trial in trials]
@@ -113,12 +101,9 @@ def foreign_results(
         metric=column,
         report_metric=column,
         maximise=maximise,
-        delta=delta,
         **asked_of,
         baseline_arm_id=next(iter(baselines.values()), ""),
         baselines=baselines,
-        factors=list(factors),
-        log_factors=list(log_factors),
     )
     count = len(trials)
     trial_ids = [f"trial-{number}" for number in range(count)]
@@ -134,7 +119,9 @@ def foreign_results(
         **{name: own[name] for name in ("wall_seconds", "node")},
         **dict.fromkeys(UNKNOWN, [None] * count),
     }
-    levels = {f"param.{factor}": typed_column([trial.params.get(factor) for trial in trials]) for factor in factors}
+    levels = {
+        f"param.{factor}": typed_column([trial.params.get(factor) for trial in trials]) for factor in asked.factors
+    }
     epochs: dict[str, Sequence[Any]] = {
         "trial_id": [trial_ids[number] for number, *_ in steps],
         **{name: [own[name][number] for number, *_ in steps] for name in ("context", "arm", "arm_id", "seed")},

@@ -17,7 +17,6 @@ ENDS = ("__MIN", "__MAX")
 """Endings of the columns with a point's least and largest value; a point may stand for several steps or runs."""
 
 MEANS = "Points of the panel that are means over several steps or runs, which is how W&B exports many: {}."
-"""Caveat of such points."""
 
 RUN, STEP = ("Name", "run", "run_id", "name"), "_step"
 """Columns that hold the name of a run; column of the step in the rows of a history."""

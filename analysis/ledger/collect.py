@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from analysis.facts import Facts
 from analysis.ledger.columns import metadata_of, parquet_bytes
-from analysis.ledger.epochs import EPOCHS_FILE, FOLDER, epochs_table
+from analysis.ledger.epochs import EPOCHS_FILE, epochs_table
 from analysis.ledger.pieces import (
     NO_EPOCHS,
     OTHER_SCHEMA,
@@ -43,7 +43,7 @@ def parsed_here(pieces: Sequence[Piece], parse: Callable[[Piece], Parsed]) -> li
 def collect(
     run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = parsed_here
 ) -> tuple[str, str]:
-    """Write the two tables of a run and return their places: that of trials is a file, that of epochs a folder.
+    """Write the two tables of a run, of trials and of epochs, and return their places.
 
     Args:
         run: The run directory, a folder or a URI.
@@ -56,11 +56,9 @@ def collect(
     """
     place = report_place(run, out)
     trials, epochs = ledger_tables(run, engine)
-    record = Record(place)
-    record.claim({TRIALS_FILE, EPOCHS_FILE})
+    Record(place).claim({TRIALS_FILE, EPOCHS_FILE})
     write_all(open_folder(place), {TRIALS_FILE: parquet_bytes(trials), EPOCHS_FILE: parquet_bytes(epochs)})
-    record.release({name for name in record.names if name.startswith(f"{FOLDER}/")} - {EPOCHS_FILE})
-    return below(place, TRIALS_FILE), below(place, FOLDER)
+    return below(place, TRIALS_FILE), below(place, EPOCHS_FILE)
 
 
 def report_place(run: str | os.PathLike[str], out: str | os.PathLike[str] | None) -> str:

@@ -51,10 +51,8 @@ def levels_apart(values: list[Any]) -> list[Any]:
     """Return values of one column so that equal ones, and only these, are written alike.
 
     Truth values, numbers or texts by themselves stay what they are, but for -0.0, which is 0.0. Where kinds are mixed,
-    all become texts: 1 and 1.0 are ``1``, the text 1 is ``"1"``, and True is ``True``.
-
-    Args:
-        values: Of any kind; None where there is none, `Null` where there is one that is null.
+    all become texts: 1 and 1.0 are ``1``, the text 1 is ``"1"``, and True is ``True``. None says that there is no
+    value, `Null` that there is one that is null.
     """
     values = [value + 0.0 if isinstance(value, float) else value for value in values]
     present = [value for value in values if value is not None]

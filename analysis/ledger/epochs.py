@@ -9,11 +9,7 @@ from analysis.ledger.lines import EPOCH_SCHEMA, NAMED
 from analysis.ledger.pieces import PLACE, Ledger
 from cktf.rows import MEASURE
 
-FOLDER = "epochs.parquet"
-"""Folder of the table, which may have several files."""
-
-EPOCHS_FILE = f"{FOLDER}/part-00000.parquet"
-"""The only file in that folder, as it is written here."""
+EPOCHS_FILE = "epochs.parquet"
 
 FINAL_METRICS = (
     "train_loss",
@@ -34,11 +30,8 @@ CORRECT = "test_correct"
 def epochs_table(ledger: Ledger, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Return the table of epochs, and the last epoch of each trial, a row each, null where there is none.
 
-    Trials stand in the order of planning; of several rows of one epoch the last one holds; teachers have none.
-
-    Args:
-        ledger: The trials.
-        rows: All epochs by `EPOCH_SCHEMA` and the columns of terms and the like, with `PLACE`, in any order.
+    Trials stand in the order of planning; of several rows of one epoch the last one holds; teachers have none. The rows
+    are those of `Parsed.epochs`, in any order.
     """
     trials = [ledger.planned[trial_id] for trial_id in ledger.trial_ids]
     index = pc.index_in(rows["trial_id"], value_set=pa.array(ledger.trial_ids, pa.string()))

@@ -45,12 +45,9 @@ LOOKS_LIKE_AN_EPOCH = (
 )
 """Patterns of the lines that Arrow parses; all others are parsed one by one."""
 
-Line = tuple[int, bytes]
-"""A line's index, from 0, and its content without the newline."""
 
-
-def parse_lines(lines: Sequence[bytes]) -> tuple[list[pa.Table], list[Line]]:
-    """Return the epochs among some lines, as tables with the rows in any order, and the other lines.
+def parse_lines(lines: Sequence[bytes]) -> tuple[list[pa.Table], list[tuple[int, bytes]]]:
+    """Return the epochs among some lines, as tables with the rows in any order, and the other lines with their indices.
 
     The tables have the columns of `EPOCH_SCHEMA`, a ``term.<name>``, ``health.<name>`` or ``measure.<name>`` for each
     name that occurs in them, and `POSITION`. NaN becomes a missing value.

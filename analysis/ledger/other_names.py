@@ -28,10 +28,9 @@ def other_names(trials: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def under_every_name(arms: pd.DataFrame) -> pd.DataFrame:
-    """Return arms, and after them a copy of an arm for each of its other names, with the levels that this name sets.
+    """Return one trial of each arm, and after them a copy for each other name of an arm, with the levels that it sets.
 
-    Args:
-        arms: One trial of each arm. The copies are True in a new column ``is_other_name``.
+    The copies are True in a new column ``is_other_name``.
     """
     parts = [arms.assign(is_other_name=False)]
     texts = arms[COLUMN].fillna("") if COLUMN in arms else [""] * len(arms)

@@ -24,10 +24,8 @@ TEACHER_METRICS = ("test_loss", "test_accuracy")
 def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.Table) -> pa.Table:
     """Return one row a trial, in the order of planning.
 
-    Args:
-        ledger: What was planned and how it ended.
-        teachers: Teacher to the result of its training, of those in the run directory.
-        final: The trials' last epochs, a row each, null where there is none.
+    ``teachers`` are the results of their trainings, of those in the run directory; ``final`` are the trials' last
+    epochs, a row each, null where there is none.
     """
     trial_ids = ledger.trial_ids
     planned = [ledger.planned[trial_id] for trial_id in trial_ids]

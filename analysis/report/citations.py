@@ -14,11 +14,7 @@ NETWORKS = ("resnet", "wrn", "vgg", "mobilenetv2", "shufflev1", "shufflev2")
 
 
 def cited(trials: "pd.DataFrame") -> dict[str, str]:
-    """Return the BibTeX entry of each objective and network that trials use, by its key; none of foreign results.
-
-    Args:
-        trials: With a column ``config.<path>`` for each value of their configurations.
-    """
+    """Return the BibTeX entry of each objective and network that trials use, by its key; none of foreign results."""
     settings = trials.filter(regex=r"^config\.objective\.").dropna(axis="columns", how="all")
     used = {str(name).split(".")[2] for name in settings}
     networks = {"config.student.model", *(f"{start}model" for start in teacher_columns(trials))} & {*trials}

@@ -3,19 +3,14 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+
+import vl_convert
 
 from analysis.figures.drawing import Drawing, drawing
 from analysis.report.pages import libraries, rendered
 from analysis.results import Results
 from cktf.errors import InputError
 from cktf.storage import open_folder, write
-
-WITHOUT_FIGURE = "--out and --factor are of one figure: name it by --figure"
-"""Error for ``--out`` or ``--factor`` without ``--figure``."""
-
-PNG_SCALE = 2
-"""Pixels of a PNG for one of the page."""
 
 
 def write_figure(results: Results, name: str, out: str | os.PathLike[str], factors: Sequence[str] = ()) -> str:
@@ -42,16 +37,10 @@ def write_figure(results: Results, name: str, out: str | os.PathLike[str], facto
     return place
 
 
-def _vl_convert() -> Any:
-    import vl_convert  # imported here, since it takes a moment
-
-    return vl_convert
-
-
 RENDER: dict[str, Callable[[Drawing], bytes]] = {
     "svg": lambda drawing: drawing.svg.encode(),
-    "pdf": lambda drawing: bytes(_vl_convert().svg_to_pdf(drawing.svg)),
-    "png": lambda drawing: bytes(_vl_convert().svg_to_png(drawing.svg, scale=PNG_SCALE)),
+    "pdf": lambda drawing: bytes(vl_convert.svg_to_pdf(drawing.svg)),
+    "png": lambda drawing: bytes(vl_convert.svg_to_png(drawing.svg, scale=2)),
     "html": lambda drawing: rendered("figure.html", {"drawing": drawing, "libraries": libraries()}).encode(),
     "json": lambda drawing: json.dumps(drawing.specification, indent=1, ensure_ascii=False).encode(),
 }

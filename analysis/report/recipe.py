@@ -57,11 +57,7 @@ _ADDITIONS: Phrases = (
 
 
 def recipe_text(trials: pd.DataFrame) -> str:
-    """Return the recipe of the baseline, or of all arms where there is none; empty where it is not known.
-
-    Args:
-        trials: With a column ``config.<path>`` for each value of their configurations.
-    """
+    """Return the recipe of the baseline, or of all arms where there is none; empty where it is not known."""
     is_baseline = trials["is_baseline"]
     configs = trials[is_baseline] if is_baseline.any() else trials
     value = partial(values_text, configs)

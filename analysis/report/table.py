@@ -26,20 +26,11 @@ Columns = Mapping[str, str | Cell]
 
 PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
-UNADJUSTED = "p"
-"""Head of the column of p values of one comparison alone."""
+UNADJUSTED, SIMULTANEOUS, OVER_IMAGES = "p", "simultaneous", "also over unseen images"
+"""Heads of the columns of p of one comparison alone, and of intervals of all together, or over other images too."""
 
-SIMULTANEOUS = "simultaneous"
-"""Head of the column of intervals that hold all together."""
-
-OVER_IMAGES = "also over unseen images"
-"""Head of the column of intervals that hold for other test images, too."""
-
-VERDICT = "verdict"
-"""Head of the column of verdicts."""
-
-NOTE = "note"
-"""Head of a last column that holds remarks, not figures."""
+VERDICT, NOTE = "verdict", "note"
+"""Heads of the column of verdicts, and of a last one that holds remarks, not figures."""
 
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
 """Remark on every table of such a run."""
@@ -129,11 +120,6 @@ def markdown_tables(tables: Sequence[Table]) -> str:
         parts.append("\n".join(lines) + "\n")
         parts += [f"{markdown_text(table.footnote)}\n"] if table.footnote else []
     return "\n".join(parts)
-
-
-def markdown(rows: Rows) -> str:
-    """Return rows as a Markdown table."""
-    return markdown_tables([Table("", rows)])
 
 
 _MARKUP = re.compile(

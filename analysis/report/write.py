@@ -11,11 +11,11 @@ from analysis.facts import Facts
 from analysis.figures import FIGURES
 from analysis.figures.drawing import Drawing, all_drawings
 from analysis.foreign import kind_of
-from analysis.ledger.collect import Engine, collect, parsed_here, report_place
+from analysis.ledger.collect import Engine, ledger_tables, parsed_here, report_place
 from analysis.ledger.columns import metadata_of, parquet_bytes
-from analysis.ledger.epochs import EPOCHS_FILE, FOLDER
+from analysis.ledger.epochs import EPOCHS_FILE
 from analysis.ledger.trials import TRIALS_FILE
-from analysis.loading import load, results_of
+from analysis.loading import results_from_tables, results_of
 from analysis.record import Record
 from analysis.report.answer import answer_text
 from analysis.report.citations import cited
@@ -26,7 +26,7 @@ from analysis.report.pages import libraries, rendered
 from analysis.report.provenance import provenance_rows
 from analysis.report.reading import is_look, scope_text
 from analysis.report.table import SMOKE, csv, main_name, markdown_tables, markdown_text
-from analysis.report.tables import TABLES, main_tables, side_tables
+from analysis.report.tables import main_tables, side_tables
 from analysis.report.trial_table import trial_table
 from analysis.results import Results
 from analysis.statistics.any_table import of_fixed_arms
@@ -49,20 +49,8 @@ DERIVED = (
 AFTERTHOUGHT = "afterthought"
 """Folder of a run's report on comparisons that its study did not plan."""
 
-PAPER_KINDS = ("csv", "md", "tex")
-"""Suffixes of a table: its statistics with every digit, and what people read."""
-
 FIGURE_KINDS = ("svg", "png", "pdf")
 """Suffixes of the files of each figure, the vector file first."""
-
-POSSIBLE = frozenset(
-    {"report.html", TRIALS_FILE}
-    | {f"{name}.parquet" for name in DERIVED}
-    | {f"tables/{name}.{kind}" for name in {*DERIVED, *TABLES, "methods"} for kind in PAPER_KINDS}
-    | {"tables/methods.bib", *(f"tables/{name}_tabular.tex" for name in TABLES)}
-    | {f"figures/{name}.{kind}" for name in FIGURES for kind in (*FIGURE_KINDS, "txt")}
-)
-"""Files that a report may have beside the table of epochs."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +93,10 @@ def write_report(
         ValueError: If there is no ledger, a line of it is broken other than by a killed writer, or a file that is none
             of an earlier report's is in the place of one that is to be written.
     """
-    place = report_place(run, out)
-    open_folder(run)  # an error in its name is to be reported of the run, not of the report's place
-    Record(place).refuse_others(POSSIBLE)
     with naming(run):
-        trials, epochs = collect(run, place, engine)
-    return _write_rest(load(place), place, {"trials": trials, "epochs": epochs})
+        trials, epochs = ledger_tables(run, engine)
+    tables = {TRIALS_FILE: parquet_bytes(trials), EPOCHS_FILE: parquet_bytes(epochs)}
+    return _written(results_from_tables(trials, epochs), report_place(run, out), tables)
 
 
 def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
@@ -123,14 +109,9 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
     Raises:
         ValueError: If a file that is none of an earlier report's is in the place of one that is to be written.
     """
-    place = without_slash(out)
-    parts = {TRIALS_FILE: results.trials, EPOCHS_FILE: results.epochs}
-    record = Record(place)
-    record.refuse_others(POSSIBLE)
-    record.claim({*parts})
-    write_all(open_folder(place), {name: _parquet(frame, results.facts) for name, frame in parts.items()})
-    record.release({name for name in record.names if _is_of_tables(name)} - {*parts})
-    return _write_rest(results, place, {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)})
+    frames = {TRIALS_FILE: results.trials, EPOCHS_FILE: results.epochs}
+    tables = {name: _parquet(frame, results.facts) for name, frame in frames.items()}
+    return _written(results, without_slash(out), tables)
 
 
 def report_on(
@@ -143,15 +124,8 @@ def report_on(
 ) -> ReportPaths:
     """Write the report that a command line asks for, and return where everything lies.
 
-    Args:
-        places: Run directories; or one place of foreign results.
-        out: Where the report goes; None, which only one run allows: beside it.
-        kind: Of foreign results; None: they are runs.
-        options: What is said of foreign results.
-        engine: What parses the ledger of one run, see `analysis.ledger.collect.collect`; those of several are parsed in
-            this process.
-        against: An afterthought: the arm that every other is compared with. The report of one run then has a place of
-            its own, `AFTERTHOUGHT` in the run directory.
+    Arguments are those of `results_of` and `write_report`. Only the report of one run has a place of its own, that of
+    an afterthought is `AFTERTHOUGHT` in the run directory. The engine parses the ledger of one run alone.
 
     Raises:
         ValueError: If something is missing or does not fit, or the results cannot be read.
@@ -165,6 +139,30 @@ def report_on(
         what = "several runs" if kind is None else "foreign results"
         raise InputError(f"--out is missing: the report of {what} has no place of its own")
     return write_results(results_of(places, kind, options, against), out)
+
+
+def _written(results: Results, place: str, tables: dict[str, bytes]) -> ReportPaths:
+    """Write a report with these tables of trials and epochs, and delete what is left of an earlier one."""
+    record, study = Record(place), results.facts.study
+    complete = int((of_fixed_arms(results.trials)["status"] == Status.COMPLETE).sum())
+    num_reports = record.looked(study.run, complete, is_look=is_look(results))
+    results = replace(results, facts=replace(results.facts, num_reports=num_reports))
+    made, unmade = _made(results)
+    files = tables | made
+    record.claim({*files})
+    write_all(open_folder(place), files)
+    # Nothing that is left of an earlier report may contradict this one.
+    record.release(record.names - {*files})
+    named = {"trials": TRIALS_FILE, "epochs": EPOCHS_FILE} | {name: f"{name}.parquet" for name in DERIVED}
+    pictures = {name: f"figures/{name}.{FIGURE_KINDS[0]}" for name in FIGURES}
+    return ReportPaths(
+        html=below(place, "report.html"),
+        tables={name: below(place, file) for name, file in named.items() if file in files},
+        figures={name: below(place, picture) for name, picture in pictures.items() if picture in files},
+        papers=[below(place, name) for name in files if name.startswith("tables/")],
+        results=results,
+        unmade=unmade,
+    )
 
 
 def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -190,33 +188,6 @@ def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
     return files | papers | pictures | {"report.html": html.encode()}, unmade
 
 
-def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportPaths:
-    """Write everything but the tables of trials and epochs, and delete what is left of an earlier report."""
-    record, facts = Record(place), results.facts
-    complete = int((of_fixed_arms(results.trials)["status"] == Status.COMPLETE).sum())
-    num_reports = record.looked(facts.study.run, complete, is_look=is_look(results))
-    results = replace(results, facts=replace(facts, num_reports=num_reports))
-    files, unmade = _made(results)
-    record.claim({*files})
-    write_all(open_folder(place), files)
-    # Nothing that is left of an earlier report may contradict this one.
-    record.release({name for name in record.names if not _is_of_tables(name)} - {*files})
-    pictures = {name: f"figures/{name}.{FIGURE_KINDS[0]}" for name in FIGURES}
-    return ReportPaths(
-        html=below(place, "report.html"),
-        tables=tables | {name: below(place, file) for name in DERIVED if (file := f"{name}.parquet") in files},
-        figures={name: below(place, picture) for name, picture in pictures.items() if picture in files},
-        papers=[below(place, name) for name in files if name.startswith("tables/")],
-        results=results,
-        unmade=unmade,
-    )
-
-
-def _is_of_tables(name: str) -> bool:
-    """Return whether a file is one of the tables of trials and epochs."""
-    return name == TRIALS_FILE or name.startswith(f"{FOLDER}/")
-
-
 def _part(unmade: dict[str, str], what: str, make: Callable[[Results], Any], results: Results, otherwise: Any) -> Any:
     """Return a part of the page; in the place of one that cannot be made ``otherwise``, with the reason in unmade."""
     with noted(unmade, what):
@@ -227,11 +198,7 @@ def _part(unmade: dict[str, str], what: str, make: Callable[[Results], Any], res
 def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str], unmade: dict[str, str]) -> str:
     """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too.
 
-    Args:
-        results: What is reported.
-        drawings: Its figures.
-        why_not: Figures that could not be made, with the reason.
-        unmade: Other parts that could not be made, with the reason; it grows.
+    Figures that could not be made are in ``why_not``, with the reason; other parts come into ``unmade``.
     """
     return rendered(
         "report.html",
@@ -248,9 +215,7 @@ def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str]
             "status_counts": results.trials["status"].value_counts().to_dict(),
             "methods": _part(unmade, "methods", methods_text, results, "") or unmade["methods"],
             "scope": _part(unmade, "scope", scope_text, results, ""),
-            "is_search_score": _part(
-                unmade, "table arms", lambda results: results.arms.empty, results, otherwise=False
-            ),
+            "is_search_score": _part(unmade, "table arms", main_name, results, "effects") == "leaderboard",
             "trials": _part(unmade, "trials", trial_table, results, {"columns": [], "rows": []}),
             "provenance": _part(unmade, "provenance", provenance_rows, results, []),
             "libraries": libraries() if drawings else "",

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.arguments import check_maximise, check_trials
 from analysis.statistics.any_table import complete
 from analysis.statistics.intervals import Floats, grouped_estimates
 from cktf.rows import Stage, Status, StudyRow
@@ -27,11 +26,6 @@ def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRo
     As in the search itself, an arm is pruned if one of its seeds is, else failed if one is or has no finite score.
     Pruned arms, whose scores are of fewer epochs, rank behind all complete ones: those first that came further, then
     those that were better where they ended, as Optuna's TPE sampler has it.
-
-    Args:
-        trials: As `analysis.load` gives them; only those of a search's own stage are read.
-        on_the_way: As `scores_on_the_way` gives them.
-        study: What was searched.
 
     Returns:
         ``number`` (in order of planning, from 1), ``status``, ``n`` (seeds), ``score`` (mean over seeds after the last
@@ -122,17 +116,7 @@ def leaderboard(trials: pd.DataFrame, *, metric: str, maximise: bool) -> pd.Data
 
     The best of many noisy scores is too good on average, so these are no estimates of what an arm yields; ``note`` says
     so in every row. A score is a mean over ``n`` seeds.
-
-    Args:
-        trials: As `analysis.load` gives them; only those of a search's own stage are read.
-        metric: Column that was optimised.
-        maximise: True where larger is better.
-
-    Raises:
-        InputError: If the table is none of trials, or lacks the metric, or the direction is neither true nor false.
     """
-    check_trials(trials, metric, what="leaderboard")
-    check_maximise(maximise)
     searched = trials[trials["stage"] == Stage.SEARCH]
     # The search, too, scores an arm only when all of its seeds are complete: fewer make a luckier draw.
     incomplete = searched.loc[~searched.index.isin(complete(searched, metric).index), "arm_id"]

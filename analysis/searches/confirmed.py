@@ -108,10 +108,7 @@ def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.Dat
 
 
 def run_variance(values: Floats) -> float:
-    """Return the residual variance of a run beside the effects of its arm and its seed.
-
-    Values are (arms, seeds), NaN where there is no result; the variance is NaN if there are too few of them.
-    """
+    """Return the residual variance of values (arms, seeds) beside arm and seed; NaN if there are too few of them."""
     arm, seed = np.nonzero(np.isfinite(values))
     observed = values[arm, seed]
     design = np.hstack([np.eye(values.shape[0])[arm], np.eye(values.shape[1])[seed]])
@@ -127,14 +124,8 @@ def selection_luck(score: Floats, searched: Floats, n_search: Floats, variance: 
     arms differ by (the best linear prediction of an arm's luck from its score, as in James and Stein 1961). What the
     search's seeds did to all arms alike is in the mean and drops out.
 
-    Args:
-        score: (arms,) of the confirmed arms in the search, NaN where there is none.
-        searched: Of all arms that the search completed.
-        n_search: (arms,) seeds of each score.
-        variance: Residual variance of a run; see `run_variance`.
-
-    Returns:
-        (arms,): NaN where there is no score, the search completed fewer than two arms, or the variance is unknown.
+    Scores and their seeds are those of the confirmed arms in the search (arms,), beside the scores of all arms that it
+    completed. Luck (arms,) is NaN where there is no score, of fewer than two arms, or where the variance is unknown.
     """
     if len(searched) < 2:
         return np.full_like(score, np.nan)

@@ -49,16 +49,8 @@ def as_numbers(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[Floats, Facto
 def fanova(levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_trees: int, seed: int = 0) -> Floats:
     """Return the share of the variance of the score that each factor explains by itself.
 
-    Args:
-        levels: (arms, factors).
-        scores: (arms,).
-        factors: The domain of each column.
-        num_trees: Of the forest.
-        seed: Of the forest's own draws.
-
-    Returns:
-        (factors,), mean over the trees, not summing to one: interactions have the rest. NaN where no tree finds any
-        variance.
+    Levels are (arms, factors), scores (arms,) and shares (factors,), means over the trees, which do not sum to one:
+    interactions have the rest. They are NaN where no tree finds any variance.
 
     Raises:
         ImportError: If scikit-learn is not installed.

@@ -49,7 +49,6 @@ MAX_ARMS = 1000
 """Largest number of arms that are judged; of more, a random sample, whose uncertainty the intervals include."""
 
 NUM_RESAMPLES = 100
-"""Samples of the bootstrap."""
 
 NUM_TREES = 64
 """Trees of fANOVA's forest; Optuna's default."""

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from analysis.arguments import check_trials
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, Floats, grouped_estimates
 from cktf.pareto import front, hypervolume
@@ -21,7 +20,6 @@ def metric_means(trials: pd.DataFrame, study: StudyRow, stage: Stage) -> pd.Data
 
     Only arms of the stage are there that are complete, with finite values, at each of their seeds.
     """
-    check_trials(trials, study.metric, what="pareto")
     own = trials[trials["stage"] == stage]
     values = own[[*study.directions]].astype(np.float64)
     values = values.where(np.isfinite(values) & own["status"].eq(Status.COMPLETE).to_numpy()[:, None])

@@ -39,14 +39,10 @@ START = "baseline"
 """Name of the row before the first step."""
 
 
-def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:
+def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
     """Return the steps from the baseline's levels to those of the best arm.
 
-    Args:
-        arms: As `analysis.searches.arms.searched_arms` gives them.
-        on_the_way: As `analysis.searches.arms.scores_on_the_way` gives them.
-        study: The search.
-        seed: Of the forest, and of the bootstrap's draws.
+    Arms and scores on the way are those of `analysis.searches.arms`.
 
     Returns:
         ``metric``, ``step`` (0 is the baseline), ``factor``, its level before (``default``) and after (``level``), both
@@ -58,7 +54,7 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow,
     """
     if find_spec("sklearn") is None:
         return typed([], COLUMNS)
-    judged = some_arms(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
+    judged = some_arms(arms[arms["status"].isin(JUDGED)], seed=0).reset_index(drop=True)
     scores, after_epoch = comparable_scores(judged, on_the_way)
     leaders = arms[(arms["rank"] == 1) & (arms["status"] == Status.COMPLETE)]
     if len(judged) < MIN_ARMS or not np.isfinite(scores).all() or leaders.empty or not study.default_levels:
@@ -70,7 +66,7 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow,
     if not changed:
         return typed([], COLUMNS)
     learnt, domains, (start, end) = _encoded(judged, ends, study)
-    forest = fitted_forest(learnt, scores, domains, num_trees=NUM_TREES, seed=seed)
+    forest = fitted_forest(learnt, scores, domains, num_trees=NUM_TREES)
     sign = 1.0 if study.maximise else -1.0
     points, order = [start], []
     left = [factors.index(name) for name in changed]
@@ -82,11 +78,11 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow,
     along = np.array(points)
 
     def changes(drawn: Counts) -> Floats:
-        forest = fitted_forest(learnt[drawn], scores[drawn], domains, num_trees=NUM_TREES_OF_A_RESAMPLE, seed=seed)
+        forest = fitted_forest(learnt[drawn], scores[drawn], domains, num_trees=NUM_TREES_OF_A_RESAMPLE)
         return np.diff(predicted(forest, along, domains))
 
     tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
-    low, high = np.quantile(resampled_arms(changes, len(judged), seed), tails, axis=0)
+    low, high = np.quantile(resampled_arms(changes, len(judged), seed=0), tails, axis=0)
     score = predicted(forest, along, domains)
     omitted = [name for name in study.factors if name not in factors]
     rows: list[dict[str, Any]] = [{"step": 0, "factor": START, "default": "", "level": "", "predicted": score[0]}]
@@ -107,7 +103,7 @@ def step_name(step: "pd.Series[Any]", factors: list[str]) -> str:
 
 
 def path_text(found: pd.DataFrame) -> str:
-    """Return sentences on what a path is and is not, for a table or a figure of a path with steps."""
+    """Return sentences on what a path is and is not, for a table with steps."""
     first = found.iloc[0]
     pruned, after_epoch, omitted = first["n_pruned"], first["after_epoch"], first["omitted"]
     on_the_way = "" if np.isnan(after_epoch) else f" Scores are those after {after_epoch:.0f} scored epochs."

@@ -59,11 +59,7 @@ def complete(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def is_plain(table: pd.DataFrame, what: str) -> bool:
-    """Return whether a table lacks columns of trials.
-
-    Raises:
-        InputError: If it is no data frame; ``what`` is the function that was called.
-    """
+    """Return whether a table lacks columns of trials; one that is no data frame is refused."""
     check_columns(table, (), what=what, source="a table of trials, or a plain one")
     return not set(TRIAL_COLUMNS).issubset(table)
 
@@ -273,11 +269,6 @@ def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None
     """Return a sentence on pairs of scores that differ by a factor of about 100; an empty list if there are none.
 
     Compared are an arm and its context's baseline, the baselines of two contexts, and the seeds of an arm.
-
-    Args:
-        trials: As `as_trials` gives them.
-        metric: Column of the scores.
-        called: What the sentence calls the metric; None: as its column.
     """
     called = called or metric
     scored = trials[trials["status"] == Status.COMPLETE]

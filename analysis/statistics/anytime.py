@@ -18,7 +18,6 @@ G = 1.0
 """Variance of the effects that the test expects, in variances of the differences."""
 
 TEST = "mixture t"
-"""Name of the test."""
 
 
 def anytime_p(differences: Floats, bound: float = 0.0, sign: int = 0) -> Floats:

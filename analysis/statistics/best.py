@@ -20,10 +20,8 @@ FEWEST_SEEDS = 5
 """Fewest seeds with results of an arm that can be the best, or be tested against it: fewer tell hardly any apart."""
 
 BOLD = f"Bold: the best mean of {FEWEST_SEEDS} seeds or more."
-"""What bold means in a table."""
 
 NONE_BOLD = f"No mean is in bold: each is of fewer than {FEWEST_SEEDS} seeds, too few to tell the best."
-"""Remark if no mean can be bold."""
 
 DAGGER = "†"
 """Stands after the mean of an arm that is not told from the best."""
@@ -32,7 +30,6 @@ NOT_TOLD = (
     f"{DAGGER}: not told from it (paired t test at the {FEWEST_SEEDS} seeds or more that both have, p adjusted by "
     f"Holm's method over the context's other arms, level {LEVEL})."
 )
-"""What the dagger means."""
 
 
 def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool | None = None) -> pd.DataFrame:

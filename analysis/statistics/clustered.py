@@ -24,9 +24,6 @@ def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] |
     Args:
         scores: (seeds, arms), NaN where a trial has no result.
         weights: (contrasts, arms), each row summing to zero, none a combination of the others.
-
-    Returns:
-        (contrasts,), (contrasts, contrasts) and a number of degrees of freedom; or a reason in words.
     """
     is_there = np.isfinite(scores)
     seeds = [(np.eye(scores.shape[1])[there], row[there]) for there, row in zip(is_there, scores, strict=True)]

@@ -14,12 +14,8 @@ FEWEST_CLUSTERS = 4
 def in_clusters(trials: pd.DataFrame, cluster: str) -> pd.DataFrame:
     """Return trials with one row for each arm and cluster, which is its seed: the mean over the trials in it.
 
-    An arm is complete in a cluster only where all of its trials there are.
-
-    Args:
-        trials: A table of trials.
-        cluster: Column that says in which cluster a trial is. Where it is ``context``, arms of one name are one arm,
-            the baselines too.
+    An arm is complete in a cluster only where all of its trials there are. Where clusters are the contexts, arms of one
+    name are one arm, the baselines too.
 
     Raises:
         InputError: If there is no such column, a trial has no cluster, or there are fewer than `FEWEST_CLUSTERS`.

@@ -17,9 +17,7 @@ Contrasts = Sequence[str | Sequence[str]]
 def compared_arms(pool: pd.DataFrame, contrasts: Contrasts = ()) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
     """Return all arms of trials, those that are compared, a row for each comparison, and the ids of the other sides.
 
-    Args:
-        pool: Trials.
-        contrasts: As `effects` takes them; without any, every arm is compared whose context has a baseline.
+    Without contrasts, as `effects` takes them, every arm is compared whose context has a baseline.
 
     Raises:
         InputError: If no context has both arms of a contrast.

@@ -13,11 +13,8 @@ class CrossedMean:
     """Means of matrices, each field an array over matrices; what cannot be computed is NaN.
 
     Attributes:
-        mean: Mean of all values.
-        standard_error: Of that mean, for other rows and other columns.
+        standard_error: Of the mean, for other rows and other columns.
         df: Its degrees of freedom, Satterthwaite's.
-        low: Lower end of the interval of the mean.
-        high: Upper end.
         p: Two-sided, that the mean is 0.
     """
 
@@ -36,13 +33,8 @@ def crossed_mean(values: Floats, confidence: float = CONFIDENCE) -> CrossedMean:
     N columns is estimated by :math:`V / nN`, :math:`V = \max(MS_r + MS_c - MS_e, MS_r, MS_c)`, its degrees of freedom
     by Satterthwaite's formula, between n - 1 and N - 1.
 
-    Args:
-        values: (..., rows, columns), such as differences of an arm and its baseline by seed and teacher; none missing.
-        confidence: Of the interval.
-
-    Returns:
-        Arrays of the shape of the leading axes. There is neither error nor p for one row or one column, nor where all
-        values of a matrix are equal.
+    Values are (..., rows, columns), such as differences of an arm and its baseline by seed and teacher, none missing.
+    There is neither error nor p for one row or one column, nor where all values of a matrix are equal.
     """
     n, count = values.shape[-2:]
     mean = values.mean(axis=(-2, -1))

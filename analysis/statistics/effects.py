@@ -61,7 +61,6 @@ Width = Callable[[Floats, Counts, Counts, float], Floats]
 """Returns half the width of intervals of effects, of their deviations, pairs and looks, and a level."""
 
 RACE_TEST = "sequential paired t"
-"""Name of the test that decides in a race."""
 
 ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
 """Statuses after which no result is to come."""
@@ -197,9 +196,11 @@ def effects(
     tested = ("low", "high", "statistic", "p", "standard_error", "df")
     found = replace(found, **{name: np.where(is_few, np.nan, getattr(found, name)) for name in tested})
     called = {arm_id: "the baseline" if arm["is_baseline"] else str(arm["arm"]) for arm_id, arm in arms.iterrows()}
-    rows, pairs, reasons = [], [], []
-    for arm_id, baseline_id, is_of_look, is_apart in zip(compared.index, against, is_judged, is_unpaired, strict=True):
-        both = [arm_id, baseline_id]
+    ends = {str(arm_id): statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
+    failed = {arm_id: failed_text(len(of_arm)) for arm_id, of_arm in ends.items() if has_failed(of_arm)}
+    rows, pairs = [], []
+    for place, (arm_id, baseline_id) in enumerate(zip(compared.index, against, strict=True)):
+        both, is_of_look, is_apart = [arm_id, baseline_id], is_judged[place], is_unpaired[place]
         has_both = scores[both].notna().all(axis="columns")
         pairs.append((arm_id, baseline_id, scores.index[has_both & is_of_look & ~is_apart]))
         is_there = (scores[both].notna() | ~is_planned[both]).all(axis="columns") if is_apart else has_both
@@ -207,6 +208,11 @@ def effects(
         if is_apart:  # a seed that was planned for one side alone is missing on neither
             states = states.fillna(Status.COMPLETE.value)
         lost = states.isin(ENDED) & scores.loc[states.index, both].isna()
+        texts = {arm_id: "", baseline_id: f"{called[baseline_id]} "}
+        why = "; ".join(f"{side}{failed[each]}" for each, side in texts.items() if each in failed)
+        if looks and not num_looks[place]:
+            why = "no look was due yet"
+        why = why or _reason(found, place, is_apart=is_apart, is_few=is_few[place])
         rows.append(
             {
                 "context": arms.at[arm_id, "context"],
@@ -225,22 +231,13 @@ def effects(
                 "missing": _missing_text(states, called[baseline_id], "seed" if cluster is None else "cluster"),
                 "confidence": confidence,
                 "delta": np.nan if delta is None else delta,
+                "reason": "" if np.isfinite(found.p[place]) else why,
             }
         )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     for field, column in vars(found).items():
         frame[field] = column
     frame["n_looks"] = num_looks
-    ends = {str(arm_id): statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
-    failed = {arm_id: failed_text(len(of_arm)) for arm_id, of_arm in ends.items() if has_failed(of_arm)}
-    for place, (arm_id, baseline_id) in enumerate(zip(compared.index, against, strict=True)):
-        texts = {arm_id: "", baseline_id: f"{called[baseline_id]} "}
-        why = "; ".join(f"{side}{failed[each]}" for each, side in texts.items() if each in failed)
-        if looks and not num_looks[place]:
-            why = "no look was due yet"
-        why = why or _reason(found, place, is_apart=is_unpaired[place], is_few=is_few[place])
-        reasons.append("" if np.isfinite(found.p[place]) else why)
-    frame["reason"] = reasons
     if sign:  # the test is of the margin, in one direction
         frame["p"] = one_sided_p(found, sign * margin, sign)
         frame["statistic"] = (found.effect - sign * margin) / found.standard_error

@@ -92,11 +92,8 @@ def selected_confidence(shown: Any, candidates: Any) -> Any:
     r"""Return the confidence of the intervals of the measures that are shown because they moved most.
 
     Intervals of selected numbers miss more often than they say. At :math:`1 - 0.05 \, R / K`, of those that are shown
-    5% miss on average (the false-coverage rate; Benjamini and Yekutieli 2005, definition 1).
-
-    Args:
-        shown: R, measures that were selected.
-        candidates: K, measures that they were selected from: those of one arm in a table, of one figure in a figure.
+    5% miss on average (the false-coverage rate; Benjamini and Yekutieli 2005, definition 1). K are the measures that R
+    were selected from: those of one arm in a table, of one figure in a figure.
     """
     return 1 - LEVEL * shown / candidates
 

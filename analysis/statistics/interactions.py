@@ -130,11 +130,7 @@ def interactions(
 def with_factors(
     trials: pd.DataFrame, *, metric: str, factors: str | Iterable[str], baseline: str | None, what: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return trials, or a plain table as such, whose factors are columns of levels, and the factors.
-
-    Raises:
-        InputError: As `interactions` does; ``what`` is the function that was called.
-    """
+    """Return trials, or a plain table as such, with a column of levels for each factor, and the factors."""
     pool = trials_of(trials, metric=metric, what=what, baseline=baseline, needs_baseline=False)
     factors = factors if isinstance(factors, str) else list(factors)
     if not isinstance(factors, str) and is_plain(trials, what):
@@ -230,12 +226,9 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
 
 
 def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> list[dict[str, Any]]:
-    """Return the figures of contrasts, those of the same factors together, as rows of `interactions`.
+    """Return the figures of contrasts of the cells, those of the same factors together, as rows of `interactions`.
 
-    Args:
-        scores: (seeds, arms), NaN where a trial has no result.
-        found: Contrasts of the cells.
-        of_cell: (cells, arms), 1 where an arm stands in a cell, 0 elsewhere.
+    Scores are (seeds, arms), NaN where a trial has no result; ``of_cell`` (cells, arms) is 1 where an arm stands.
     """
     weights = np.array([contrast.weights for contrast in found]) @ of_cell
     weights[np.abs(weights) < SMALL] = 0.0

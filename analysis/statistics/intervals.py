@@ -23,15 +23,9 @@ RELATIVE_ROUNDING = 1e-12
 
 
 def half_width(sd: Floats, n: Counts, confidence: float = CONFIDENCE) -> Floats:
-    r"""Return half the width of Student's interval of a mean, :math:`t_{n-1} \, s / \sqrt n`.
+    r"""Return half the width of Student's interval of a mean, :math:`t_{n-1} \, s / \sqrt n`; NaN where n is below 2.
 
-    Args:
-        sd: Standard deviations (any shape).
-        n: Numbers of values they come from (same shape).
-        confidence: Share of such intervals that hold the true mean.
-
-    Returns:
-        (same shape); NaN where ``n`` is below two.
+    Standard deviations and numbers of values have any shape, the same.
     """
     check_confidence(confidence)
     counts = np.where(n > 1, n, np.nan)
@@ -44,9 +38,6 @@ def grouped_estimates(
     """Return ``n``, ``mean``, ``sd``, ``low`` and ``high`` of ``column`` for each combination of ``keys``.
 
     They are in order of appearance; ``sd`` has ``n - 1`` in its denominator, and what cannot be estimated is NaN.
-
-    Raises:
-        InputError: If the confidence is not between 0 and 1.
     """
     grouped = frame.groupby(keys, sort=False, observed=True)[column]
     groups: pd.DataFrame = grouped.agg(n="count", mean="mean", sd="std", least="min", most="max").reset_index()

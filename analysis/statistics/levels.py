@@ -22,10 +22,9 @@ def is_numeric(levels: "pd.Series[Any]") -> bool:
 
 
 def is_logarithmic(levels: NDArray[np.float64]) -> bool:
-    """Return whether levels, all different, vary less by their ratios than by their differences.
+    """Return whether levels, ascending and all different, vary less by their ratios than by their differences.
 
-    Args:
-        levels: (levels,), ascending; of fewer than three nothing can be told.
+    Of fewer than three nothing can be told.
     """
     if len(levels) < 3 or levels[0] <= 0 or not math.isfinite(levels[-1]):
         return False

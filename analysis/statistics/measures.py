@@ -23,10 +23,7 @@ def measure_effects(
         measures: Column to whether a larger value is better; those of the validation split are left out.
         besides: The metric that the study reports, which is left out too. Where it is not the test accuracy, and there
             are measures, that is one of them.
-        is_extended: Whether the numbers of seeds depend on results; see `analysis.statistics.effects.effects`.
-
-    Returns:
-        The columns of `analysis.statistics.effects.effects`, measure by measure; a delta is the metric's alone.
+        is_extended: As `analysis.statistics.effects.effects` has it, whose columns are returned, measure by measure.
     """
     judged = {name: larger for name, larger in measures.items() if not name.startswith(f"{MEASURE}validation_")}
     judged = ({ACCURACY: True} | judged) if judged else {}

@@ -76,11 +76,6 @@ def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = Non
 
     Intervals are Student's over contexts, so they hold what differs between them as well as the seeds' noise.
 
-    Args:
-        effects: As `analysis.statistics.effects.effects` gives them.
-        noise: As `noise_of_contexts` gives it; a context that it lacks has none.
-        maximise: Whether a larger metric is better.
-
     Returns:
         One row for each arm that stands in two contexts or more: ``n_contexts`` (with an effect), ``n_missing``
         (without one), ``n_above`` (with an effect above 0), ``effect`` (mean), ``sd`` and the interval, ``p`` (of the

@@ -13,7 +13,6 @@ from cktf.verdicts import holm
 COLUMNS = columns("context arm_id arm metric n_seeds n_teachers effect low high confidence p p_holm")
 
 TEACHER_SEED = "config.teacher.seed"
-"""Column of trials: the seed of their teacher's training."""
 
 
 def are_crossed(trials: pd.DataFrame) -> bool:

@@ -36,13 +36,10 @@ class PairedEffects:
     """Contrasts of arms with their baselines, each field an array over contrasts; what cannot be computed is NaN.
 
     Attributes:
-        n_pairs: Pairs used.
-        mean: Of the arm, over the pairs.
-        baseline_mean: Of the baseline, over the pairs.
+        mean: Of the arm, over the pairs; likewise of the baseline.
         effect: Mean difference, in the unit of the values.
         sd: Standard deviation of the differences.
         low: Lower end of the interval of the effect.
-        high: Upper end.
         correlation: Pearson's, of the two sides: what pairing gains.
         n_unpaired: Seeds that each arm of an unpaired design would need for the same standard error.
         hedges_gz: Standardised effect: mean difference over ``sd`` (d_z), times Hedges' correction.
@@ -50,8 +47,7 @@ class PairedEffects:
         p: Its two-sided p: below 0.05 exactly where the 95% interval leaves out 0.
         standard_error: Of the effect; NaN where nothing was tested.
         df: Degrees of freedom of t.
-        n_arm: Values of the arm that were used.
-        n_baseline: Values of the baseline that were used.
+        n_arm: Values of the arm that were used; likewise of the baseline.
     """
 
     n_pairs: Counts
@@ -81,13 +77,7 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
     Every contrast is computed of its own pairs alone, to the last bit: neither the size of other contrasts nor the
     seeds that only these have change any of its figures.
 
-    Args:
-        values: (..., seeds) of the arms.
-        baseline: (..., seeds) of their baselines, or a shape that broadcasts to it.
-        confidence: Of the interval.
-
-    Raises:
-        ValueError: If the confidence is not between 0 and 1.
+    Both sides are (..., seeds), or the baseline's a shape that broadcasts to it.
     """
     values, baseline = np.broadcast_arrays(values, baseline)
     is_pair = np.isfinite(values) & np.isfinite(baseline)
@@ -159,13 +149,8 @@ def direction(alternative: str, *, maximise: bool) -> int:
 def sign_flip_p(differences: Floats) -> Floats:
     """Return the two-sided p of the exact sign-flip test of the mean: the share of all flips that reach its size.
 
-    Exact where a difference is as likely as its negative, whatever its distribution.
-
-    Args:
-        differences: (..., seeds), NaN where there is no pair.
-
-    Returns:
-        (...): NaN where there are fewer than `FEWEST_FLIPPED` pairs or more than `MOST_FLIPPED`.
+    Exact where a difference is as likely as its negative, whatever its distribution. Differences are (..., seeds), NaN
+    where there is no pair; p is NaN where there are fewer than `FEWEST_FLIPPED` pairs or more than `MOST_FLIPPED`.
     """
     n = np.isfinite(differences).sum(axis=-1)
     is_made = (n >= FEWEST_FLIPPED) & (n <= MOST_FLIPPED)

@@ -18,14 +18,8 @@ def variance_left(
     :math:`w (K \pm \sqrt{K^2 - 1})`, :math:`K = 1 + 2 (1 - r^2) t_{n-2}^2 / (n - 2)`, r being the correlation of u and
     v (Pitman 1939, Morgan 1939). Below 1, pairing gained; at 1, it took out nothing; 2 is the worst there can be.
 
-    Args:
-        values: (comparisons, seeds) of the arms.
-        baseline: (comparisons, seeds) of the other sides.
-        is_tested: (comparisons,) whether the differences vary.
-        confidence: Of the interval.
-
-    Returns:
-        Three arrays (comparisons,): NaN where differences do not vary, ends also below `FEWEST_CORRELATED` pairs.
+    Values of both sides are (comparisons, seeds), what is returned three arrays (comparisons,): NaN where differences
+    do not vary, which ``is_tested`` says, ends also below `FEWEST_CORRELATED` pairs.
     """
     is_pair = np.isfinite(values) & np.isfinite(baseline)
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers whose squares overflow, there is no ratio

@@ -16,12 +16,6 @@ def difference_interval(mean: float, sd: float, n: int, published: float | list[
 
     Student's where the publication has a value alone, which then counts as known; Welch's (1947) where it has its
     standard deviation and number of runs.
-
-    Args:
-        mean: Of the measured scores.
-        sd: Their standard deviation.
-        n: Their number.
-        published: The value; or value, standard deviation and number of runs.
     """
     if n < 2 or not sd > 0:
         return np.nan, np.nan

@@ -13,11 +13,8 @@ from cktf.verdicts import Verdict, adjusted, decide
 def raced(race: Race, futility: float, differences: Floats, level: float) -> tuple[Counts, NDArray[Any]]:
     """Run simulated races, whose comparisons stop one by one, and return the seeds and the verdict of each.
 
-    Args:
-        race: The race.
-        futility: A comparison stops if its chance of being decided is below this.
-        differences: (studies, comparisons, seeds) of the arms and what they are compared with.
-        level: At which the chance is computed.
+    Differences are (studies, comparisons, seeds). A comparison stops if its chance of being decided, at this level, is
+    below ``futility``.
     """
     num_looks, is_in = np.zeros(differences.shape[:-1], np.int64), np.ones(differences.shape[:-1], bool)
     for look in range(len(race.looks)):

@@ -19,13 +19,8 @@ def welch_effects(values: Floats, baseline: Floats, confidence: float = CONFIDEN
     smaller side, which always suffices (Mickey and Brown 1966). There is no test where a side has one value, or none of
     the two varies.
 
-    Args:
-        values: (..., seeds) of the arms, NaN where there is none.
-        baseline: (..., other seeds) of their baselines.
-        confidence: Of the interval.
-
-    Returns:
-        Without pairs, and what is of pairs alone NaN; ``sd`` is that of the difference of one value of each side.
+    Values are (..., seeds) and (..., other seeds), NaN where there is none. What is returned has no pairs, and what is
+    of pairs alone is NaN; ``sd`` is that of the difference of one value of each side.
     """
     sides = (values, baseline)
     there = [np.isfinite(side) for side in sides]

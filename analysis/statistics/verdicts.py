@@ -36,10 +36,7 @@ _LARGEST = 1e9
 def power(standardised: Floats, n: NDArray[Any], level: float = LEVEL) -> Floats:
     """Return the chance that the two-sided paired t test tells an effect from zero, in its own direction.
 
-    Args:
-        standardised: True effect over the standard deviation of the differences, not negative (any shape).
-        n: Pairs, two or more (a shape that broadcasts with it).
-        level: Of the test.
+    The true effect is in standard deviations of the differences, not negative (any shape), of n pairs, two or more.
     """
     shift, n = np.broadcast_arrays(np.minimum(standardised, _LARGEST) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level / 2, n - 1))
@@ -47,13 +44,7 @@ def power(standardised: Floats, n: NDArray[Any], level: float = LEVEL) -> Floats
 
 
 def equivalence_power(margin: Floats, n: Counts, level: float = LEVEL) -> Floats:
-    """Return the chance that two one-sided t tests show an effect of 0 to be within a margin.
-
-    Args:
-        margin: Over the standard deviation of the differences (any shape).
-        n: Pairs, two or more (a shape that broadcasts with it).
-        level: Of each test.
-    """
+    """Return the chance that two one-sided t tests show an effect of 0 to be within a margin, as `power` has it."""
     shift, n = np.broadcast_arrays(np.minimum(margin, _LARGEST) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level, n - 1))
     return 2 * _chance(0.0, np.minimum(shift, _FARTHEST), lambda z: shift[..., np.newaxis] - z, critical, n - 1)
@@ -83,13 +74,8 @@ def mde(n: NDArray[Any], level: float, sd: Floats) -> Floats:
 
     It depends on the number of pairs and on how much they vary, not on the effect that was seen.
 
-    Args:
-        n: Pairs, or of an unpaired test its degrees of freedom plus 1 (any shape).
-        level: Of the test, two-sided.
-        sd: Standard deviations of the differences (same shape).
-
-    Returns:
-        (same shape): NaN below two pairs.
+    Pairs, of an unpaired test its degrees of freedom plus 1, and standard deviations of the differences have any shape,
+    the same; NaN below two pairs.
     """
     n, sd = np.broadcast_arrays(n, sd)
     counts, places = np.unique(n, return_inverse=True)
@@ -126,11 +112,8 @@ def seeds_needed(delta: float, sd: Floats, most: Counts, level: float) -> Floats
     Args:
         delta: The smallest effect that matters, in the unit of the metric.
         sd: (contrasts,) true standard deviations of the differences.
-        most: (contrasts,) largest number of pairs that is tried.
+        most: (contrasts,) largest number of pairs that is tried; infinity is returned where it is not enough.
         level: Of the tests.
-
-    Returns:
-        (contrasts,): infinity where ``most`` are not enough, NaN where the deviation is unknown.
     """
     with np.errstate(over="ignore"):  # an infinite size is told from zero with certainty
         size = delta / sd
@@ -146,17 +129,9 @@ def more_seeds(delta: float, sd: Floats, n: Counts, level: float, assurance: flo
     """Return how many more seeds decide about an effect of ``delta`` with power `POWER`; see `seeds_needed`.
 
     The standard deviation is taken at its upper bound, since it is an estimate: with the estimate itself, as many
-    studies would have too few seeds as enough. What effect was seen does not matter.
-
-    Args:
-        delta: The smallest effect that matters, in the unit of the metric.
-        sd: (contrasts,) standard deviations of the differences.
-        n: (contrasts,) pairs that there are.
-        level: Of the tests.
-        assurance: Chance that the standard deviation is below its bound.
-
-    Returns:
-        (contrasts,): 0 where there are enough, infinity above `MOST_MORE_SEEDS`, NaN where the deviation is unknown.
+    studies would have too few seeds as enough; ``assurance`` is the chance that it is below. What effect was seen does
+    not matter. Of n pairs that there are, with standard deviations of their differences (contrasts,), the result is
+    (contrasts,): 0 where there are enough, infinity above `MOST_MORE_SEEDS`, NaN where the deviation is unknown.
     """
     needed = seeds_needed(delta, sd_bound(sd, n, assurance), n + MOST_MORE_SEEDS, level)
     return np.maximum(needed - n, 0)

@@ -171,10 +171,10 @@ def plot(
     """Write one figure of a run, or list those that apply to it."""
     from analysis.figures.drawing import applicable
     from analysis.loading import load
-    from analysis.report.drawing import WITHOUT_FIGURE, write_figure
+    from analysis.report.drawing import write_figure
 
     if figure is None and (out_file or factor):
-        raise UserError(WITHOUT_FIGURE)
+        raise UserError("--out and --factor are of one figure: name it by --figure")
     results = load(run)
     if figure is None:
         out.print(table_of(("figure", "what it shows"), applicable(results).items()))

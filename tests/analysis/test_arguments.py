@@ -11,7 +11,6 @@ import pytest
 
 import analysis
 from analysis import load
-from analysis.searches.arms import leaderboard
 from analysis.statistics.over_contexts import over_contexts
 from tests.analysis.ledgers import write_ablation, write_grid, write_search
 
@@ -65,7 +64,6 @@ def calls(place: Path) -> dict[str, Callable[..., Any]]:
             {"trials": search.trials, "epochs": search.epochs, "study": search.facts.study},
         ),
         "confirmed": (analysis.confirmed, {"trials": search.trials, "effects": search.effects, **searched}),
-        "leaderboard": (leaderboard, {"trials": search.trials, **searched}),
         "read_csv": (analysis.read_csv, {"place": place / "a.csv", "metric": "acc", "baseline": "none"}),
         "read_ray_tune": (analysis.read_ray_tune, {"folder": place, "metric": "acc"}),
         "write_figure": (analysis.write_figure, {"results": grid, "name": "effects", "out": place / "figure.json"}),
@@ -76,38 +74,26 @@ def calls(place: Path) -> dict[str, Callable[..., Any]]:
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     *(
         (name, {"metric": metric}, f"metric '{metric}': ")
-        for name in ("arms", "effects", "best", "ranks", "interactions", "confirmed", "leaderboard")
+        for name in ("arms", "effects", "best", "ranks", "interactions", "confirmed")
         for metric in ("accuracy", "arm", "status")
     ),
     ("read_csv", {"metric": "score"}, "no column is called 'score' (--metric); there are: arm, seed, acc"),
     *(
         (name, {"maximise": maximise}, "maximise: must be True (larger is better) or False; got ")
-        for name in ("effects", "best", "ranks", "confirmed", "leaderboard", "read_csv", "read_ray_tune")
+        for name in ("effects", "best", "ranks", "confirmed", "read_csv", "read_ray_tune")
         for maximise in ("min", 1, np.nan)
-    ),
-    *(
-        (name, {"maximise": None}, "maximise: must be True (larger is better) or False; got ")
-        for name in ("leaderboard",)
     ),
     ("read_csv", {"status": "state"}, "no column is called 'state' (--status)"),
     *(
-        (name, {"delta": delta}, told)
+        (name, {"delta": delta}, f"delta {delta!r}: the smallest effect that matters is a finite number above 0")
         for name in ("effects", "read_csv")
-        for delta, told in (
-            (0, "delta 0: the smallest effect that matters is above 0"),
-            (-1.5, "delta -1.5: the smallest effect that matters is above 0"),
-            (float("nan"), "delta nan: the smallest effect that matters is above 0"),
-            (float("inf"), "delta inf: the smallest effect that matters is above 0"),
-            ("1", "delta '1': must be a number"),
-            (True, "delta True: must be a number"),
-        )
+        for delta in (0, -1.5, float("nan"), float("inf"), "1", True)
     ),
     *(
-        (name, {"trials": trials}, told)
-        for name in ("importance", "leaderboard")
+        ("importance", {"trials": trials}, told)
         for trials, told in (
-            ({"arm": ["a"]}, f"{name} takes trials, as analysis.load gives them; got dict"),
-            (pd.DataFrame({"arm": ["a"], "seed": [0]}), f"{name} takes trials, as analysis.load gives them; these"),
+            ({"arm": ["a"]}, "importance takes trials, as analysis.load gives them; got dict"),
+            (pd.DataFrame({"arm": ["a"], "seed": [0]}), "importance takes trials, as analysis.load gives them; these"),
         )
     ),
     *(
@@ -163,14 +149,13 @@ def test_every_argument_of_every_public_function_is_among_these() -> None:
         shown.setdefault(name, set()).update(given)
     named: list[str] = vars(analysis)["__all__"]
     functions = {name: getattr(analysis, name) for name in named if not isinstance(getattr(analysis, name), type)}
-    functions["leaderboard"] = leaderboard
     for name, function in functions.items():
         taken = set(inspect.signature(function).parameters)
         assert taken - {"results"} <= shown.get(name, set()) | set(SHOWN_ELSEWHERE.get(name, ())), name
 
 
 def test_arguments_that_can_be_honoured_are(place: Path) -> None:
-    ablation, search = load(place / "ablation"), load(place / "search")
+    ablation = load(place / "ablation")
     trials, effects = ablation.trials, ablation.effects
     of_numpy: Any = np.False_
     for maximise in (False, of_numpy):
@@ -186,8 +171,6 @@ def test_arguments_that_can_be_honoured_are(place: Path) -> None:
     assert named.dropna().to_dict() == {"baseline": 91.0}
     worst = analysis.best(trials, metric="test_accuracy", maximise=False)
     assert worst.loc[worst["is_best"], "arm"].tolist() != ablation.best.loc[ablation.best["is_best"], "arm"].tolist()
-    upside_down = leaderboard(search.trials, metric="validation_accuracy", maximise=False)
-    assert upside_down["score"].is_monotonic_increasing
     one_factor = load(place / "grid").facts.study.factors[:1]
     with_two = load(place / "grid").interactions
     assert len(analysis.interactions(load(place / "grid").trials, factors=one_factor)) < len(with_two)

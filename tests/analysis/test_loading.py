@@ -34,23 +34,23 @@ def test_tables_alone_are_enough(ablation: Path, tmp_path: Path) -> None:
     assert results.facts.study_file.startswith("# Which parts help?")
 
 
-@pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet/part-00000.parquet"])
+@pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet"])
 def test_a_damaged_table_is_named_and_not_needed_where_the_ledger_is(ablation: Path, tmp_path: Path, name: str) -> None:
     collect(ablation)
     (ablation / "report" / name).write_bytes(b"no table")
     shutil.copytree(ablation / "report", tmp_path / "sent")
-    with pytest.raises(ValueError, match=rf"{tmp_path}/sent: {name.partition('/')[0]} is missing or damaged"):
+    with pytest.raises(ValueError, match=rf"{tmp_path}/sent: {name} is missing or damaged"):
         load(tmp_path / "sent")
     assert len(load(ablation).trials) == 25
 
 
-@pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet", "epochs.parquet/"])
+@pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet"])
 def test_either_table_names_its_folder(ablation: Path, name: str) -> None:
     collect(ablation)
     assert len(load(f"{ablation}/report/{name}").epochs) == 100
 
 
-def test_other_programs_read_the_folder_of_epochs_as_one_table(ablation: Path) -> None:
+def test_other_programs_read_the_table_of_epochs(ablation: Path) -> None:
     _, epochs = collect(ablation)
     table = pd.read_parquet(epochs)
     assert len(table) == 100
@@ -77,7 +77,7 @@ def test_tables_of_another_schema_version_are_refused(ablation: Path, tmp_path: 
     ("name", "column"),
     [
         *(("trials.parquet", column) for column in ("seed", "status", "validation_accuracy", "test_accuracy")),
-        *(("epochs.parquet/part-00000.parquet", column) for column in ("epoch", "validation_accuracy")),
+        *(("epochs.parquet", column) for column in ("epoch", "validation_accuracy")),
     ],
 )
 def test_a_table_that_has_lost_a_column_is_refused_where_nothing_else_has_it(
@@ -86,7 +86,7 @@ def test_a_table_that_has_lost_a_column_is_refused_where_nothing_else_has_it(
     collect(ablation, tmp_path / "cut")
     table = pa.parquet.read_table(tmp_path / "cut" / name)
     pa.parquet.write_table(table.drop_columns([column]), tmp_path / "cut" / name)
-    with pytest.raises(ValueError, match=rf"cut: {name.partition('/')[0]} lacks columns that it had: {column};"):
+    with pytest.raises(ValueError, match=rf"cut: {name} lacks columns that it had: {column};"):
         load(tmp_path / "cut")
 
 
@@ -108,18 +108,6 @@ def test_integers_stay_integers_beside_missing_ones(ablation_writer: Callable[..
 def test_a_folder_with_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="neither ledger"):
         load(tmp_path)
-
-
-def test_tables_from_before_there_were_contexts_are_read(ablation: Path) -> None:
-    now = load(ablation)
-    trials, epochs = map(Path, collect(ablation))
-    for path in (trials, *epochs.iterdir()):
-        table = pyarrow.parquet.read_table(path)
-        later = [n for n in table.column_names if n == "context" or n.startswith("teacher_")]
-        pyarrow.parquet.write_table(table.drop_columns(later), path)
-    before = load(ablation / "report")
-    pd.testing.assert_frame_equal(before.effects, now.effects)
-    assert set(before.trials["context"]) == {""}
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,6 @@ def test_a_claim_to_another_s_file_is_refused_and_changes_nothing(tmp_path: Path
     assert not (tmp_path / RECORD).exists()
 
 
-def test_a_table_that_is_a_folder_holds_no_file_of_others(tmp_path: Path) -> None:
-    write(tmp_path, "epochs.parquet/part-00007.parquet")
-    with pytest.raises(ValueError, match="part-00007"):
-        Record(tmp_path).claim({"epochs.parquet/part-00000.parquet"})
-
-
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"is": "mine", "files": []}', "\ud800", LOOKS_OF_NOTHING])
 def test_a_file_of_the_record_s_name_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / RECORD).write_bytes(text.encode(errors="surrogatepass"))

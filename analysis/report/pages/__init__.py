@@ -4,9 +4,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-EXPOSE = "window.vegaEmbed = vegaEmbed;"
-"""Makes one bundled library visible to a page's own script."""
-
 
 def rendered(template: str, values: dict[str, Any]) -> str:
     """Return a template of this folder with these values; in HTML all are escaped but what `libraries` gives."""
@@ -34,6 +31,6 @@ def libraries() -> str:
     import vl_convert
     from markupsafe import Markup
 
-    bundle = vl_convert.javascript_bundle(EXPOSE)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")  # visible to a page's own script
     assert "</script" not in bundle
     return Markup(bundle)  # noqa: S704

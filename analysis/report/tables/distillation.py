@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEAR_CHANCE = f"no better than chance, within {STANDARD_ERRORS} standard errors"
-"""Remark on a teacher whose validation accuracy cannot be told from chance."""
 
 MOST_MOVED = 3
 """Measures of health that are listed for each arm."""
@@ -51,9 +50,7 @@ def teachers(results: Results) -> list[Table]:
 def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
     """Return sentences on the teachers' accuracies; empty where no teacher is known.
 
-    Args:
-        found: `analysis.study_tables.StudyTables.teachers`.
-        is_smoke: Whether the teachers saw a few generated images, of which nobody expects them to know anything.
+    In a smoke run they saw a few generated images, of which nobody expects them to know anything.
     """
     sentences = []
     for _, row in found.iterrows():

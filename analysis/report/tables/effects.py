@@ -40,7 +40,6 @@ TOLD = (
 )
 
 UNTESTED = "No comparison could be tested, so none is decided; the table says why"
-"""Remark if no arm could be tested."""
 
 
 def effects(results: Results) -> list[Table]:
@@ -142,10 +141,7 @@ def published_text(results: Results, arm: "pd.Series[Any]") -> tuple[str, str]:
 def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cells, Cells]:
     """Return the cells of the best means of their context, and those not told from them.
 
-    Args:
-        results: Of the report.
-        rows: The table.
-        columns: Indices of the columns of means -> their contexts.
+    ``columns`` are the indices of the columns of means, with their contexts.
     """
     best = results.best
     names = best["arm"]
@@ -195,9 +191,10 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     p_head, p_name = ("p (Holm)", "p_holm") if study.delta is None else ("p (adjusted)", "p_both")
     rows = [[*head, f"effect [{interval}]{unit_text(measured)}", *further, UNADJUSTED, p_head, VERDICT, NOTE]]
     others = other_names(results.trials)
-    out = {arm_id: f"out of the race at {look.seeds} seeds" for look in results.facts.looks for arm_id in look.out}
-    why = {
-        arm_id: text for look in results.facts.looks for arm_id, text in look.out.items() if text not in set(Verdict)
+    raced = {
+        arm_id: f"out of the race at {look.seeds} seeds{'' if why in set(Verdict) else f' ({why})'}"
+        for look in results.facts.looks
+        for arm_id, why in look.out.items()
     }
 
     def add(arm_id: Any, figures: list[str], note: str, against: str = ABSENT) -> None:
@@ -206,8 +203,8 @@ def effects_rows(results: Results, context: str = "") -> Rows:
         own = [arm["arm"], *([against] if has_contrasts else []), str(arm["n"]), mean_and_sd(arm, measured.decimals)]
         reference, difference = published_text(results, arm)
         own += [reference] * len(published)
-        raced = f"{out[arm_id]}{f' ({why[arm_id]})' if arm_id in why else ''}" if arm_id in out else ""
-        rows.append([*own, *figures, "; ".join(part for part in (also, raced, note, difference) if part)])
+        notes = (also, raced.get(arm_id, ""), note, difference)
+        rows.append([*own, *figures, "; ".join(filter(None, notes))])
 
     none = [ABSENT] * (3 + len(further))
     for arm_id, arm in arms[arms["is_baseline"] & ~arms.index.isin(effects.index)].iterrows():

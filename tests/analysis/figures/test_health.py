@@ -11,6 +11,7 @@ from analysis import load
 from analysis.figures import health
 from analysis.figures.drawing import drawing
 from analysis.figures.health import chart, record
+from analysis.figures.shown import panels_in
 from analysis.ledger.collect import ledger_tables
 from analysis.report.drawing import RENDER
 from analysis.statistics.health import BOUNDS
@@ -21,7 +22,7 @@ from cktf.rows import EpochRow
 def test_every_number_has_a_panel_with_the_means_of_a_few_arms(measured: Path) -> None:
     drawn = record(load(measured))
     assert drawn is not None
-    assert drawn.panels == ["agreement (%)", "KL (nats)", "CKA: stage1", "gap of scores: cktf.stage1.teacher"]
+    assert panels_in(drawn.rows) == ["agreement (%)", "KL (nats)", "CKA: stage1", "gap of scores: cktf.stage1.teacher"]
     assert drawn.arms == ["baseline", "theta=0.0", "pairing=first"]
     rows = ledger_tables(measured)[1].to_pylist()
     for arm, epoch in (("baseline", 2), ("pairing=first", 4)):
@@ -45,7 +46,7 @@ def test_of_many_numbers_those_are_drawn_that_moved_most(measured: Path, monkeyp
     assert drawn is not None
     sizes = results.health.groupby("measure")["statistic"].agg(lambda t: t.abs().max())
     assert sizes["cka.stage1"] > sizes["gap.cktf.stage1.teacher"]
-    assert drawn.panels == ["agreement (%)", "KL (nats)", "CKA: stage1"]
+    assert panels_in(drawn.rows) == ["agreement (%)", "KL (nats)", "CKA: stage1"]
     assert "Of 4 numbers, 3 are drawn" in drawn.caption
     # 3 of 4 were chosen: 1 - 0.05 x 3/4.
     assert "with its 96.25% interval" in drawn.caption

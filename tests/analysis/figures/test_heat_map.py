@@ -9,6 +9,7 @@ import pytest
 
 from analysis import load
 from analysis.figures.heat_map import DEEP, PALE, SWITCH, record
+from analysis.figures.shown import panels_in
 from cktf.rows import Status
 
 TEMPERATURE, THETA, PAIRING = (f"objective.cktf.{name}" for name in ("temperature", "theta", "pairing"))
@@ -22,7 +23,7 @@ def test_a_cell_is_the_mean_of_the_trials_at_both_levels(grid: Path) -> None:
     assert heat_map.measure == "test accuracy (%), mean"
     assert heat_map.columns == ["0.1", "0.5", "1"]
     assert heat_map.rows == ["0.1", "0"]  # numbers grow upwards
-    assert heat_map.panels == [""]
+    assert panels_in(heat_map.cells) == [""]
     trials = results.trials
     for cell in heat_map.cells:
         at_both = trials[

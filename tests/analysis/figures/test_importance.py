@@ -12,10 +12,11 @@ def test_factors_stand_in_the_order_of_their_importance(search: Path) -> None:
     results = load(search)
     importances = record(results)
     assert importances is not None
+    factors = list(dict.fromkeys(row["factor"] for row in importances.rows))
     by_first_method = results.importance.query("method == 'ped-anova'")
-    assert importances.factors[:-1] == by_first_method["factor"].tolist()
-    assert importances.factors[0] == "objective.cktf.temperature"
-    assert importances.factors[-1] == "interactions"
+    assert factors[:-1] == by_first_method["factor"].tolist()
+    assert factors[0] == "objective.cktf.temperature"
+    assert factors[-1] == "interactions"
     assert len(importances.rows) == 7
     assert "n = 57 arms (6 of them pruned; 3 failed ones are left out)" in importances.caption
     assert "fANOVA compares all arms after 2 scored epochs" in importances.caption

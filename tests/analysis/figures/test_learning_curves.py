@@ -10,6 +10,7 @@ import pytest
 from analysis import load
 from analysis.figures import learning_curves
 from analysis.figures.learning_curves import chart, record
+from analysis.figures.shown import panels_in
 from cktf.ledger_lines import parse_row
 from cktf.rows import EpochRow
 
@@ -19,8 +20,8 @@ def test_a_panel_shows_an_arm_before_the_baseline(ablation: Path) -> None:
     curves = record(results)
     assert curves is not None
     assert curves.axis == "validation accuracy (%)"
-    assert curves.panels[0] == "temperature=0.5  (n = 5)"
-    panel = [row for row in curves.rows if row["panel"] == curves.panels[0]]
+    assert panels_in(curves.rows)[0] == "temperature=0.5  (n = 5)"
+    panel = [row for row in curves.rows if row["panel"] == panels_in(curves.rows)[0]]
     assert [(row["series"], row["epoch"]) for row in panel] == [
         (series, epoch) for series in ("baseline", "arm") for epoch in (1, 2, 3, 4)
     ]
@@ -78,13 +79,13 @@ def test_no_band_leaves_what_an_accuracy_can_be(ablation_writer: Callable[..., A
 def test_a_study_of_the_baseline_alone_shows_its_curve(ablation_writer: Callable[..., Any]) -> None:
     curves = record(load(ablation_writer(arms=["baseline"], seeds=2).close()))
     assert curves is not None
-    assert curves.panels == ["baseline  (n = 2)"]
+    assert panels_in(curves.rows) == ["baseline  (n = 2)"]
 
 
 def test_arms_without_a_baseline_are_shown_alone(ablation_writer: Callable[..., Any]) -> None:
     curves = record(load(ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2).close()))
     assert curves is not None
-    assert curves.panels == ["theta=0.0  (n = 2)", "pairing=first  (n = 2)"]
+    assert panels_in(curves.rows) == ["theta=0.0  (n = 2)", "pairing=first  (n = 2)"]
     assert {row["series"] for row in curves.rows} == {"arm"}
 
 
@@ -92,7 +93,7 @@ def test_of_many_arms_those_with_the_largest_effects_are_drawn(ablation: Path, m
     monkeypatch.setattr(learning_curves, "MAX_PANELS", 2)
     curves = record(load(ablation))
     assert curves is not None
-    assert curves.panels == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
+    assert panels_in(curves.rows) == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
     assert "the 2 arms with the largest effects are drawn, of 4" in curves.caption
 
 
@@ -100,9 +101,9 @@ def test_behind_an_arm_stands_the_baseline_of_its_own_context(contexts: Path) ->
     results = load(contexts)
     curves = record(results)
     assert curves is not None
-    assert curves.panels == ["digits: kd  (n = 4)", "digits: fsp  (n = 4)", "clothes: kd  (n = 4)"]
+    assert panels_in(curves.rows) == ["digits: kd  (n = 4)", "digits: fsp  (n = 4)", "clothes: kd  (n = 4)"]
     epochs = results.epochs
-    for panel, context in zip(curves.panels, ("digits", "digits", "clothes"), strict=True):
+    for panel, context in zip(panels_in(curves.rows), ("digits", "digits", "clothes"), strict=True):
         rows = [row for row in curves.rows if row["panel"] == panel and row["series"] == "baseline"]
         of_baseline = epochs[(epochs["context"] == context) & (epochs["arm"] == "baseline")]
         last = of_baseline.loc[of_baseline["epoch"] == 4, "validation_accuracy"]

@@ -10,6 +10,7 @@ from analysis import load
 from analysis.figures import learning_curves, paired_slopes
 from analysis.figures.drawing import drawing
 from analysis.figures.paired_slopes import chart, record
+from analysis.figures.shown import panels_in
 from analysis.report.drawing import RENDER
 
 SCORES = {"baseline": [90.0, 91.0, 92.0], "theta=0.0": [91.0, 90.5, 94.5]}
@@ -36,7 +37,7 @@ def test_every_complete_pair_is_a_line_and_the_last_one_joins_the_means(three_se
     slopes = record(load(three_seeds()))
     assert slopes is not None
     assert slopes.axis == "test accuracy (%)"
-    assert slopes.panels == ["theta=0.0  (n = 3)"]
+    assert panels_in(slopes.rows) == ["theta=0.0  (n = 3)"]
     assert [(row["seed"], row["side"], row["score"]) for row in slopes.rows] == [
         *(("0", "baseline", 90.0), ("0", "arm", 91.0)),
         *(("1", "baseline", 91.0), ("1", "arm", 90.5)),
@@ -68,7 +69,7 @@ def test_an_arm_stands_beside_the_baseline_of_its_own_context(contexts: Path) ->
     results = load(contexts)
     slopes = record(results)
     assert slopes is not None
-    assert slopes.panels == ["digits: kd  (n = 4)", "digits: fsp  (n = 4)", "clothes: kd  (n = 4)"]
+    assert panels_in(slopes.rows) == ["digits: kd  (n = 4)", "digits: fsp  (n = 4)", "clothes: kd  (n = 4)"]
     assert not slopes.shares_axis
     trials = results.trials.set_index(["context", "arm", "seed"])["test_accuracy"]
     (clothes,) = (
@@ -84,8 +85,8 @@ def test_panels_of_a_grid_stand_in_the_order_of_its_levels(grid: Path) -> None:
     slopes, curves = record(results), learning_curves.record(results)
     assert slopes is not None
     assert curves is not None
-    names = [panel.partition("  (")[0] for panel in slopes.panels]
-    assert [panel.partition("  (")[0] for panel in curves.panels] == names
+    names = [panel.partition("  (")[0] for panel in panels_in(slopes.rows)]
+    assert [panel.partition("  (")[0] for panel in panels_in(curves.rows)] == names
     assert names == [
         *("temperature=0.1, theta=0.0", "temperature=0.5, theta=0.0", "temperature=0.5, theta=0.1"),
         *("temperature=1.0, theta=0.0", "temperature=1.0, theta=0.1"),

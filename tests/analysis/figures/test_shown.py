@@ -33,7 +33,7 @@ def test_a_long_name_is_broken_and_keeps_its_count() -> None:
 def test_every_panel_has_its_axis_below_and_none_stands_where_there_is_no_panel() -> None:
     rows = [{"panel": title, "epoch": epoch, "mean": 1.0} for title in "abcd" for epoch in (1, 2)]
     line = alt.Chart().mark_line().encode(x=alt.X("epoch:Q", axis=epoch_axis(rows)), y="mean:Q")
-    drawn = vl_convert.vegalite_to_svg(in_panels([line], rows, list("abcd"), shares_axis=True).to_dict())
+    drawn = vl_convert.vegalite_to_svg(in_panels([line], rows, shares_axis=True).to_dict())
     assert drawn.count("X-axis") == 4
     assert re.findall(r">(\d)</text>", drawn).count("1") == re.findall(r">(\d)</text>", drawn).count("2") == 4
 

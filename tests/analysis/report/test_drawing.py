@@ -96,8 +96,9 @@ def test_the_command_line_draws_from_parquet_alone(
 ) -> None:
     assert main(["report", str(grid)]) == 0
     tables = tmp_path / "tables"
-    shutil.copytree(grid / "report" / "epochs.parquet", tables / "epochs.parquet")
-    shutil.copy(grid / "report" / "trials.parquet", tables)
+    tables.mkdir()
+    for name in ("trials.parquet", "epochs.parquet"):
+        shutil.copy(grid / "report" / name, tables)
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     assert main(["plot", "tables"]) == 0

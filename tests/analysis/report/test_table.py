@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import load
-from analysis.report.table import Table, csv, markdown, markdown_tables, markdown_text
+from analysis.report.table import Table, csv, markdown_tables, markdown_text
 from analysis.report.tables import main_tables
 
 DIRECTION = "Of test accuracy, larger is better. "
@@ -23,13 +23,13 @@ def test_a_terminal_has_the_notes_below_the_table() -> None:
 
 
 def test_cells_do_not_break_a_markdown_table() -> None:
-    assert markdown([["arm", "note"], ["a|b", "two\nlines"]]) == (
+    assert markdown_tables([Table("", [["arm", "note"], ["a|b", "two\nlines"]])]) == (
         "| arm | note |\n| --- | --- |\n| a\\|b | two lines |\n"
     )
 
 
 def test_cells_open_no_element_of_html_in_markdown_and_p_stays_as_it_is() -> None:
-    assert "| \\<b>kd\\</b> | < 0.001 |" in markdown([["arm", "p"], ["<b>kd</b>", "< 0.001"]])
+    assert "| \\<b>kd\\</b> | < 0.001 |" in markdown_tables([Table("", [["arm", "p"], ["<b>kd</b>", "< 0.001"]])])
 
 
 def test_several_tables_in_markdown_stand_under_their_titles(contexts_writer: Callable[..., Any]) -> None:

@@ -5,7 +5,7 @@ import base64
 import pandas as pd
 import pytest
 
-from analysis.statistics.per_image import correct
+from analysis.statistics.over_images import correct
 from cktf.errors import InputError
 
 
