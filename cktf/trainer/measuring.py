@@ -51,21 +51,25 @@ class Measuring:
         self._last: dict[str, Predictions] = {}
 
     def evaluated(self, network: nn.Module, split: str, *, is_last: bool) -> tuple[Evaluation, dict[str, float]]:
-        """Return a network's evaluation on a split, and the measures due; ``is_last``: in the last epoch."""
+        """Return a network's evaluation on a split, and the measures due; ``is_last``: in the last epoch.
+
+        Those of the network itself are due in the last epoch, and are taken with those on the validation split.
+        """
         due = {name: each for name, each in self._of_outputs.items() if is_last or each.every_epoch}
         is_stored = is_last and self._keep_logits
         found = evaluate(network, self._batches(split), with_logits=bool(due) or is_stored)
+        of_network = self._of_network(network) if is_last and split == "validation" else {}
         if found.logits is None:
-            return found, {}
+            return found, of_network
         predictions = Predictions(found.logits, found.labels)
         if is_stored:
             self._last[split] = predictions
         if any(each.needs_teacher for each in due.values()):
             predictions = replace(predictions, teacher=self._teacher_on(split))
-        return found, numbers_of(due, split, predictions)
+        return found, numbers_of(due, split, predictions) | of_network
 
     @torch.no_grad()
-    def of_student(self, network: nn.Module) -> dict[str, float]:
+    def _of_network(self, network: nn.Module) -> dict[str, float]:
         """Return the measures of the network itself; its mode is restored."""
         if not self._of_student:
             return {}

@@ -207,8 +207,6 @@ def train(
             test, on_test = measuring.evaluated(judged, "test", is_last=is_last)
             measures |= on_test
             scores |= _scores("test", test) | {"test_images": len(test.correct), "test_correct": packed(test.correct)}
-        if is_last:
-            measures |= measuring.of_student(judged)
         accuracy = values.pop("correct", None)
         result = EpochResult(
             epoch=number,
