@@ -15,7 +15,7 @@ class Foreign:
         origin: What was read, in words, and its place.
         cannot_be_vouched_for: What a reader has to take on trust: sentences.
         unpaired: Whether trials of the same seed have nothing in common.
-        cluster: Column of the clusters, which are the seeds of the trials; empty where there are none.
+        cluster: Column (of folds, say) whose values stand as the seeds of the trials; empty if there is none.
     """
 
     origin: str

@@ -70,7 +70,7 @@ class Summary:
     seconds: float
 
     def in_words(self) -> str:
-        """Return one line for the user."""
+        """Return the summary as one line for the user."""
         counts = {"pruned": self.pruned, "failed": self.failed, "arms not found": self.unfound}
         said = ", ".join([f"{self.complete} complete", *(f"{n} {what}" for what, n in counts.items() if n)])
         if self.is_interrupted:

@@ -39,7 +39,7 @@ def spread(losses: Floats, most: int) -> list[int]:
 
 
 def _crowding(losses: Floats) -> Floats:
-    """Return the sum over metrics of the distance between a point's two neighbours, as a part of the range."""
+    """Return crowding distances (points,): the gap between neighbours as a share of the range, summed over metrics."""
     found = np.zeros(len(losses))
     for values in losses.T:
         order = np.argsort(values, kind="stable")

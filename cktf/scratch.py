@@ -20,7 +20,7 @@ NEW_SECONDS = 10.0
 
 @contextmanager
 def scratch_folder(place: str | None = None) -> Iterator[str]:
-    """Yield a new folder, closed to other users, in a folder or the temporary one; remove those of killed processes."""
+    """Yield a new private folder in ``place`` (default: the temporary one); first remove those of killed processes."""
     place = place or tempfile.gettempdir()
     _clear_dead(Path(place))
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # mode 0700

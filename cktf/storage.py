@@ -17,7 +17,7 @@ from cktf.credentials import require_no_secret
 from cktf.errors import InputError, StorageTrouble, refusal_of, visible
 
 TRIALS = "trials"
-"""Folder of a run that has one for the files of each trial."""
+"""Folder of a run, in which each trial has a folder for its files."""
 
 PARTIAL = ".partial"
 """End of the names of half-written files."""

@@ -9,7 +9,7 @@ TRIAL, SIZE, LAST = "cktf.trial_id", "cktf.size", "cktf.epochs"
 """Tags: a trial's id; `Tracked.size` as it was exported; the last epoch then."""
 
 MOST_METRICS, MOST_PARAMS, MOST_RUNS = 1000, 100, 50_000
-"""What MLflow takes in one request."""
+"""Most metrics, settings and runs in one request to MLflow."""
 
 ENDS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 """Status of a trial that has ended to MLflow's."""

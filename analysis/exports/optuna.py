@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def export(results: Results, place: str) -> int:
-    """Add the trials that have ended to a storage: a URL as Optuna takes it, or a file of SQLite.
+    """Add the ended trials to an Optuna storage, a URL or a file of SQLite; return how many were new.
 
     A failed trial that was run again is there twice, since Optuna never changes a trial that has ended.
     """

@@ -84,7 +84,7 @@ def thinned_text(shown: int, there: int, kept: str = "") -> str:
 
 
 def searched_factors(results: StudyTables) -> list[str]:
-    """Return the factors that any arm of a search has, by PED-ANOVA's importance where it is known."""
+    """Return the factors that any arm of a search has; the most important by PED-ANOVA first, if that is known."""
     found = results.importance.dropna(subset="importance")
     is_of_metric = found["metric"] == results.facts.study.metric
     important = found.loc[is_of_metric & (found["method"] == "ped-anova"), "factor"]

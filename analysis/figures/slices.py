@@ -19,13 +19,13 @@ STRIPS = {Status.PRUNED: HEIGHT - 18, Status.FAILED: HEIGHT - 6}
 
 @dataclass(frozen=True)
 class Slice:
-    """One factor.
+    """The panel of one factor.
 
     Attributes:
-        title: Of its axis: the factor, and how many arms have it.
+        title: Title of the axis: the factor, and how many arms have it.
         is_log: Whether the axis is logarithmic.
-        choices: Levels of a factor that is no number, in order; none of one that is.
-        rows: ``level``, ``score`` (None but of a complete arm), ``status``, ``number`` (in order of planning), ``arm``.
+        choices: Sorted levels of a factor that is not numeric; empty for a numeric one.
+        rows: ``level``, ``score`` (only of complete arms), ``status``, ``number`` (in order of planning), ``arm``.
     """
 
     title: str

@@ -109,7 +109,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, _Values]]:
 
 
 def _text(value: Any) -> str:
-    """Return a value of protocol buffers as text; whole numbers, which are stored as others, without a point."""
+    """Return a protocol-buffer value as text; whole numbers, which it stores as floats, without a decimal point."""
     kind = value.WhichOneof("kind")
     found = getattr(value, kind) if kind else ""
     return tidy_name(str(int(found) if isinstance(found, float) and found.is_integer() else found))

@@ -51,8 +51,8 @@ def collect(
         engine: What parses the ledger.
 
     Raises:
-        InputError: If there is no ledger, or a line of it is broken other than by a killed writer; or if a file that is
-            none of an earlier report's is in the place of one of the tables.
+        InputError: If there is no ledger, or a line of it is broken other than by a killed writer; or if a file that no
+            earlier report wrote is in the place of one of the tables.
     """
     place = report_place(run, out)
     trials, epochs = ledger_tables(run, engine)

@@ -101,7 +101,7 @@ def recipe_text(trials: pd.DataFrame) -> str:
 
 
 def arms_text(trials: pd.DataFrame) -> str:
-    """Return the baseline's objective and in which settings each arm differs; nothing of many arms, or unknown ones."""
+    """Return the baseline's objective and each arm's other settings; empty if unknown or over `MOST_ARMS` arms."""
     fixed = of_fixed_arms(trials)
     arms = fixed[fixed["context"] == fixed["context"].iloc[0]].drop_duplicates("arm_id") if len(fixed) else fixed
     baseline = arms[arms["is_baseline"]]
@@ -156,7 +156,7 @@ def _length(configs: pd.DataFrame, prefix: str) -> str:
 
 
 def _by(name: str) -> str:
-    """Return an optimizer (or several) in words, from its name in configurations; older ones have none."""
+    """Return an optimizer's name, or several, in words; an empty name, as in older configurations, means SGD."""
     return (name or "sgd").replace("adamw", "AdamW").replace("sgd", "stochastic gradient descent")
 
 

@@ -90,8 +90,8 @@ def write_report(
         engine: What parses the ledger; see `analysis.ledger.collect.collect`.
 
     Raises:
-        ValueError: If there is no ledger, a line of it is broken other than by a killed writer, or a file that is none
-            of an earlier report's is in the place of one that is to be written.
+        ValueError: If there is no ledger, a line of it is broken other than by a killed writer, or a file that no
+            earlier report wrote is in the place of one that is to be written.
     """
     with naming(run):
         trials, epochs = ledger_tables(run, engine)
@@ -107,7 +107,7 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
         out: Where the report goes. `analysis.load` reads it again.
 
     Raises:
-        ValueError: If a file that is none of an earlier report's is in the place of one that is to be written.
+        ValueError: If a file that no earlier report wrote is in the place of one that is to be written.
     """
     frames = {TRIALS_FILE: results.trials, EPOCHS_FILE: results.epochs}
     tables = {name: _parquet(frame, results.facts) for name, frame in frames.items()}
@@ -124,8 +124,8 @@ def report_on(
 ) -> ReportPaths:
     """Write the report that a command line asks for, and return where everything lies.
 
-    Arguments are those of `results_of` and `write_report`. Only the report of one run has a place of its own, that of
-    an afterthought is `AFTERTHOUGHT` in the run directory. The engine parses the ledger of one run alone.
+    Arguments are those of `results_of` and `write_report`. Only the report of one run can do without ``out``: then it
+    goes to ``RUN/report``, or to ``RUN/afterthought`` if the study did not plan it. ``engine`` is for the former alone.
 
     Raises:
         ValueError: If something is missing or does not fit, or the results cannot be read.

@@ -98,7 +98,7 @@ def _ranks(arms: pd.DataFrame, *, maximise: bool) -> "pd.Series[float]":
         if status == Status.COMPLETE:
             keys[index] = (0.0, 0.0, sign * score)
         elif status == Status.PRUNED:
-            keys[index] = (1.0, -float(reached), sign * last if reached else 0.0)  # no NaN, which equals nothing
+            keys[index] = (1.0, -float(reached), sign * last if reached else 0.0)  # else NaN, unequal to itself
     places: dict[tuple[float, float, float], int] = {}
     for place, key in enumerate(sorted(keys.values()), 1):
         places.setdefault(key, place)

@@ -85,7 +85,7 @@ def volumes(means: pd.DataFrame, study: StudyRow) -> Floats:
     losses = (losses - losses.min(axis=0)) / np.where(np.ptp(losses, axis=0) > 0, np.ptp(losses, axis=0), 1.0)
     best, found = losses[:0], []
     for loss in losses:
-        if not (best <= loss).all(axis=1).any():  # else nothing is added
+        if not (best <= loss).all(axis=1).any():  # else it adds no volume
             best = np.vstack([best, loss])
             best = best[front(best)]
             found.append(hypervolume(best, np.ones(losses.shape[1])))

@@ -40,7 +40,7 @@ TAKEN = ("accuracy", "loss", "images")
 
 
 def with_settings(value: Any) -> Any:
-    """Return the settings of each measure that is asked for by name: ``[top5, {ece: {bins: 10}}]``, or a mapping."""
+    """Return measure name to settings, from a list such as ``[top5, {ece: {bins: 10}}]``, or from a mapping."""
     value = [value] if isinstance(value, Mapping) else value
     if not isinstance(value, list | tuple) or not all(isinstance(each, str | Mapping) for each in value):
         raise InputError(f"must be a list of measures, such as [top5, {{ece: {{bins: 10}}}}]; got {shown(value)}")

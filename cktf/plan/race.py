@@ -61,7 +61,7 @@ class ArmRace:
 
     @property
     def most_left(self) -> int:
-        """Largest number of trials after the next look."""
+        """Largest number of trials that may follow the next look."""
         later = len(self._spec.seeds) - len(self.seeds)
         return later * sum(len(self._trials[arm.arm_id, self._spec.seeds[0]]) for arm in self.arms)
 

@@ -42,7 +42,7 @@ def register_stored(run: Storage, versions: Mapping[str, str]) -> None:
 
 
 def require_same_code(plugins: Iterable[Plugin], rows: Iterable[Row], run: Storage) -> None:
-    """Raise a StudyDiffers if a plug-in of a run has changed: its trials would be others."""
+    """Raise a StudyDiffers if a plug-in has changed since a run's last launch, so that new trials would differ."""
     launches = [row for row in rows if isinstance(row, StudyRow)]
     before = launches[-1].plugins if launches else {}
     for plugin in plugins:

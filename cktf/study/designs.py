@@ -197,7 +197,7 @@ def replicates(spec: StudySpec, config: TrialConfig, seed: int, context: str = "
 
 
 def is_crossed(spec: StudySpec, config: TrialConfig) -> bool:
-    """Return whether a study crosses the teacher of an arm with seeds: one that is trained here, and is read."""
+    """Return whether an arm is trained with each of the teacher seeds: its teacher is trained here, and is read."""
     if spec.teacher_seeds is None or config.teacher is None or config.teacher.checkpoint is not None:
         return False
     return config.runs_teacher(is_measured=spec.health is not None)

@@ -41,8 +41,7 @@ from cktf.trainer.health import HealthConfig
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
 """Metrics that may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`.
 
-A measure that the study names may too: ``validation_ece``, ``flops``.
-"""
+So may the measures that the study names, such as ``validation_ece`` or ``flops``."""
 
 MOST_TRIALS = 1_000_000
 """Largest number of arms of a search; with more, identities might collide."""

@@ -26,7 +26,7 @@ class StudyError(UserError):
 
 
 UNION_TAG = "member"
-"""Last word of the tags of a union's members, so that none is taken for a key where a member takes any key."""
+"""Last word of each union member's tag, so that no tag is taken for a key, even where any key is allowed."""
 
 WORDS = {
     "greater_than": "must be greater than {gt:.10g}",

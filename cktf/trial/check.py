@@ -121,7 +121,7 @@ def look_at_networks(config: TrialConfig) -> list[str]:
         return [said for each in alone for said in look_at_networks(each)]
     if config.teacher is None or not PAIR_STAGES & active_objectives(config.objective).keys():
         return []
-    side = config.data.side or 32  # the number of stages is the same
+    side = config.data.side or 32  # any side has as many stages
     both = config.student, config.teacher
     shapes = [_shapes(network.model_dump_json(include=_LAYERS), side) for network in both]
     of_student, of_teacher = (len(found.stages) if found and found.has("stages") else 0 for found in shapes)

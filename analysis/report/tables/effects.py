@@ -43,7 +43,7 @@ UNTESTED = "No comparison could be tested, so none is decided; the table says wh
 
 
 def effects(results: Results) -> list[Table]:
-    """Return a table for each context, the last with the test of all; one without rows if nothing is planned."""
+    """Return a table of effects for each context; the last says how all are tested. No rows if nothing is planned."""
     study = results.facts.study
     measured = quantity(study.report_metric)
     title = f"Effects on {measured.name}"

@@ -131,7 +131,7 @@ def importance(results: Results) -> list[Table]:
 
 
 def path(results: Results) -> list[Table]:
-    """Return the steps from the baseline to the best arm of a search, for each metric; none where there are none."""
+    """Return the table of steps from the baseline to the best arm of a search, for each metric; none without steps."""
     found = results.path
     if found.empty:
         return []

@@ -92,7 +92,7 @@ class _Array:
 
     @classmethod
     def encoded(cls, text: Any = b"", _: Any = None) -> Any:
-        """Return the text whose letters are the bytes; stands in for `_codecs.encode` and `bytes`."""
+        """Return the text as it is, one letter for each byte; stands in for `_codecs.encode` and `bytes`."""
         return text
 
 

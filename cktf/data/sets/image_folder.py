@@ -119,7 +119,7 @@ def _left_out(layout: Layout) -> Iterator[Path]:
 
 
 def _in_both(layout: Layout) -> Iterator[str]:
-    """Yield how many files of the test part are the same, byte by byte, as one of the training part."""
+    """Yield a remark if files of the test part are equal, byte by byte, to files of the training part."""
     root = f"data.root: {layout.train.folder.parent}"
     train, test = (
         {file: file.stat().st_size for files in part.files.values() for file in files}

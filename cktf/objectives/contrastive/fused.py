@@ -17,7 +17,7 @@ ANCHORS = 16
 """Anchors of one block."""
 
 ELEMENTS = 2**13
-"""Numbers in the rows of one block: 32 KiB, of which two lie in the shared memory of every GPU since sm_80."""
+"""Numbers in the rows of one block: 32 KiB, which fit twice into the shared memory of every GPU since sm_80."""
 
 LARGEST_DIM = 256
 """Dimensions of embeddings up to which the kernel is used; blocks of wider ones would have too few rows."""

@@ -41,7 +41,7 @@ class _InfoNCELoss(GradientTakenForward):
     ) -> Tensor:
         batch = anchors.shape[1]
         scaled = anchors / temperature
-        in_bits = scaled / math.log(2)  # as in `nce`
+        in_bits = scaled / math.log(2)  # base 2, as in `nce`: exp2 is faster than exp
         positive = (in_bits * positives).sum(2, keepdim=True)
         fused = kernel_for(anchors.device, anchors.shape[2])
         if fused:

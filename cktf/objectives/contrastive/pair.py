@@ -102,7 +102,7 @@ class ContrastivePair(nn.Module):
 
     def is_fused(self, device: torch.device) -> bool:
         """Return whether the fused kernel takes the contrast on a device."""
-        is_product = self.config.source == "batch" and self.config.estimator == "nce"  # of so few rows
+        is_product = self.config.source == "batch" and self.config.estimator == "nce"  # rows need gradients
         return self.config.negatives > 0 and not is_product and kernel_for(device, self.dim) is not None
 
     @torch.no_grad()

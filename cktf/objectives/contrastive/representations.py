@@ -238,7 +238,7 @@ class Representations:
         return self._head_input(of_student, self.windows[0], batch)
 
     def _head_input(self, values: Tensor, window: maps.Window, batch: Batch) -> Tensor:
-        """Return a layer transformed or, with transform ``map``, pooled; a vector is then returned as it is."""
+        """Return a head's input: a layer's values transformed or, with transform ``map``, pooled if they are a map."""
         if self.transform != "map":
             return transformed(values, self.transform, batch)
         return maps.pool(values, window) if values.dim() == 4 else values
