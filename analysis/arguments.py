@@ -14,11 +14,11 @@ from cktf.names import BASELINE
 from cktf.rows import Alternative, Family
 
 TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "status")
-"""Columns of a table of trials that statistics read, beside the metric; a table that lacks one is a plain one."""
+"""Columns, beside the metric, that statistics read in a table of trials; a table without one of them is plain."""
 
 
 def check_trials(trials: pd.DataFrame, metric: str, *, what: str) -> None:
-    """Raise an InputError unless this is a table of trials with this metric; ``what`` was called."""
+    """Raise an InputError unless this is a table of trials with this metric; ``what`` names the caller."""
     check_columns(trials, TRIAL_COLUMNS, what=what, source="trials, as analysis.load gives them")
     if metric not in trials:
         known = [name for name in numeric_columns(trials) if name not in TRIAL_COLUMNS]
@@ -56,7 +56,7 @@ def check_maximise(maximise: object) -> None:
 
 
 def check_delta(delta: object, name: str = "delta") -> None:
-    """Raise an InputError unless delta, which the message calls by this name, is a finite number above 0, or None."""
+    """Raise an InputError unless delta is None or a finite number above 0; the message calls it ``name``."""
     if delta is not None and not (_is_finite(delta) and delta > 0):
         raise InputError(f"{name} {delta!r}: the smallest effect that matters is a finite number above 0")
 
@@ -69,7 +69,7 @@ def _is_finite(value: object) -> TypeGuard[float]:
 def check_question(
     contrasts: Sequence[str | Sequence[str]], family: str, alternative: str, margin: float, delta: float | None
 ) -> None:
-    """Raise an InputError for contrasts that are no pairs, or an alternative, margin or delta that do not fit."""
+    """Raise an InputError for contrasts that are no pairs, or an invalid family, alternative, margin or delta."""
     if isinstance(contrasts, str):
         raise InputError(f"contrasts: must be a list of pairs; got {contrasts!r}")
     for name, said, allowed in (("family", family, Family), ("alternative", alternative, Alternative)):
@@ -104,7 +104,7 @@ def check_race(looks: Sequence[int], spending: str) -> None:
 
 
 def check_design(unpaired: object, cluster: object, *, has_looks: bool) -> None:
-    """Raise an InputError for an invalid ``unpaired`` or ``cluster``, or for either of them where looks count."""
+    """Raise an InputError for an invalid ``unpaired`` or ``cluster``, or for either of them together with looks."""
     if not isinstance(unpaired, bool | np.bool_):
         raise InputError(f"unpaired: must be True or False; got {unpaired!r}")
     if cluster is not None and not isinstance(cluster, str):
@@ -120,7 +120,7 @@ def check_confidence(confidence: float) -> None:
 
 
 def numeric_columns(frame: pd.DataFrame) -> list[str]:
-    """Return the names of the columns of numbers that are neither configuration nor levels."""
+    """Return the names of the numeric columns, except those of the configuration and of factors' levels."""
     names = [str(name) for name in frame.select_dtypes("number").columns]
     return [name for name in names if not name.startswith(("config.", "param."))]
 

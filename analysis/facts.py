@@ -12,10 +12,10 @@ class Foreign:
     """The origin of foreign results, which this program did not measure.
 
     Attributes:
-        origin: What was read, in words, and its place.
-        cannot_be_vouched_for: What a reader has to take on trust: sentences.
+        origin: Kind and place of the results that were read, in words.
+        cannot_be_vouched_for: Sentences on the facts that a reader has to take on trust.
         unpaired: Whether trials of the same seed have nothing in common.
-        cluster: Column (of folds, say) whose values stand as the seeds of the trials; empty if there is none.
+        cluster: Column (of folds, say) whose values serve as the seeds of the trials; empty if there is none.
     """
 
     origin: str
@@ -76,7 +76,7 @@ class Facts:
 
     @property
     def is_extended(self) -> bool:
-        """Whether seeds were added to a run after it was launched, or an afterthought is asked of a race.
+        """Whether seeds were added to a run after its launch, or a race is reported with comparisons chosen afterwards.
 
         Then the number of seeds may depend on results, in a way that no plan has accounted for.
         """

@@ -27,7 +27,7 @@ NEEDED = {
     ),
     "epochs.parquet": ("trial_id", "arm_id", "epoch", "phase"),
 }
-"""Table to the columns that reports read, beside the metrics of the study."""
+"""File of each table -> the columns that reports read in it, beside the metrics of the study."""
 
 
 def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Results:
@@ -36,11 +36,11 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
     Args:
         place: A run directory, or a folder with ``trials.parquet`` and ``epochs.parquet`` alone, or one of these two;
             or a URI.
-        more: Of further runs.
+        more: Places of further runs.
 
     Raises:
-        InputError: If there are neither a ledger nor tables, the tables are of another schema version or lack what
-            they had, or the runs cannot be read together.
+        InputError: If there are neither a ledger nor tables, the tables are of another schema version or lack
+            columns, or the runs cannot be read together.
     """
     once: dict[str, str] = {}
     for run in map(_above_tables, map(without_slash, (place, *more))):
@@ -57,7 +57,8 @@ def results_of(
 ) -> Results:
     """Return the results that a command line names: runs, or one place of foreign results of a kind.
 
-    Without a kind, the place's name says it, or they are runs. ``against`` is the arm of an afterthought.
+    Without a kind, the name of the first place decides: it is a file of foreign results, or all places are runs.
+    ``against`` is an arm with which all others are compared as an afterthought.
 
     Raises:
         InputError: If something is missing or does not fit, or the results cannot be read.
@@ -78,7 +79,7 @@ def _above_tables(place: str) -> str:
 
 
 def _load_one(place: str) -> Results:
-    """Return the results of one run: of its ledger, or where there is none, of the tables alone."""
+    """Return the results of one run, read from its ledger, or from its tables if there is no ledger."""
     folder = open_folder(place)
     if ledger_files(folder):
         return results_from_tables(*ledger_tables(place))

@@ -12,7 +12,7 @@ from cktf.looks import Race
 from cktf.verdicts import LEVEL
 
 RACES = 400
-"""Races that are simulated to compute the expected number of seeds."""
+"""Number of races that are simulated to compute the expected number of seeds."""
 
 MOST_RACED = 100
 """Largest number of arms in a simulated race."""
@@ -27,10 +27,10 @@ def detectable_text(
     sds: Mapping[str, float] | None = None,
     is_race: bool = False,
 ) -> str:
-    """Return which effect a study of so many comparisons in a family detects at n seeds, a race at its last look.
+    """Return a text on the effect that a study detects at n seeds, or a race at its last look.
 
-    The margin is in the unit of the metric, as are the expected standard deviations of the differences, which are named
-    by where they come from.
+    ``comparisons`` is the number of comparisons in a family. The margin, and ``sds``, expected standard deviations of
+    the differences keyed by their origin, are in the unit of the metric.
     """
     beyond = f"beyond the margin of {margin:g} " if margin else ""
     if n < 2:
@@ -50,8 +50,8 @@ def detectable_text(
 def race_text(race: Race, futility: float, comparisons: int, *, from_margin: bool = False) -> str:
     """Return how many seeds a race is expected to give to arms with and without an effect, by simulation.
 
-    The race has its margin and delta in standard deviations of the differences; ``from_margin`` says that effects are
-    counted from a margin, of which it is not known how many deviations it is.
+    The race has its margin and delta in standard deviations of the differences; with ``from_margin``, effects are
+    counted from a margin whose size in standard deviations is unknown.
     """
     draws, arms = np.random.default_rng(0), min(comparisons, MOST_RACED)
     differences = draws.standard_normal((RACES, arms, race.looks[-1]))
@@ -67,7 +67,7 @@ def race_text(race: Race, futility: float, comparisons: int, *, from_margin: boo
 
 
 def sds_of(results: Results, metric: str) -> dict[str, float]:
-    """Return the middle and the largest standard deviation of a run's differences, by where they come from.
+    """Return the median and the largest standard deviation of the differences in a run's comparisons, by their origin.
 
     Raises:
         InputError: If the run reports another metric, or no comparison of it has two pairs whose differences vary.

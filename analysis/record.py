@@ -1,4 +1,4 @@
-"""The record of a report, ``report.json``: which files of its folder are its own, and the looks by earlier ones."""
+"""The record of a report, ``report.json``: the files that it wrote, and the looks of earlier reports."""
 
 import json
 import os
@@ -16,11 +16,11 @@ RECORD = "report.json"
 RECORD_IS = "record of a report of cktf"
 
 NAME = re.compile(r"((figures|tables)/)?\w[^/]*")
-"""What a file of a report may be called; a record that was changed must not reach any other file."""
+"""Allowed names of a report's files, so that an edited record cannot reach any other file."""
 
 
 class Record:
-    """The files of a folder that a report has written there, listed before they are written.
+    """The list of the files that reports have written into a folder; a file is listed before it is written.
 
     Args:
         place: The report directory, a folder or a URI.
@@ -30,7 +30,7 @@ class Record:
         looks: Reports of unfinished or extended studies: ``run``, ``time`` and how many trials were ``complete``.
 
     Raises:
-        InputError: If a file called ``report.json`` is there that is no such record.
+        InputError: If the folder has a file ``report.json`` that is not such a record.
     """
 
     def __init__(self, place: str | os.PathLike[str]) -> None:
@@ -51,14 +51,17 @@ class Record:
         self._write(self.names | {*names}, patience=0)  # a folder that cannot be written to is reported at once
 
     def release(self, names: Collection[str]) -> None:
-        """Delete files of the report, those that are there, and take them off the list."""
+        """Delete those of the files that the report lists and that exist, and take them off the list."""
         for info in self._folder.get_file_info(sorted({*names} & self.names)):
             if info.is_file:
                 self._folder.delete_file(info.path)
         self._write(self.names - {*names})
 
     def looked(self, run: str, complete: int, *, is_look: bool) -> int:
-        """Return how many looks there were at a run; if this is one, the next claim records it, once for each count."""
+        """Return the number of looks at a run, after adding this one if it is a look at a new count of complete trials.
+
+        The next `claim` writes it to the record.
+        """
         if is_look and not any((look["run"], look["complete"]) == (run, complete) for look in self.looks):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self.looks.append({"run": run, "time": now, "complete": complete})

@@ -15,7 +15,7 @@ from cktf.errors import InputError
 from cktf.rows import Alternative
 
 MOST_ROWS = 20
-"""Arms that the summary of a notebook lists."""
+"""Largest number of arms in a notebook's summary."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -68,7 +68,7 @@ class Results(StudyTables):
         """Return these results with the comparisons of `effects_against` in place of the study's, marked as such.
 
         Raises:
-            InputError: If a context has no arm of this name, or no other one.
+            InputError: If a context has no arm of this name, or there is no other arm.
         """
         named = reported(self.trials)
         others = [name for name in dict.fromkeys(named["arm"]) if name != arm]

@@ -2,8 +2,8 @@
 
 Runs that share a baseline, in a context of the same name, are parts of one study, and their trials are united; a trial
 that several runs have is counted once (`WINS`). Runs without a baseline in common are contexts of one study, each with
-its own baseline. Arms that were named by their factors are named anew, by as much of each path as tells the factors of
-all runs apart.
+its own baseline. Arms named by their factors are renamed, each factor's path shortened as far as it stays unique among
+the factors of all runs.
 """
 
 import re
@@ -35,13 +35,13 @@ WINS = [Status.COMPLETE, Status.PRUNED, Status.FAILED, Status.RUNNING, Status.PL
 
 
 def united(runs: Mapping[str, Results]) -> Results:
-    """Return several runs, by their places, as one.
+    """Return several runs, keyed by their places, as one.
 
     Raises:
         InputError: If they do not agree on the metrics, the direction, on what is asked (delta, contrasts and the like)
             or on being smoke runs; if those of one study do not agree on the workers of a trial, on having seeds by
             context, or on the baseline of a context; if different studies share trials; or if one of different studies
-            is a search, whose arms no baseline was compared with.
+            is a search, whose arms are not compared with a baseline.
     """
     _require_same(runs, "metric", "report_metric", "maximise", "further_metrics", "is_smoke")
     _require_same(runs, "delta", "contrasts", "family", "alternative", "margin", "looks", "spending")
@@ -52,7 +52,7 @@ def united(runs: Mapping[str, Results]) -> Results:
     }
     studies = _studies(named)
     for group in studies:
-        # Ids of trials tell neither the workers, which change batch norm, nor whether seeds depend on the context.
+        # Trial ids contain neither the number of workers, which changes batch norm, nor whether seeds vary by context.
         _require_same(group, "workers", "seeds_by_context")
     if len(studies) == 1:
         return _one_study(studies[0])
@@ -94,7 +94,7 @@ def _studies(runs: Mapping[str, Results]) -> list[dict[str, Results]]:
         baselines = sorted(_baselines(study).items())
         marks: set[object] = {("search", *baselines, *sorted(study.factors))}
         if results.facts.foreign:
-            marks = {place}  # arms that only have a name are not known to be the same in two places
+            marks = {place}  # arms known by name alone may differ between two places
         elif study.design != "search":
             marks = set(baselines)
         for other in [group for group in groups if group[0] & marks]:
@@ -129,7 +129,7 @@ def _refuse_shared_trials(studies: list[dict[str, Results]]) -> None:
 
 
 def _renamed(results: Results, name: str, factors: list[str]) -> Results:
-    """Return a run with a name of its own among the others, and its arms named by the factors of all runs."""
+    """Return a run under this name, with its arms named by the factors of all runs."""
     facts = results.facts
     own = [] if facts.foreign else facts.study.factors
     new = {short_name(factor, own): short_name(factor, factors) for factor in own}
@@ -217,13 +217,13 @@ def _asked(studies: list[StudyRow]) -> StudyRow:
 
 
 def _with_levels(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Return trials with a level of each factor: of one that they do not vary, the value in their configuration."""
+    """Return trials with a level of each factor; for one that they do not vary, the value in their configuration."""
     missing = [name for name in factors if f"param.{name}" not in trials and f"config.{name}" in trials]
     return trials.assign(**{f"param.{name}": trials[f"config.{name}"] for name in missing})
 
 
 def _names_of_arms(trials: pd.DataFrame) -> "pd.Series[str]":
-    """Return the name of each arm by its id: its first one, with its run if another arm of the context has the same."""
+    """Return arm id -> first name of the arm, with its run if another arm of the context has the same name."""
     arms = trials.drop_duplicates("arm_id").set_index("arm_id")
     return arms["arm"].where(~arms.duplicated(["context", "arm"]), arms["arm"] + " (" + arms["run"] + ")")
 
@@ -249,7 +249,7 @@ def _contexts(parts: list[Results]) -> Results:
 
 
 def _in_context(results: Results, label: str) -> Results:
-    """Return a study whose contexts, arms and trials carry its label, so that none is taken for another's."""
+    """Return a study whose names of contexts and ids of arms and trials are made unique by its label."""
 
     def context_name(context: str) -> str:
         return arm_label(context, label) if context else label
@@ -299,9 +299,9 @@ def _together(texts: Iterable[str], separator: str) -> str:
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return frames concatenated; columns that one of them lacks are missing in its rows.
+    """Return frames concatenated; a column that one of them lacks has missing values in its rows.
 
-    A column that holds text in one and numbers in another holds text, numbers as text, as within one run.
+    A column that holds text in one and numbers in another becomes text, as within one run.
     """
     tables = [pa.Table.from_pandas(frame, preserve_index=False) for frame in frames]
     texts = {field.name for table in tables for field in table.schema if _is_text(field.type)}

@@ -85,7 +85,7 @@ class StudyTables:
 
     @cached_property
     def against_baseline(self) -> pd.DataFrame:
-        """Every arm against its context's baseline, whatever the study compares; those of a grid by its levels."""
+        """Effect of every arm against its context's baseline, whatever the study compares; a grid's by its levels."""
         if not self.facts.study.contrasts:
             return self.effects_by_level
         contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
@@ -112,8 +112,8 @@ class StudyTables:
     def teachers(self) -> pd.DataFrame:
         """Validation and test scores of each teacher, one row each.
 
-        The columns of `cktf.rows.TeacherRow` but its time; ``contexts``, those whose trials name the teacher, joined by
-        commas; and ``near_chance``.
+        The columns are those of `cktf.rows.TeacherRow` except its time; ``contexts``, the contexts whose trials use the
+        teacher, joined by commas; and ``near_chance``.
         """
         contexts: dict[str, set[str]] = {}
         if "teacher_id" in self.trials:
@@ -152,7 +152,7 @@ class StudyTables:
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
-        """How every arm ranks over the contexts, and the tests of that; see `analysis.statistics.ranks.ranks`."""
+        """Mean rank of every arm over the contexts, with its tests; see `analysis.statistics.ranks.ranks`."""
         study = self.facts.study
         return ranks(self.trials, self.against_baseline, metric=study.report_metric, maximise=study.maximise)
 
@@ -165,7 +165,7 @@ class StudyTables:
 
     @cached_property
     def shapley(self) -> pd.DataFrame:
-        """What each component of a grid of two levels adds; see `analysis.statistics.shapley.shapley`."""
+        """Shapley value of each component of a two-level grid; see `analysis.statistics.shapley.shapley`."""
         study = self.facts.study
         return shapley(self.trials, factors=study.factors if study.design == "grid" else [], metric=study.report_metric)
 
@@ -196,9 +196,9 @@ class StudyTables:
 
     @cached_property
     def importance(self) -> pd.DataFrame:
-        """How much each factor of a search mattered; see `analysis.searches.importance.importance`.
+        """Importance of each factor of a search; see `analysis.searches.importance.importance`.
 
-        A search of several metrics has one part for each of them, in their order.
+        A search of several metrics has rows for each of them, in their order.
         """
         return self._for_each_metric(importance_of_arms)
 

@@ -20,11 +20,11 @@ class Quantity:
     """A measured quantity as people read it.
 
     Attributes:
-        name: In words.
-        unit: Of a value; empty for a pure number.
-        difference_unit: Of a difference of two values.
+        name: Name in words.
+        unit: Unit of a value; empty for a pure number.
+        difference_unit: Unit of a difference of two values.
         decimals: Digits after the point that are worth printing.
-        bounds: Smallest and largest value that there may be; None where there are none, or they are not known.
+        bounds: Smallest and largest possible value; None if there are none, or they are unknown.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Quantity:
 
     @property
     def effect_label(self) -> str:
-        """What a difference of two values is called, and its unit: an axis title."""
+        """Name of a difference of two values, and its unit: an axis title."""
         unit = f" ({self.difference_unit})" if self.difference_unit else ""
         return f"effect on {self.name}{unit}"
 
@@ -85,13 +85,13 @@ SMALLER_IS_BETTER = {
     *("regret", "residual", "residuals", "risk", "rmse", "rmsle", "rss", "runtime", "sec"),
     *("seconds", "secs", "smape", "sse", "ter", "time", "times", "violations", "wer", "xent"),
 }
-"""Words of a metric's name that say, or may well say, that less is better."""
+"""Words in a metric's name that suggest that smaller is better."""
 
 _COMPOUNDS = ("loss", "error", "perplexity", "entropy", "latency", "regret", "mse", "mae", "nll")
-"""Endings of words that say so as well: ``testloss``."""
+"""Word endings that suggest the same: ``testloss``."""
 
 FOREIGN = "metric."
-"""Prefix of the column of a foreign metric: it is none of the built-in ones, and its unit is not known."""
+"""Prefix of the column of a foreign metric, which is not built in and whose unit is unknown."""
 
 
 def quantity(column: str) -> Quantity:
@@ -110,16 +110,16 @@ def larger_is_better(metric: str, maximise: bool | None) -> bool:
 
     Args:
         metric: Its name.
-        maximise: What the user said; None: nothing, so that the name decides.
+        maximise: The user's choice; None: unspecified, so that the name decides.
 
     Raises:
-        ValueError: If what was said is neither true nor false; or nothing was said, and the name speaks of a loss, an
-            error, a time or the like.
+        ValueError: If ``maximise`` is neither true nor false; or it is None, and the name suggests a loss, an error, a
+            time or the like.
     """
     if maximise is not None:
         check_maximise(maximise)
         return bool(maximise)
-    # Camel case is parted: testLoss, MSEOfTest, top1Error.
+    # Camel case is split: testLoss, MSEOfTest, top1Error.
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", metric.removeprefix(FOREIGN))
     words = [word.lower() for word in re.findall(r"[^\W\d_]+", parted)]
     telling = [word for word in words if word in SMALLER_IS_BETTER or word.endswith(_COMPOUNDS)]
@@ -139,12 +139,12 @@ ABSENT = "–"
 
 
 def number_text(value: float | None, decimals: int) -> str:
-    """Return a number as people read it."""
+    """Return a number as text with so many decimals; `ABSENT` for None and NaN."""
     return ABSENT if value is None or np.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
 
 
 def interval_text(low: float, high: float, measured: Quantity) -> str:
-    """Return the interval of a mean in brackets, cut at what the quantity can be; nothing where there is none."""
+    """Return the interval of a mean in brackets, cut at the quantity's bounds; empty if there is none."""
     if np.isnan(low):
         return ""
     ends = (number_text(measured.cut(end), measured.decimals) for end in (low, high))
@@ -162,7 +162,7 @@ def unit_text(measured: Quantity) -> str:
 
 
 def p_text(p: float) -> str:
-    """Return a p value: two digits, and never a zero."""
+    """Return a p value as text, with two or three decimals and never as zero."""
     if np.isnan(p):
         return ABSENT
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

@@ -38,12 +38,12 @@ _HOMES = {
     "resume": ("cktf.driver", "resume"),
     "train": ("cktf.trial.run", "run_trial"),
 }
-"""Name to its module, and its name there."""
+"""Exported name to the module that it is imported from, and its name there."""
 
-if not TYPE_CHECKING:  # or a type checker would take any name for one of these
+if not TYPE_CHECKING:  # a type checker would accept any attribute of the module
 
     def __getattr__(name: str) -> Any:
-        """Return one of `__all__`, and import its module; or ``__version__``, that of the installed package.
+        """Return an exported name, importing its module, or ``__version__``, the installed package's version.
 
         Raises:
             UserError: If another module called ``analysis`` hides the one that `load` is in.

@@ -1,4 +1,4 @@
-"""What data, models and objectives exchange: a batch of samples, a network's activations, and their shapes."""
+"""Types that data, models and objectives exchange: a batch of samples, a network's activations, and their shapes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Batch:
         offset: Position of this worker's first sample in the whole batch; 0 with one worker.
         epoch: Pass over the samples in this phase, from 1.
         other_labels: (batch,), int64: labels of the samples that are mixed into the images; None if none are.
-        own_share: (batch,), float32: share of each image that is of the sample of ``labels``; None likewise.
+        own_share: (batch,), float32: share of each mixed image that is the sample of ``labels``; None likewise.
         teacher_images: (batch, channels, height, width), float: another view of the same samples, which the teacher
             sees; None if it sees ``images``.
         drawn: Random draws that parts of objectives made for this batch before its step (see `Objective.draws`); a
@@ -57,7 +57,7 @@ class Batch:
 
 
 class NoRepresentation(InputError, AttributeError):  # noqa: N818  # it names what is not there
-    """A method reads a representation of a network, such as its stem, whose layer is not known."""
+    """A method reads a representation, such as the stem, and the network's layer for it is not known."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Layers:
     """Layers of a network whose parameters a few methods read, besides its activations.
 
     Attributes:
-        classifier: The layer that makes the logits of the penultimate vector; None if it is not known.
+        classifier: The layer that maps the penultimate vector to logits; None if it is not known.
         batch_norms: For each stage, the batch-norm before the ReLU that follows its last block; empty if a stage has
             none there or it is not known.
     """

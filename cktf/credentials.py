@@ -1,4 +1,4 @@
-"""Secrets in command lines and URIs: refused in the name of a place, masked in text that is written down."""
+"""Passwords, keys and tokens in command lines and URIs: refused in the URI of a folder, masked in stored text."""
 
 import re
 
@@ -26,12 +26,12 @@ def masked(text: str) -> str:
     text = _USER.sub(lambda found: f"{found['scheme']}://{MASK}@" if _is_secret(found) else found[0], text)
     text = _QUERY.sub(rf"\1{MASK}", text)
     text = _ARGUMENT.sub(rf"\1{MASK}", text)
-    # Entries of a mapping that is set as a whole.
+    # Entries of a mapping that is given as one value.
     return _ENTRY.sub(rf"\1{MASK}", text) if "=" in text else text
 
 
 def require_no_secret(uri: str) -> None:
-    """Raise an InputError, with its secrets masked, if a URI holds a password, key or token."""
+    """Raise an InputError, in which secrets are masked, if a URI holds a password, key or token."""
     if (shown := masked(uri)) != uri:
         raise InputError(
             f"{shown}: holds a user's key, password or token, which would be written into logs and results; name the "

@@ -53,9 +53,9 @@ class Summary:
     Attributes:
         complete: Number of trials that have all their epochs; likewise ``pruned`` and ``failed`` ones.
         failures: Reason to the number of trials that failed with it.
-        logs: Reason to the file with the traceback of the first of them, where there is one.
+        logs: Reason to the traceback file of the first trial that failed with it, if there is one.
         unfound: Number of requested arms that the sampler of a search could not find.
-        is_interrupted: Whether there is more to run.
+        is_interrupted: Whether the session was interrupted, so that there may be more to run.
         seconds: Wall time of this session.
     """
 
@@ -94,8 +94,8 @@ def launch(
         spec: The study.
         run_dir: The run directory: a folder, or a bucket's URI. On a cluster every node must see it.
         address: A running Ray cluster; None starts Ray on this machine.
-        cpus: Number of CPUs that such a Ray takes; None: all that this process may use.
-        gpus: Likewise of GPUs.
+        cpus: Number of CPUs of a Ray that is started here; None: all that this process may use.
+        gpus: Number of GPUs, likewise.
         console: Console for the progress; None: the terminal.
 
     Raises:
@@ -149,7 +149,7 @@ def extend(
     for `launch`.
 
     Raises:
-        UserError: As `resume`; `NotExtensible` if the study has no such thing to extend, or does not contain the run's.
+        UserError: As `resume`; `NotExtensible` if the study cannot be extended so, or does not contain the run's.
     """
     run = Storage(run_dir)
     stored = require_study(run)
@@ -167,7 +167,7 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
     """Return the study with more trials or seeds.
 
     Raises:
-        NotExtensible: If the study has no such thing to extend, or may not have so many.
+        NotExtensible: If the study cannot be extended so, or may not have so many seeds.
     """
     for option, number in (("--trials", trials), ("--seeds", seeds)):
         if not isinstance(number, int) or number < 0:
@@ -217,7 +217,7 @@ def _carry_out(
     teachers: list[TeacherRow] = []
     if machine.address is None:  # a cluster's nodes may have files that this machine lacks, so one of them checks there
         teachers = require_runnable(spec)
-    run = Storage(run.root, spec.storage_patience)  # it could be read: from here on, failing requests are repeated
+    run = Storage(run.root, spec.storage_patience)  # it was readable, so from here on failing requests are repeated
     with naming(run.root):
         ledger = Ledger(run)
     with ledger:

@@ -52,7 +52,7 @@ def naming(place: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def within(key: str) -> Iterator[None]:
-    """Let an InputError that is raised inside name the key, phase or place that it is about."""
+    """Prefix an InputError raised inside with the key, phase or place that it is about."""
     try:
         yield
     except InputError as error:
@@ -75,7 +75,7 @@ def shown(value: Any) -> str:
     """Return a wrong value for a message: as JSON, cut if it is long, invisible characters as escapes."""
     try:
         text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    except TypeError:  # not of JSON
+    except TypeError:  # no type of JSON
         text = repr(value)
     except (ValueError, RecursionError):  # thousands of digits, or of levels
         return f"a long {type(value).__name__}"

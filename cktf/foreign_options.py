@@ -10,7 +10,7 @@ ALL = " ".join(KINDS)
 
 
 def _said(kinds: str, metavar: str | None, told: str, default: bool | None = None) -> Any:
-    """Return the field of an option: kinds of results that it applies to, its value's name in the help, the help."""
+    """Return the dataclass field of an option, with the kinds of results that take it, its metavar and its help."""
     help_text = f"{told[0].upper()}{told[1:]}{'' if kinds == ALL else f' ({kinds})'}."
     return field(default=default, metadata={"kinds": kinds.split(), "metavar": metavar, "help": help_text})
 
@@ -63,4 +63,4 @@ AGAINST = "An afterthought: compare every arm with this one; the report, marked,
 """Help of ``--against``, for both command lines."""
 
 TAKES = {kind: tuple(option.name for option in fields(Options) if kind in option.metadata["kinds"]) for kind in KINDS}
-"""Kind of foreign results to the options that it takes; the others follow from the results."""
+"""Kind of foreign results to the options that it takes; it does not need the others."""

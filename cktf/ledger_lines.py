@@ -1,4 +1,4 @@
-"""Lines of a ledger read as rows, one by one or in order."""
+"""Parsing a ledger's lines into rows: each by itself, or in order and checked against earlier rows."""
 
 import codecs
 import re

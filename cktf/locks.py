@@ -1,4 +1,4 @@
-"""Locks of files, by which the processes of a machine take turns."""
+"""File locks, by which the processes of a machine take turns."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ def acquired(path: Path, timeout: float = -1) -> FileLock:
     The file is created if missing, and its content stays. Without a ``timeout`` it waits for ever.
 
     Raises:
-        Timeout: If another process has held it for so many seconds.
+        Timeout: If another process still holds it after ``timeout`` seconds.
         InputError: If the file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-r"""Group-sequential tests of a race: p values that hold over all its looks, and the chance to be decided at the last.
+r"""Group-sequential tests of a race: p values that hold over all its looks, and the chance that the last look decides.
 
-Judged at look k are the first :math:`n_k` seeds, by the paired t test. The looks spend the level: up to look k, a share
+Look k judges the first :math:`n_k` seeds by the paired t test. The looks spend the level: up to look k, a share
 of :math:`f(n_k / n_K)` of it. How small p must be at a look follows from the joint distribution of the statistics at
 all looks if there is no effect, which is simulated (Jennison and Turnbull 2000, chapters 7 and 11). The sequential p
 value is the smallest level at which any look so far rejects; Holm's method applies to it as to any p (Maurer and Bretz
@@ -14,23 +14,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes each process a second
+from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes a second to import
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 PATHS = 2**18
-"""Simulated studies without effect."""
+"""Number of simulated studies without effect."""
 
 LEVELS = np.geomspace(1e-6, 1, 61)
-"""Levels for which looks have limits; those between are interpolated, and no sequential p is below the smallest."""
+"""Significance levels with computed limits; others are interpolated. No sequential p is below the smallest."""
 
 ROUNDING = 1e-12
 """Differences that vary by less than this share of the values differ by rounding alone."""
 
 
 class Spending(StrEnum):
-    """How much of its level a race spends at early looks: by the square of the seeds, hardly any, or much."""
+    """Alpha-spending function of a race: early looks spend as the square of the seeds, hardly anything, or much."""
 
     POWER2 = "power2"
     OBRIEN_FLEMING = "obrien_fleming"
@@ -46,7 +46,7 @@ def spent(share: float, level: Floats, spending: str) -> Floats:
 
 @cache
 def limits(looks: tuple[int, ...], spending: str, *, is_one_sided: bool = False) -> Floats:
-    r"""Return the limits below which a look's own p rejects, (looks, levels), one for each of `LEVELS`.
+    r"""Return limits (looks, levels): at a level of `LEVELS`, a look rejects if its own p is below its limit.
 
     At its limit q, the chance that a look newly rejects, :math:`q - P(\text{rejected before}, p \le q)`, equals what it
     may spend. Only the second term is simulated, so q is exact if no path was rejected before.
@@ -80,14 +80,14 @@ def limits(looks: tuple[int, ...], spending: str, *, is_one_sided: bool = False)
 
 @dataclass(frozen=True)
 class Judged:
-    """Comparisons at the last look that each has had; each field an array (..., comparisons), NaN where unknown.
+    """Results of comparisons, each at its last look so far; fields are arrays (..., comparisons), NaN where unknown.
 
     Attributes:
         n_pairs: Seeds at which both sides have a result.
         effect: Mean difference.
         sd: Standard deviation of the differences.
-        p: Sequential p, that there is no effect; of a one-sided question, that it is not beyond the margin.
-        p_equivalence: Sequential p that the effect is as large as ``delta``.
+        p: Sequential p of no effect; if the question is one-sided, of an effect that is not beyond the margin.
+        p_equivalence: Sequential p of an effect as large as ``delta``.
     """
 
     n_pairs: Counts
@@ -102,7 +102,7 @@ class Race:
     """The question that a race tests at its looks.
 
     Attributes:
-        looks: Seeds at each look, increasing.
+        looks: Number of seeds at each look, increasing.
         spending: `Spending`.
         sign: Sign of the effects that are looked for; 0 for both.
         margin: How far an effect must be beyond 0 in the direction of ``sign``; below 0, how far short it may fall.
@@ -116,13 +116,13 @@ class Race:
     delta: float | None = None
 
     def judged(self, values: Floats, against: Floats, num_looks: Counts) -> Judged:
-        """Judge comparisons of arms at their last look.
+        """Return the results of comparisons of arms, each at its last look so far.
 
         A look uses the pairs that there are: a seed without a result on either side is left out.
 
         Args:
             values: (..., comparisons, seeds), seeds in the order in which they are run; NaN where there is no result.
-            against: The same of the other sides.
+            against: Values of the arms that these are compared with, likewise.
             num_looks: (..., comparisons) looks that each comparison has had.
         """
         values, against = np.broadcast_arrays(values, against)
@@ -141,7 +141,7 @@ class Race:
         return Judged(n, effect, sd, p, np.maximum(*of_delta) if of_delta else np.full(shape, np.nan))
 
     def width(self, sd: Floats, n: Counts, num_looks: Counts, level: float) -> Floats:
-        """Return half the width of the repeated interval of effects at their last look (...), of confidence 1 - level.
+        """Return the half-width (...) of each effect's repeated confidence interval, 1 - ``level``, at its last look.
 
         All intervals of one effect, one at each look, hold together with this confidence. The deviations ``sd`` are of
         ``n`` pairs.
@@ -156,8 +156,8 @@ class Race:
     def chance(self, found: Judged, look: int, level: float) -> Floats:
         """Return the chance (...) that the last look decides at a level, predicted from the results at an earlier one.
 
-        It is the predictive power of flat priors: the t of the last look is that of this one over the root of the share
-        of its seeds, and a Student-distributed error (Spiegelhalter, Freedman and Blackburn 1986).
+        It is the predictive power under flat priors: the last look's t is this look's, divided by the root of its share
+        of the seeds, plus a Student-distributed error (Spiegelhalter, Freedman and Blackburn 1986).
         """
         share = self.looks[look] / self.looks[-1]
         spread, freedom, last = np.sqrt((1 - share) / share), np.maximum(found.n_pairs - 1, 1), self.looks[-1] - 1
@@ -186,7 +186,7 @@ class Race:
         return np.array([np.exp(np.interp(np.log(level), np.log(LEVELS), np.log(own))) for own in table])
 
     def _p(self, n: Counts, effect: Floats, sd: Floats, bound: float, sign: int, look: int) -> Floats:
-        """Return for each effect the smallest level at which a look rejects that it is at, or not beyond, the bound."""
+        """Return the smallest level at which a look rejects each effect being at (one-sided: not beyond) ``bound``."""
         freedom = np.where(n > 1, n - 1, np.nan)
         t = (effect - bound) / (sd / np.sqrt(freedom + 1))
         p = stdtr(freedom, -sign * t) if sign else 2 * stdtr(freedom, -np.abs(t))

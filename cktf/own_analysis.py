@@ -8,7 +8,7 @@ from cktf.errors import UserError
 
 
 def require_own_analysis() -> None:
-    """Raise a UserError that names its file if another module called ``analysis`` hides ours."""
+    """If another module called ``analysis`` hides ours, raise a UserError that names that module's file."""
     own = Path(__file__).resolve().parents[1] / "analysis" / "__init__.py"
     loaded = sys.modules.get("analysis")
     spec = loaded.__spec__ if loaded else find_spec("analysis")

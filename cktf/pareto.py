@@ -49,9 +49,9 @@ def _crowding(losses: Floats) -> Floats:
 
 
 def hypervolume(losses: Floats, reference: Floats) -> float:
-    """Return the volume of what the points dominate below a reference point (metrics,), in slices of the last metric.
+    """Return the volume that the points dominate below a reference point (metrics,).
 
-    Exact, and quick for fronts of two or three metrics.
+    It is summed over slices of the last metric: exact, and quick for fronts of two or three metrics.
     """
     inside = losses[(losses < reference).all(axis=1)]
     if not len(inside):

@@ -27,7 +27,7 @@ KINDS = {
     "AUGMENTATIONS": "augmentation",
     "METRICS": "measure",
 }
-"""Name of a plug-in's dict to what its entries are."""
+"""Name of a plug-in's dict to the kind of its entries."""
 
 GROUP = "cktf.plugins"
 """Group of entry points by which installed packages offer plug-ins."""
@@ -42,7 +42,7 @@ class Plugin:
 
     Attributes:
         name: File name, module or entry point, as messages and reports call it.
-        version: What identifies its code: the SHA-256 of a file, or a package's name and version.
+        version: Identity of its code: the SHA-256 of a file, or a package's name and version.
         source: Content of the file; None for a module that is installed.
         module: Module to import, if it is installed.
     """
@@ -56,7 +56,8 @@ class Plugin:
 def find_plugin(name: str, folder: Path) -> Plugin:
     """Return the plug-in that a study names, not yet imported; raise an InputError if there is none.
 
-    It is a file ending in ``.py``, relative to ``folder``, that of the study; else an entry point or a module.
+    A name ending in ``.py`` is a file's, relative to ``folder``, that of the study; any other is an entry point's or a
+    module's.
     """
     if name.endswith(".py"):
         path = folder / Path(name).expanduser()
@@ -104,7 +105,7 @@ def import_plugin(plugin: Plugin) -> ModuleType:
         if plugin.source is None:
             __import__(name)
             return sys.modules[name]
-        file = f"{name}/{plugin.name}"  # inspect knows a module by its file: two of one name are kept apart
+        file = f"{name}/{plugin.name}"  # inspect identifies modules by file: keeps two of one name apart
         text = plugin.source.decode()
         module = sys.modules[name] = ModuleType(name)  # there, because dataclasses and pydantic look their module up
         module.__file__ = file
@@ -145,7 +146,7 @@ def parts_of(plugin: Plugin) -> dict[str, dict[str, Any]]:
     """Return a plug-in's parts: name of the dict (see `KINDS`) to name of the part to the part.
 
     Raises:
-        InputError: If it raises on import, has none of the dicts, or one that is none.
+        InputError: If it raises on import, has none of the dicts, or has one that is no dict or holds a wrong name.
     """
     module = import_plugin(plugin)
     parts = {kind: getattr(module, kind) for kind in KINDS if hasattr(module, kind)}
@@ -178,7 +179,7 @@ def together(plugins: Iterable[Plugin]) -> dict[str, dict[str, tuple[Any, Plugin
 Cached = TypeVar("Cached", bound=Any)
 
 CACHES: list[Any] = []
-"""Functions of `forgets_with_plugins`."""
+"""Cached functions that are decorated by `forgets_with_plugins`."""
 
 
 def forgets_with_plugins(cached: Cached) -> Cached:

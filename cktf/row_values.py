@@ -7,7 +7,7 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, NotRequired, Self, get_type_hints
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict  # pydantic takes that of Python 3.12 and later alone
+from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on
 
 from cktf.errors import InputError, shown
 
@@ -30,7 +30,7 @@ _READ_AS: dict[Any, Any] = {
     int | None: _Whole | None,
     float: Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)],
 }
-"""Types of fields to those by which their values are read: some programs write 1.0 for 1; NaN is written as null."""
+"""Type of a field to the type that validates its values: some programs write 1.0 for 1; NaN is written as null."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Row:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Return the row of a parsed line; unknown keys are dropped.
 
-        What is null gets its default; a float without one is NaN.
+        A null value becomes the field's default, or NaN for a float without default.
 
         Raises:
             InputError: If a key without default is missing, or a value is not of the type of its field.

@@ -86,26 +86,27 @@ class StudyRow(Row):
             baseline. Empty: that entry alone.
         family: `Family`.
         alternative: `Alternative`.
-        margin: Of a one-sided alternative: by how much an arm must be better (or worse), in the unit of the metrics;
-            below 0, by how much it may be the other way.
+        margin: For a one-sided alternative: by how much an arm must be better (or worse), in the unit of the metrics;
+            if below 0, by how much it may be worse (or better).
         is_afterthought: Whether the contrasts were chosen when the report was asked for.
-        looks: Of a race: the seeds after which it is judged; empty if it is none.
-        spending: Of a race (see `cktf.looks.Spending`).
+        looks: Numbers of seeds after which a race is judged; empty if the study is no race.
+        spending: Spending function of a race (see `cktf.looks.Spending`).
         measures: Name of each further number of a trial that is judged (``test_ece``, ``flops``; see
             `EpochResult.measures`) to whether a larger one is better.
         measure_settings: Measure (``ece``) to its settings, as JSON.
-        baseline_arm_id: The arm that the others are compared with; with contexts, that of the first one.
-        baselines: Context to its baseline's arm.
+        baseline_arm_id: Id of the arm that the others are compared with; with contexts, the first context's.
+        baselines: Context to the id of its baseline's arm.
         factors: Paths in the trial configuration that vary.
         log_factors: Factors that are searched on a logarithmic scale.
-        default_levels: Of a search: factor to its value in the baseline, where that is a single one.
+        default_levels: Searched factor to its value in the baseline, if that is a single one.
         sampler: Optuna's sampler of a search; empty if there is none or it is not known.
         pruner: Optuna's pruner; empty if there is none.
         is_smoke: Whether it is a smoke run, on a few generated images, whose numbers mean nothing.
         teacher_once: Whether trials shared the teacher's outputs, rounded to float16.
-        workers: Processes that trained each student together; batch-norm saw one shard each.
-        stall_seconds: Seconds without an epoch at which a running trial is silent at the earliest; in older ledgers the
-            default.
+        workers: Number of processes that trained each student together; without ``sync_batch_norm``, batch-norm in each
+            saw its own shard.
+        stall_seconds: Least number of seconds without an epoch after which a running trial counts as silent; in older
+            ledgers the default.
         reference_source: Publication of the reference values; empty if the study has none.
         reference_values: Context to arm to the published value of the report metric, in its unit; or to a list of it,
             its standard deviation and the number of runs.
@@ -118,9 +119,10 @@ class StudyRow(Row):
             file; empty in older ledgers.
         added: What was added to the study before this launch, in words; empty where nothing was.
         warm_start: At the launch of a search that learns from another run: ``run``, ``observations`` (``params`` and
-            ``scores`` of each arm that is taken, a score for each metric) and ``left_out`` (reason to number of arms).
-        renamed: Arm (its id) to its name and other names (``arm``, ``aliases``), where these are no longer those of its
-            planned rows, because the study has grown.
+            ``scores`` of each arm that is taken, a score for each metric), ``left_out`` (reason to number of arms) and
+            ``differing`` (path of another setting that differs to number of arms).
+        renamed: Arm id to the arm's name and other names (``arm``, ``aliases``), if these differ from its planned rows'
+            because the study has grown.
         machine: Description of the driver's machine.
         command: The command line.
         time: Seconds since the epoch (UTC).
@@ -173,7 +175,7 @@ class StudyRow(Row):
 
     @property
     def directions(self) -> dict[str, bool]:
-        """Column of each metric that decides, the first one first, to whether larger values are better."""
+        """Column of each metric that decides, the main one first, to whether larger values are better."""
         return {self.metric: self.maximise} | self.further_metrics
 
     def baseline_of(self, context: str) -> str:
@@ -186,11 +188,11 @@ class PlannedRow(Row):
     """A planned trial.
 
     Attributes:
-        trial_id: Hash of the full configuration, seed included; of a teacher it is the ``teacher_id`` of its students.
+        trial_id: Hash of the full configuration, seed included; for a teacher, the ``teacher_id`` of its students.
         arm_id: Hash of the configuration without the seed and, where a study crosses teachers with seeds, without the
             seed of its teacher.
-        arm: The arm's readable name: ``baseline``, ``temperature=0.5``; of a teacher its network and data set.
-        seed: The replicate; of a teacher its own seed.
+        arm: The arm's readable name: ``baseline``, ``temperature=0.5``; for a teacher, its network and data set.
+        seed: Seed of the replicate; for a teacher, its own seed.
         stage: `Stage`.
         number: Order of planning within the run, from 0; teachers are counted apart.
         params: Factor path to value, for every factor that this arm sets.
@@ -221,7 +223,7 @@ class PlannedRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRow(Row):
-    """How well a teacher does: its scores on a validation split of its own data set, and where it came from.
+    """Scores of a teacher on a validation split of its own data set, and where the teacher came from.
 
     Attributes:
         teacher_id: Its identity, as in `PlannedRow`.
@@ -234,7 +236,7 @@ class TeacherRow(Row):
         validation_images: Images of the split; None, as the next two, if it was trained by an older version.
         num_classes: Classes of the data set.
         chance: Per cent of the split in its largest class: the accuracy without looking at an image.
-        seed: The replicate whose validation split it is; None for a trained teacher, which has its own split.
+        seed: Replicate whose validation split was used; None for a trained teacher, which has its own split.
         test_accuracy: Top-1, per cent, at the end of its training; None, as the next, if it is from a file.
         test_loss: Mean cross-entropy.
         teacher_seed: Seed of its training; None, as the next two, if it is from a file or in older ledgers.
@@ -305,8 +307,8 @@ class EpochResult:
         samples_per_second: Training samples per second, without evaluation but with measured gradients.
         step: How the training's steps ran: ``eager``, or ``graph`` where some were replayed as a CUDA graph (see
             `cktf.trainer.step`), with ``+fused`` if a fused kernel took contrasts; empty in ledgers of older versions.
-        checkpoint_seconds: Time for which training stood still after the epoch for a checkpoint: while the state was
-            copied and the checkpoint before was still being written, and for the last one until it was written.
+        checkpoint_seconds: Time for which training waited for a checkpoint after the epoch: while the state was copied
+            and the previous checkpoint was still being written; for the last one, until it was written.
         precision: ``float32`` or ``bfloat16``, of the networks in training; empty in ledgers of older versions.
         peak_memory_gib: Largest memory so far: on a GPU that of the trial; on a CPU the resident memory of the process,
             which may have trained other trials before.
@@ -314,9 +316,9 @@ class EpochResult:
         health: Diagnostics (``agreement``, ``cka.stage1``, ``gap.cktf.stage1.teacher``, ...; see
             `cktf.trainer.health`), those measured in this epoch; and in each epoch the numbers that are learned
             (``learned.kd.temperature``).
-        measures: Name to value of each further measure: of outputs with its split (``validation_ece``), of one with
-            several numbers with the part (``test_class_accuracy.3``), of the student alone (``flops``); see
-            `cktf.measures`.
+        measures: Name to value of each further measure. A measure of outputs has the split in its name
+            (``validation_ece``), and one with several numbers the part (``test_class_accuracy.3``); one of the student
+            alone has neither (``flops``). See `cktf.measures`.
     """
 
     epoch: int
@@ -395,14 +397,14 @@ class EndRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class LookRow(Row):
-    """A look of a race, written before it takes effect: the arms in ``out`` are not planned any further.
+    """A look (interim test) of a race, written before it takes effect: the arms in ``out`` are not planned any further.
 
     Attributes:
         number: Number of the look, from 1.
         seeds: Number of seeds that every arm in the race has finished.
         comparisons: ``arm_id``, ``against_id``, ``n_pairs``, ``effect``, sequential ``p``, ``p_adjusted`` and
             ``verdict`` of each comparison; numbers are null where nothing could be tested.
-        out: Arm to why it gets no more seeds.
+        out: Arm to the reason why it gets no more seeds.
         time: Seconds since the epoch (UTC).
     """
 

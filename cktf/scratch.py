@@ -12,7 +12,7 @@ from pathlib import Path
 PREFIX = "cktf-"
 
 OWNER = "owner.lock"
-"""File whose lock the process holds; the kernel frees it however that dies."""
+"""File whose lock the folder's process holds; the kernel releases it however the process dies."""
 
 NEW_SECONDS = 10.0
 """Age below which a folder may not have been locked yet."""
@@ -45,7 +45,7 @@ def _clear_dead(place: Path) -> None:
 def _remove(folder: Path) -> None:
     """Remove a folder; its owner's file goes last.
 
-    What Ray's dying services still write, or else cannot be removed yet, is thus found by a later driver.
+    A later driver can thus find and remove files that could not be removed, or that Ray's dying services still wrote.
     """
     with suppress(OSError):
         for entry in [*folder.iterdir()]:

@@ -26,10 +26,10 @@ DAMAGED = ".damaged"
 """End of the names of files that were set aside."""
 
 AT_ONCE = 20
-"""Requests to a bucket at the same time."""
+"""Number of concurrent requests to a bucket."""
 
 PATIENCE = 600.0
-"""Seconds for which a request to a bucket that fails is tried again, where no study says."""
+"""Default number of seconds for which a failing request to a bucket is repeated."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds before the second try, and the most between two tries; each pause is twice the one before."""
@@ -96,7 +96,7 @@ def opened(place: str) -> tuple[fs.FileSystem, str]:
             return filesystem, path
     try:
         filesystem, path = fs.FileSystem.from_uri(place)
-    except (ValueError, OSError) as error:  # pyarrow says the first of most URIs, the second of HDFS's
+    except (ValueError, OSError) as error:  # pyarrow raises the first for most URIs, the second for HDFS
         said = str(error).partition("\n")[0].replace(place, "").rstrip(": ")
         raise InputError(f"{visible(place)}: is not a run directory: {visible(said)}; {use}") from error
     if place.endswith("://"):
@@ -275,10 +275,10 @@ class Storage:
         _log.warning("%s is damaged (%s): set aside as %s, and made again", self.full(name), why, name + DAMAGED)
 
     def delete_listed(self, names: Collection[str], listed: Iterable[str]) -> None:
-        """Delete files in folders of this one, given all that are ``listed`` there.
+        """Delete files in sub-folders; ``listed`` are all files there.
 
-        In a bucket a folder of which no file stays is deleted in one batch: its files, deleted one by one, would leave
-        an empty object in its place.
+        In a bucket a folder that loses all its files is deleted in one batch: deleting them one by one would leave an
+        empty object in its place.
         """
         staying = {name.partition("/")[0] for name in listed if name not in names}
         whole = set() if self.is_local else {name.partition("/")[0] for name in names} - staying
@@ -312,7 +312,7 @@ class Storage:
         return sorted(name for name in self.times(below=below) if name.endswith(suffix))
 
     def times(self, *, below: bool = False) -> dict[str, float]:
-        """Return the name of each file, as `names` does, and when it was written: seconds by the storage's clock."""
+        """Return each file's name, as `names` does, to when it was last written: seconds by the storage's clock."""
         files = (info for info in self._infos(below=below) if info.type == fs.FileType.File)
         return {info.path[len(self.path) :].lstrip("/"): (info.mtime_ns or 0) / 10**9 for info in files}
 

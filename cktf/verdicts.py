@@ -11,11 +11,11 @@ from cktf.rows import Alternative
 Floats = NDArray[np.float64]
 
 LEVEL = 0.05
-"""Family-wise level: the chance that a study in which no arm has an effect says of any that it helps or hurts."""
+"""Family-wise error rate: the largest chance that a study without any effect finds that an arm helps or hurts."""
 
 
 class Verdict(StrEnum):
-    """Verdict on an arm against another; not worse and not better are by the margin of a one-sided alternative."""
+    """Verdict on an arm against another; "not worse" and "not better" allow for the margin of the alternative."""
 
     HELPS = "helps"
     HURTS = "hurts"
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 def holm(p: Floats) -> Floats:
     """Return Holm's adjusted p values (Holm 1979) of families of tests.
 
-    What could not be tested, NaN, stays NaN, but counts in its family: the size of a family is fixed by the plan,
+    A test that was not possible, NaN, stays NaN but counts in its family: the size of a family is fixed by the plan,
     and must not shrink where trials fail or are still running.
 
     Args:
@@ -39,18 +39,18 @@ def holm(p: Floats) -> Floats:
 
 
 def adjusted(p: Floats, p_equivalence: Floats) -> tuple[Floats, Floats]:
-    """Return p of arms adjusted over both questions as one family (Shaffer 1986); by Holm's method if one is asked.
+    """Return p of difference and of equivalence, adjusted as one family (Shaffer 1986); without the latter, by `holm`.
 
     No arm's effect is 0 and as large as delta at once, so of its two hypotheses one at most is true: at each step from
     the smallest p on, p is multiplied by the number of arms of which not both hypotheses are rejected by then.
 
     Args:
-        p: (..., arms) that the effect is 0.
-        p_equivalence: (..., arms) that it is as large as delta; all NaN where that is not asked.
+        p: (..., arms), of the hypothesis that the effect is 0.
+        p_equivalence: (..., arms), of the hypothesis that it is as large as delta; all NaN if that is not tested.
 
     Returns:
-        Both (..., arms): the chance of any error, of either kind, in a family is at most the level they are held
-        against. NaN stays so and counts, as in `holm`.
+        Both (..., arms): the chance of any error, of either kind, in a family is at most the level that p is
+        compared with. NaN stays so and counts, as in `holm`.
     """
     if np.isnan(p_equivalence).all():
         return holm(p), p_equivalence
@@ -59,7 +59,7 @@ def adjusted(p: Floats, p_equivalence: Floats) -> tuple[Floats, Floats]:
 
 
 def _stepped_down(p: Floats) -> Floats:
-    """Return p (..., arms, questions) adjusted, given that at most one of an arm's hypotheses is true."""
+    """Return adjusted p (..., arms, questions), given that at most one of an arm's hypotheses is true."""
     if not p.size:
         return p
     flat = p.reshape(*p.shape[:-2], -1)
@@ -89,12 +89,12 @@ def decide(
     significantly from zero.
 
     Args:
-        effect: In the unit of the metric.
-        p: Adjusted, that the effect is zero; of a one-sided alternative, that it is not beyond the margin.
-        p_equivalence: Adjusted, that it is as large as matters.
+        effect: Effects, in the unit of the metric.
+        p: Adjusted p of no effect; if the alternative is one-sided, of an effect that is not beyond the margin.
+        p_equivalence: Adjusted p of an effect as large as matters.
         maximise: Whether a larger metric is better.
         alternative: `cktf.rows.Alternative`.
-        margin: Of a one-sided alternative; below 0, the effect is shown to be no worse (no better) than so much.
+        margin: Margin of a one-sided alternative; if below 0, the effect is shown to be no worse (better) than that.
     """
     is_better = (effect > 0) == maximise
     better, worse = (Verdict.NOT_WORSE, Verdict.NOT_BETTER) if margin < 0 else (Verdict.HELPS, Verdict.HURTS)

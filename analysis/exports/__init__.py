@@ -16,12 +16,12 @@ EXPORTERS = {
 
 
 def export(results: Results, to: str, place: str) -> int:
-    """Add to one of `EXPORTERS` what it lacks of a run, and return how many trials were written or extended.
+    """Add a run's missing trials and epochs to a tracker of `EXPORTERS`; return how many were written or extended.
 
-    The run may go on. The place is a file or folder, of MLflow and Optuna also a URL that they take.
+    The run may still be in progress. ``place`` is a file or folder, or a URL that MLflow or Optuna takes.
 
     Raises:
-        InputError: If the tracker's package is missing, or what is in the place does not take these trials.
+        InputError: If the tracker's package is missing, or the storage at the place cannot take these trials.
     """
     try:
         write: Callable[[Results, str], int] = import_module(f"analysis.exports.{to}").export

@@ -6,7 +6,7 @@ from analysis.exports.trials import Tracked, tracked
 from analysis.results import Results
 
 TRIAL, SIZE, LAST = "cktf.trial_id", "cktf.size", "cktf.epochs"
-"""Tags: a trial's id; `Tracked.size` as it was exported; the last epoch then."""
+"""Tags of a run: the trial's id, and its `Tracked.size` and last epoch at the latest export."""
 
 MOST_METRICS, MOST_PARAMS, MOST_RUNS = 1000, 100, 50_000
 """Most metrics, settings and runs in one request to MLflow."""
@@ -16,7 +16,7 @@ ENDS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 
 
 def export(results: Results, place: str) -> int:
-    """Add trials and epochs to a tracking store: a server's URL, or a file of SQLite."""
+    """Add trials and epochs to a tracking store, a server's URL or an SQLite file; return how many trials changed."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=place if "://" in place else f"sqlite:///{place}")
@@ -50,7 +50,7 @@ def _created(client: Any, experiment: str, trial: Tracked) -> str:
 
 
 def _add(client: Any, run_id: str, trial: Tracked, after: int) -> None:
-    """Log the points after an epoch, and the tags. The last exported epoch is one of them: measures may have come."""
+    """Log the points after an epoch, and the tags. The last exported epoch is logged again, for added measures."""
     from mlflow.entities import Metric, RunTag
 
     new = [

@@ -8,7 +8,7 @@ from analysis.results import Results
 
 
 def export(results: Results, place: str) -> int:
-    """Add the epochs that a folder of logs lacks; a trial's own folder is found by its id."""
+    """Add missing epochs to a folder of logs, and return how many trials changed; each trial has a folder."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary

@@ -12,7 +12,7 @@ SIZE = "cktf.txt"
 
 
 def export(results: Results, place: str) -> int:
-    """Write the ended trials that are missing or have changed since, whole: an offline run cannot be extended."""
+    """Write new and changed trials that have ended, whole, as offline runs cannot grow; return how many there are."""
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 

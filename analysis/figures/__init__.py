@@ -12,7 +12,7 @@ class Figure:
     Attributes:
         title: Its heading in the report.
         needs: What a run must have for it, in words that follow "it needs".
-        num_factors: How many factors may be chosen, all or none of them.
+        num_factors: Number of factors that may be chosen: either so many or none.
     """
 
     title: str

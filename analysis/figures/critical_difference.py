@@ -1,7 +1,7 @@
-"""Mean ranks of arms over contexts with Nemenyi's critical difference: lines of arms not told apart overlap.
+"""Mean ranks of arms over contexts with Nemenyi's critical difference: lines overlap if arms are not told apart.
 
-The test is that of Demšar (2006); of two arms that it tells apart, the lines, half a critical difference to each side,
-do not meet.
+The test is that of Demšar (2006). Each line reaches half a critical difference to both sides, so those of two arms
+that differ significantly do not meet.
 """
 
 import altair as alt
@@ -17,8 +17,8 @@ def record(results: StudyTables) -> Record | None:
     """Return the ranks to be drawn; None if they were not tested.
 
     Each row has ``arm``, ``rank`` (mean over the contexts) and ``low`` and ``high``, a critical difference apart, the
-    best first. These are None where the test told no arms apart, so that none are compared, or where arms stand in
-    different contexts, so that there is no one difference.
+    best first. ``low`` and ``high`` are None if the test of all arms found no difference, so that no two are compared,
+    or if arms stand in different contexts, so that there is no single critical difference.
     """
     ranks = results.ranks
     ranked = ranks[ranks["test"] != "none"]

@@ -50,15 +50,15 @@ class Drawing:
 
     @cached_property
     def svg(self) -> str:
-        """The vector file, of which the others are made."""
+        """The figure as SVG, from which the other formats are made."""
         import vl_convert
 
-        # White paper, for a file may be laid on anything. Nothing may be fetched.
+        # A white background, since a file may be placed on any page. Nothing may be fetched.
         text: str = vl_convert.vegalite_to_svg(self.specification | {"background": "white"}, allowed_base_urls=[])
         return text
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """Return the figure with its caption as a notebook shows it: on white paper, on dark pages too."""
+        """Return the figure with its caption as a notebook shows it: on white, on dark pages too."""
         paper = "margin: 0; padding: 1em; max-width: 60em; color: black; background: white"
         return {
             "text/plain": f"{self.title}. {self.caption}",
@@ -89,7 +89,7 @@ def drawing(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Dra
 
 
 def all_drawings(results: StudyTables) -> tuple[dict[str, Drawing], dict[str, str]]:
-    """Return name to figure for those that apply, and name to reason for those that could not be made."""
+    """Return name -> figure for those that apply, and name -> reason for those that could not be made."""
     drawings: dict[str, Drawing] = {}
     why_not: dict[str, str] = {}
     for name in FIGURES:
@@ -100,7 +100,7 @@ def all_drawings(results: StudyTables) -> tuple[dict[str, Drawing], dict[str, st
 
 
 def applicable(results: StudyTables) -> dict[str, str]:
-    """Return the names of the figures that apply, with their titles; of one that cannot be made, the reason.
+    """Return name -> title for the figures that apply, and name -> reason for those that cannot be made.
 
     Raises:
         InputError: If there is none.

@@ -16,7 +16,7 @@ from cktf.rows import Family
 from cktf.verdicts import LEVEL, Verdict
 
 MAX_ARMS = 60
-"""Rows that are drawn."""
+"""Largest number of rows that are drawn."""
 
 SHAPES = {
     Verdict.HELPS: "triangle-up",
@@ -33,7 +33,7 @@ ENDS, SIMULTANEOUS = ("low", "high"), ("low_simultaneous", "high_simultaneous")
 """Columns of the interval of one comparison alone, and of the one that holds together with all others."""
 
 FARTHEST = 0.5
-"""How far thin intervals are drawn beyond all others, as a share of what these span: with few seeds they are huge."""
+"""How far thin intervals are drawn beyond all thick ones, as a share of their span: with few seeds they are huge."""
 
 LINE = 14
 """Height of a line of a label, in pixels."""
@@ -44,13 +44,13 @@ _RISE = f"{-LINE / 2:g} * (length(split(datum.value, '\\n')) - 1)"
 
 @dataclass(frozen=True, kw_only=True)
 class Forest(Record):
-    """What is drawn.
+    """Record of a forest plot.
 
     Each row has ``label`` (name and n, in lines), ``arm``, ``n``, ``effect``, ``low``, ``high``, the ends of the
-    simultaneous interval, as far as they are drawn ``thin_low`` and ``thin_high``, and ``verdict``.
+    simultaneous interval, the same cut for drawing, ``thin_low`` and ``thin_high``, and ``verdict``.
 
     Attributes:
-        edges: Both ends of the effects that are smaller than the smallest that matters, or the margin; or none.
+        edges: -delta and delta, delta being the smallest effect that matters; or the margin; or empty.
     """
 
     edges: list[float]

@@ -23,10 +23,10 @@ OF_THE_GAP = ("health.positive.", "health.negative.")
 
 @dataclass(frozen=True, kw_only=True)
 class Health(Record):
-    """What is drawn; each row has ``panel``, ``arm``, ``epoch``, ``n``, ``mean``, ``low`` and ``high``.
+    """Record of the figure; each row has ``panel``, ``arm``, ``epoch``, ``n``, ``mean``, ``low`` and ``high``.
 
     Attributes:
-        arms: Those drawn, the baseline first where it has results.
+        arms: Names of the drawn arms, the baseline first if it has results.
     """
 
     arms: list[str]

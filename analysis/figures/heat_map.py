@@ -26,13 +26,13 @@ SWITCH = 0.8
 
 @dataclass(frozen=True)
 class HeatMap:
-    """What is drawn.
+    """Record of a heat map.
 
     Attributes:
-        measure: What the cells hold, with its unit.
+        measure: Name of the quantity in the cells, with its unit.
         axes: Titles of the horizontal and the vertical axis: the two factors.
         columns: Groups of levels along the horizontal axis, in order.
-        rows: Those along the vertical one, from the top; numbers grow upwards.
+        rows: Groups of levels along the vertical axis, from the top; numbers grow upwards.
         cells: ``panel``, ``column``, ``row``, ``score`` (mean), ``n`` (trials), ``text``, and ``shade``, the place of
             the score between the panel's worst, 0, and its best, 1.
         caption: Text below the figure.
@@ -47,7 +47,7 @@ class HeatMap:
 
 
 def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
-    """Return the cells of two factors of a grid, else of its first two; None unless both have several levels."""
+    """Return the heat map of two factors of a grid, by default its first two; None unless both have several levels."""
     study = results.facts.study
     arms = _designed(results)
     varied = [name for name in factors or study.factors if f"param.{name}" in arms]
@@ -117,7 +117,7 @@ def chart(heat_map: HeatMap) -> Chart:
 
 
 def _designed(results: StudyTables) -> pd.DataFrame:
-    """Return the arms of a grid with their levels, their mean ``score`` and ``n``; none of other designs."""
+    """Return the arms of a grid with their levels, their mean ``score`` and ``n``; empty for other designs."""
     study = results.facts.study
     pool = reported(results.trials)
     if study.design != "grid":

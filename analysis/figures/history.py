@@ -29,7 +29,7 @@ FRESH, BEST = "mean at fresh seeds", "best so far"
 
 @dataclass(frozen=True, kw_only=True)
 class History(Record):
-    """What is drawn; each row has ``number`` (in order, from 1), ``arm``, ``status``, ``score``, ``best`` so far.
+    """Record of a history; each row has ``number`` (in order, from 1), ``arm``, ``status``, ``score``, ``best`` so far.
 
     Attributes:
         confirmed: ``number`` of the first trial of a confirmed arm, ``arm``, its ``score`` in the search, and its

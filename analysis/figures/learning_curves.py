@@ -17,11 +17,11 @@ ARM, BASELINE = "arm", "baseline"
 
 @dataclass(frozen=True, kw_only=True)
 class Curves(Record):
-    """What is drawn; a row has ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
+    """Record of curves; rows: ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
 
     Attributes:
-        domain: Ends of the vertical scale that all panels share, at which bands are cut; None where each panel has its
-            own, for there are several contexts.
+        domain: Ends of the vertical scale that all panels share, at which bands are cut; None if each panel has its
+            own, since there are several contexts.
     """
 
     domain: tuple[float, float] | None
@@ -43,7 +43,7 @@ def record(results: StudyTables) -> Curves | None:
     planned = trials.drop_duplicates("arm_id")
     contexts = dict(zip(planned["arm_id"], planned["context"], strict=True))
     names = dict(zip(planned["arm_id"], planned["arm"], strict=True))
-    # Without effects there may be the baseline alone, or arms that it has not joined yet.
+    # Without effects there is the baseline alone, or arms whose baseline has no results yet.
     compared = results.against_baseline[results.against_baseline["arm_id"].isin(names)]
     shown = list(largest_effects(compared, MAX_PANELS)["arm_id"]) or list(names)[:MAX_PANELS]
     rows: Rows = []
@@ -90,9 +90,9 @@ def chart(curves: Curves) -> alt.FacetChart:
 
 
 def _domain(rows: Rows) -> tuple[float, float]:
-    """Return a scale that holds all means, and the intervals after the last epoch.
+    """Return the ends of a scale that holds all means, and the intervals after the last epoch.
 
-    Those of early epochs and few seeds may be so wide that nothing could be seen of the curves.
+    Intervals of early epochs and few seeds may be so wide that the curves would look flat.
     """
     last = max(row["epoch"] for row in rows)
     held = [row["mean"] for row in rows]

@@ -13,7 +13,7 @@ from analysis.wording import quantity
 from cktf.names import arm_label
 
 MAX_PANELS = 6
-"""Factors, each in each context, that are drawn unless one is named."""
+"""Largest number of panels, each of one factor in one context."""
 
 MIN_LEVELS = 3
 """Fewest levels of a factor that is drawn; two are one effect, which the forest shows."""
@@ -40,13 +40,13 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class Marginals(Record):
-    """What is drawn, in panels."""
+    """Record of marginal effects, in panels."""
 
     panels: list[Panel]
 
 
 def record(results: StudyTables, factors: Sequence[str] = ()) -> Marginals | None:
-    """Return the levels of these factors, else of all numeric ones; None where none has three with results."""
+    """Return the panels of these factors, by default of all numeric ones; None if none has results at three levels."""
     study = results.facts.study
     numeric = [name for name in factors or study.factors if is_numeric(results.trials[f"param.{name}"])]
     found = [_panel(results, name, context) for context in results.contexts for name in numeric]
@@ -98,7 +98,7 @@ def _drawn(panel: Panel, y: alt.Y) -> Chart:
 
 
 def _panel(results: StudyTables, factor: str, context: str) -> Panel | None:
-    """Return a factor's levels against the reference level, as the statistics of the design have it."""
+    """Return the panel of a factor's levels against the reference level; None if too few levels have results."""
     if results.facts.study.design == "grid":  # averaged over the other factors
         found = results.interactions
         found = found[(found["kind"] == "main") & (found["factor"] == factor) & (found["context"] == context)]

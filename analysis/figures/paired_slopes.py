@@ -12,7 +12,7 @@ from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, quantity
 
 MAX_SEEDS = 50
-"""Lines of one panel; more could not be told apart. The mean is that of all seeds."""
+"""Largest number of lines in a panel; more could not be told apart. The mean is that of all seeds."""
 
 ARM = "arm"
 """Label of the right ends of the lines; on the left is what the arm is compared with."""
@@ -22,10 +22,10 @@ BETTER, NOT_BETTER, MEAN = "better at this seed", "not better", "mean"
 
 @dataclass(frozen=True, kw_only=True)
 class Slopes(Record):
-    """What is drawn; each row has ``panel``, ``seed`` (or ``mean``), ``kind`` (of the line), ``side`` and ``score``.
+    """Record of slopes; rows have ``panel``, ``seed`` (or ``mean``), ``kind`` (of the line), ``side`` and ``score``.
 
     Attributes:
-        other: What arms are compared with, in words.
+        other: Label of the side that arms are compared with.
         shares_axis: Whether all panels have one vertical scale; those of several contexts have their own.
     """
 

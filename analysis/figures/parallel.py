@@ -18,10 +18,10 @@ from analysis.wording import quantity
 from cktf.rows import Status
 
 MAX_AXES = 8
-"""Factors that are drawn, the most important ones."""
+"""Largest number of factors that are drawn, the most important ones."""
 
 MIN_ARMS = 5
-"""Complete arms below which lines show nothing."""
+"""Fewest complete arms for the figure; lines of fewer show nothing."""
 
 UNSET = -0.14
 """Where a line passes the axis of a factor that its arm does not have: below the axis."""
@@ -30,20 +30,20 @@ BEST, COMPLETE, PRUNED = "best tenth", "complete", "pruned"
 
 
 LOOKS = {PRUNED: (GREY, [1, 3]), COMPLETE: (GREY, [1, 0]), BEST: (BLUE, [1, 0])}
-"""Colour and dashes of the lines of a group; the later lie over the earlier."""
+"""Group -> colour and dashes of its lines; later groups are drawn over earlier ones."""
 
 STROKES = {PRUNED: (1.0, 0.6), COMPLETE: (1.25, 0.6), BEST: (2.75, 0.9)}
-"""Width of the lines of a group, in pixels, and their opacity."""
+"""Group -> width of its lines, in pixels, and their opacity."""
 
 
 @dataclass(frozen=True)
 class Parallel:
-    """What is drawn.
+    """Record of parallel coordinates.
 
     Attributes:
         axes: Titles of the axes in order, the score's the last.
         points: ``axis``, ``position`` (0 to 1 along the axis; `UNSET`), ``group``, ``number``, ``arm``.
-        ticks: ``axis``, ``position``, ``text``: what the ends of an axis, or its choices, stand for.
+        ticks: ``axis``, ``position``, ``text``: the labels of an axis' ends or choices.
         caption: Text below the figure.
     """
 

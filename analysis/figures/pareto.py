@@ -15,7 +15,7 @@ from cktf.pareto import front
 from cktf.rows import Stage, Status
 
 MIN_ARMS = 3
-"""Complete arms below which there is nothing to trade off."""
+"""Fewest complete arms for the figure; fewer show no trade-off."""
 
 FRONT, BEHIND, FRESH = "on the front", "dominated", "at fresh seeds"
 
@@ -31,7 +31,7 @@ def record(results: StudyTables) -> Record | None:
     """Return the arms to be drawn; None where fewer than three of a search are complete, with a training time.
 
     Each row has ``cost`` (the axis that it belongs to), ``x`` and ``score``, ``side`` (`FRONT`, `BEHIND` or `FRESH`),
-    ``number`` and ``arm``, the cheapest first; of a mean at fresh seeds the ends of both intervals, ``x_low``,
+    ``number`` and ``arm``, the cheapest first; for a mean at fresh seeds the ends of both intervals, ``x_low``,
     ``x_high``, ``low`` and ``high``.
     """
     study, arms = results.facts.study, results.searched
@@ -84,7 +84,7 @@ def _fresh(results: StudyTables) -> Rows:
 
 
 def chart(pareto: Record) -> Chart:
-    """Return the drawing: of several costs side by side."""
+    """Return the drawing, with several costs side by side."""
     costs = list(dict.fromkeys(row["cost"] for row in pareto.rows))
     scale = alt.Scale(zero=False, nice=False, padding=14)
     x: dict[str, Any] = {"title": costs[0] if len(costs) == 1 else None, "scale": scale}
@@ -96,7 +96,7 @@ def chart(pareto: Record) -> Chart:
     if any(row["side"] == FRESH for row in pareto.rows):
         looks[FRESH] = (INK, "square", INK)
     tooltip = ["number:Q", "arm:N", *numbers("x", form=".4g"), *numbers("score")]
-    # Where neither the line nor a dominated arm can be: cheaper, and better.
+    # Numbers stand where neither the line nor a dominated arm can be: cheaper, and better.
     scores = [row["score"] for row in pareto.rows if row["side"] == FRONT]
     above = -9 if scores[-1] >= scores[0] else 11
     named = {cost: _spaced([row for row in pareto.rows if row["cost"] == cost], WIDTH / len(costs)) for cost in costs}

@@ -13,8 +13,8 @@ from analysis.wording import quantity
 def record(results: StudyTables) -> Record | None:
     """Return the steps to be drawn, those for the first metric; None where there are none.
 
-    Each row has ``label``, ``predicted``, the score ``before`` the step, and ``low`` and ``high``, where the interval
-    of the change ends when it begins at that score; all three are None at the baseline.
+    Each row has ``label``, ``predicted``, the score ``before`` the step, and ``low`` and ``high``, that score plus the
+    ends of the change's interval; all three are None at the baseline.
     """
     study = results.facts.study
     found = results.path[results.path["metric"] == study.metric]

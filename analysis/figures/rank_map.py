@@ -18,10 +18,10 @@ from analysis.wording import quantity
 from cktf.rows import Status
 
 MIN_ARMS = 5
-"""Arms below which a map shows nothing."""
+"""Fewest arms for a map; fewer show nothing."""
 
 MOST_TICKS = 6
-"""Levels of a factor that each have a tick."""
+"""Largest number of levels of a factor that each have a tick."""
 
 BEST, OTHERS = "best tenth", "others"
 """Names of filled and of empty points."""
@@ -32,7 +32,7 @@ SIZES = "datum.value === 1 ? 'best rank' : datum.value === 0 ? 'worst rank, or f
 
 @dataclass(frozen=True, kw_only=True)
 class RankMap(Record):
-    """What is drawn.
+    """Record of a rank map.
 
     Each row has ``x``, ``y``, ``place`` (1 for the best arm, 0 for the worst and for a failed one), ``is_best``,
     ``status``, ``number`` and ``arm``.
@@ -40,7 +40,7 @@ class RankMap(Record):
     Attributes:
         axes: Titles of the horizontal and the vertical axis: the two factors.
         are_log: Whether each of them is logarithmic.
-        levels: Of each factor of few levels, where its axis has ticks; else none.
+        levels: Ticks of both axes: the levels of a factor that has few; else empty.
     """
 
     axes: tuple[str, str]
@@ -49,7 +49,7 @@ class RankMap(Record):
 
 
 def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
-    """Return the arms at two numeric factors, else the most important two; None where fewer than five have both."""
+    """Return the map of two numeric factors, by default the most important; None if fewer than five arms have both."""
     study, arms = results.facts.study, results.searched
     varied = [
         name

@@ -1,4 +1,4 @@
-"""The arms and factors that figures show where there are too many, and the layout of panels."""
+"""The arms and factors that figures show if there are too many, and the layout of panels."""
 
 import textwrap
 
@@ -11,10 +11,10 @@ from analysis.study_tables import StudyTables
 from cktf.names import arm_label
 
 MAX_PANELS = 12
-"""Arms or factors that have a panel of their own in one figure."""
+"""Largest number of panels, each of one arm or factor, in a figure."""
 
 MAX_MARKS = 1000
-"""Arms that are drawn one by one in a figure; more can neither be told apart nor be written in seconds."""
+"""Largest number of arms that are drawn one by one; more can neither be told apart nor be written in seconds."""
 
 TITLE_WIDTH = 34
 """Characters of a line above a panel, or of an arm's name beside its row."""
@@ -44,9 +44,9 @@ def panels_of(rows: Rows) -> alt.Facet:
 def in_panels(layers: list[alt.Chart], rows: Rows, *, shares_axis: bool) -> alt.FacetChart:
     """Return layers, which have no data of their own, drawn once for each ``panel`` of the rows, side by side.
 
-    Where each panel has an axis of its own, its labels are to be flush: one at the top would push up the panel's title.
+    If each panel has an axis of its own, its labels must be flush: one at the top would push up the panel's title.
     """
-    # Room for what stands around a panel; its ticks and a long title move no panel out of the line of its neighbours.
+    # Fixed gaps with room for titles and ticks, so that a long title shifts no panel against its neighbours.
     lines = max(title.count("\n") + 1 for title in panels_in(rows))
     gaps = {"row": 60 + 15 * lines, "column": 24 if shares_axis else 70}
     panels: alt.FacetChart = (
@@ -54,7 +54,7 @@ def in_panels(layers: list[alt.Chart], rows: Rows, *, shares_axis: bool) -> alt.
         .properties(width=180, height=130)
         .facet(facet=panels_of(rows), columns=3, bounds="flush", spacing=gaps)
         .resolve_scale(y="shared" if shares_axis else "independent")
-        # Else a column's axis stands under the place where its last panel might be.
+        # Otherwise the axis of a column that lacks its last panel would stand below the empty place.
         .resolve_axis(x="independent")
     )
     return panels
@@ -72,7 +72,7 @@ def left_out(drawn: int, total: int) -> str:
 
 
 def thinned(arms: pd.DataFrame, keep: "pd.Series[bool] | None" = None) -> pd.DataFrame:
-    """Return at most `MAX_MARKS` rows, evenly, and those to be kept."""
+    """Return at most `MAX_MARKS` evenly spaced rows, and besides those of ``keep``."""
     is_drawn = np.arange(len(arms)) % max(1, -(-len(arms) // MAX_MARKS)) == 0
     drawn: pd.DataFrame = arms[is_drawn if keep is None else is_drawn | keep.to_numpy(np.bool_)]
     return drawn

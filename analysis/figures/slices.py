@@ -36,11 +36,11 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Slices(Record):
-    """What is drawn, in panels.
+    """Record of slices, in panels.
 
     Attributes:
-        panels: In order, the most important factor first.
-        statuses: Those that occur.
+        panels: Panels, the most important factor first.
+        statuses: Statuses that occur.
     """
 
     panels: list[Slice]
@@ -104,7 +104,7 @@ def _drawn(panel: Slice, y: alt.Y, statuses: list[str]) -> Chart:
         ticks = alt.Axis(format="~g", grid=False, tickCount=4, labelOverlap="greedy", labelSeparation=8)
         scale = level_scale(is_log=panel.is_log, padding=8)
         x = alt.X("level:Q", title=panel.title, scale=scale, axis=ticks)
-    # Arms of one choice are spread out in the order of planning, which means nothing else.
+    # Arms of one choice are spread out in the order of planning; their place has no other meaning.
     spread = {"xOffset": alt.XOffset("number:Q")} if panel.choices else {}
     layers = [
         alt.Chart(data([row for row in panel.rows if row["status"] == status]))

@@ -16,10 +16,10 @@ INK = "currentColor"
 """Text and lines: the page's own text colour, light or dark; black in a file of its own."""
 
 BLUE = "#2f7fc1"
-"""Colour of what a figure is about: dark enough for white paper, light enough for a dark page."""
+"""Colour of the main marks, such as arms: dark enough for white paper, light enough for a dark page."""
 
 GREY = "#8c8c8c"
-"""Colour of what that is compared with."""
+"""Colour of the marks that these are compared with, such as the baseline."""
 
 STATUS_MARKS = {
     Status.COMPLETE: (BLUE, "circle"),
@@ -29,10 +29,10 @@ STATUS_MARKS = {
 """Status of an arm or trial -> its colour and shape; those of other statuses are not drawn."""
 
 LINE_LEGEND = alt.Legend(symbolOpacity=1, symbolType="stroke")
-"""Legend of curves, whose bands would make its symbols pale squares."""
+"""Legend of curves with line symbols; the curves' bands would make them pale squares."""
 
 WIDTH = 460
-"""Width of a figure in a file, in pixels; in the page it takes the width there is."""
+"""Width of a figure in a file, in pixels; on the page it takes the available width."""
 
 TITLE_LINE = 28
 """Characters of a line of an axis' title, where the axis may be short."""
@@ -40,7 +40,7 @@ TITLE_LINE = 28
 Rows = list[dict[str, Any]]
 
 Chart = alt.LayerChart | alt.FacetChart
-"""Type of a layered chart; by Altair's types, it may be one in panels."""
+"""Type of a layered chart, alone or in panels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def rows_of(frame: pd.DataFrame) -> Rows:
 def by_kind(name: str, looks: Mapping[Any, Sequence[Any]], channels: str, **options: Any) -> dict[str, Any]:
     """Return the encodings by which the values of a field differ: colour, shape, dashes.
 
-    ``looks`` are its values, in order, with what each of the channels shows, of which ``channels`` are the names.
+    ``looks`` maps its values, in order, to their look in each channel; ``channels`` are the channels' names.
     """
     return {
         channel: getattr(alt, channel[0].upper() + channel[1:])(

@@ -15,7 +15,7 @@ from analysis.wording import quantity, signed_text
 SEARCH, FRESH = "search score", "mean at fresh seeds"
 
 LONG_NAME = 36
-"""Characters of an arm's name that there is room for."""
+"""Largest number of characters of an arm's name that fits."""
 
 
 def record(results: StudyTables) -> Record | None:

@@ -18,7 +18,7 @@ READERS = {
 """Kind to the module in this folder that reads it, and its function."""
 
 ARGUMENTS = {"study": "name", "contrast": "contrasts"}
-"""Option -> the name of its argument in Python, where it is another one."""
+"""Option -> the name of its argument in Python, if that differs."""
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl")
 """Suffixes of the files that are read as tables if no kind is given."""

@@ -29,17 +29,17 @@ def read_csv(
     encoding: str | None = None,
     **asked: Any,
 ) -> Results:
-    """Return the results in a table, a file of CSV, JSON or Parquet, as those of a comparison of named arms.
+    """Return a table, a file of CSV, JSON or Parquet, as the results of a comparison of named arms.
 
     Args:
         place: The file, or its URI; its first line names the columns. See `analysis.foreign.table_file`.
-        separator: What parts the cells of a line, a sign or ``tab``; None: it is found out.
+        separator: Separator of a line's cells, one character or ``tab``; None: it is detected.
         decimal: The decimal sign of numbers, ``.`` (None) or ``,``.
-        encoding: Of the text; None: its first bytes say it, or it is UTF-8.
-        asked: As `results_in_table` has them.
+        encoding: Encoding of the text; None: detected by its first bytes, else UTF-8.
+        asked: Further arguments of `results_in_table`.
 
     Raises:
-        InputError: If the file is no such table, or see `results_in_table`.
+        InputError: If the file is no such table; and as `results_in_table` raises.
     """
     what = os.fspath(place)
     if decimal not in (None, ".", ","):
@@ -62,16 +62,16 @@ def results_in_table(
     caveats: Sequence[str] = (),
     **asked: Any,
 ) -> Results:
-    """Return the results in a table as those of a comparison of named arms.
+    """Return a table as the results of a comparison of named arms.
 
     A row whose metric is empty or not finite, or that says that it failed, is a failed trial.
 
     Args:
-        what: The table, as messages call it.
-        table: Its texts.
-        origin: What it is, in words.
-        metric: Column that is compared; None: the only one of numbers beside those that are named.
-        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        what: Name of the table, for messages.
+        table: The table.
+        origin: Description of the table, for the report.
+        metric: Column that is compared; None: the only column of numbers that has no other meaning.
+        maximise: Whether a larger metric is better; None: see `analysis.wording.larger_is_better`.
         status: Column that says how a trial ended; None: those whose names end in one of `SAY_STATUS`, if there are
             any.
         step: Column of the step or epoch, where a trial has several rows: the last one with a score scores it.

@@ -27,13 +27,13 @@ SQLITE = "sqlite:///"
 def read_mlflow(
     place: str | os.PathLike[str], *, name: str | None = None, names: str | None = None, **asked: Any
 ) -> Results:
-    """Return runs of MLflow as those of a comparison of named arms. A run is scored by the last value of the metric.
+    """Return MLflow runs as the results of a comparison of named arms. A run's score is the metric's last value.
 
     Args:
         place: A store, ``mlruns`` or ``sqlite:///mlflow.db``, which MLflow reads; or a file, CSV, JSON or Parquet, with
             the table that ``mlflow.search_runs`` returns.
-        name: Of the experiment; it may be left out where the store has runs of one alone.
-        names: Where arm, seed and context stand in the names of runs: ``{arm}-s{seed}``; None: in params or tags.
+        name: Name of the experiment; it may be left out if the store has runs of one only.
+        names: Pattern of the runs' names that gives arm, seed and context: ``{arm}-s{seed}``; None: params or tags do.
         asked: Further arguments of `analysis.foreign.csv_file.results_in_table`. Columns may be named with or without
             ``params.``, ``tags.`` and ``metrics.`` before them.
 

@@ -30,12 +30,12 @@ CANNOT_BE_VOUCHED_FOR = [
 ]
 
 UNPAIRED = "That seeds of one number have nothing in common was said, and not seen."
-"""Takes the place of the first of these if seeds are unpaired."""
+"""Replaces the first sentence of `CANNOT_BE_VOUCHED_FOR` if seeds are unpaired."""
 
 BEST = "A trial is scored by its best value on the way, not by its last one: the more so, the more its values scatter."
 
 MOST_NAMED = 3
-"""Trials that a caveat names."""
+"""Largest number of trials that a caveat names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,10 @@ class Found:
 
     Attributes:
         what: The file, folder or storage, as messages call it.
-        origin: The same with its kind, in words.
-        name: What the trials are called together.
+        origin: The same with its kind, for the report.
+        name: Name of the study that the trials form.
         table: The texts, a row for each trial.
-        trials: What is known of each; its arm and seed are not.
+        trials: The trials, whose arms and seeds are not set yet.
         caveats: Sentences on how they were read.
     """
 
@@ -77,30 +77,30 @@ def compared(
     unpaired: bool = False,
     cluster: str | None = None,
 ) -> Results:
-    """Return the results of a comparison of named arms.
+    """Return trials as the results of a comparison of named arms.
 
     A trial without a finite score is a failed one: it is counted, and its seed forms no pair. Names are read without
     blanks at their ends and invisible characters.
 
     Args:
         found: The trials.
-        metric: What they are scored by.
+        metric: Name of the trials' score.
         maximise: Whether a larger score is better.
         best: Whether a complete trial with values on the way is scored by the best of them.
         arm: Column of the arms' names; None: all params of a trial but those of seed and context name its arm.
         seed: Column of the seeds, whole numbers.
         context: Column of the contexts; None: there is one.
-        baseline: Name of the arm that the others of its context are compared with; None: ``baseline``, which may lack
-            where no contrast is with it.
+        baseline: Name of the arm that the others of its context are compared with; None: ``baseline``, which may be
+            missing if no contrast is with it.
         delta: The smallest effect that matters, in the metric's unit.
-        contrasts: Pairs of arms, each a pair of names or one text with a comma between them; and ``baseline``. These,
-            ``family``, ``alternative`` and ``margin`` are as `analysis.statistics.effects.effects` has them.
-        family: Over which p is adjusted.
+        contrasts: Pairs of arms, each two names or one text with a comma between them; or the entry ``baseline``. See
+            `analysis.statistics.effects.effects` for this and the next four arguments.
+        family: Comparisons over which p is adjusted.
         alternative: Which effects are looked for.
-        margin: Of a one-sided alternative.
-        unpaired: Whether seeds of one number have nothing in common, as `analysis.statistics.effects.effects` has it.
-        cluster: Column of folds, data seeds and the like, in each of which an arm has its own trial at a seed; what is
-            returned has one trial for each cluster, their mean, whose seed is the cluster.
+        margin: Margin of a one-sided alternative.
+        unpaired: Whether seeds of one number have nothing in common.
+        cluster: Column of folds, data seeds and the like, in each of which an arm has its own trial at a seed. The
+            results have one trial for each arm and cluster: the mean, whose seed is the cluster.
 
     Raises:
         InputError: If a column or the baseline is missing, a cell is empty or no whole number, an arm has two trials at
@@ -195,7 +195,7 @@ def require_columns(what: str, head: Sequence[str], named: Mapping[str, str]) ->
 
 
 def refuse_questions(what: str, asked: Mapping[str, object]) -> None:
-    """Raise an InputError for arguments of `compared` where neither arm nor seed is named."""
+    """Raise an InputError if arguments of `compared` are given although neither arm nor seed is named."""
     if asked:
         option = {"contrasts": "contrast"}.get(first := next(iter(asked)), first)
         raise InputError(f"{what}: --{option} is of arms at seeds: --seed names the param that is the seed")
@@ -234,7 +234,7 @@ def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> T
 
 
 def _params_in_words(found: Found, others: set[str]) -> list[str]:
-    """Return the name of each trial's arm, made of all its params but these others."""
+    """Return the name of each trial's arm, made of all its params except ``others``."""
     names = [
         ", ".join(f"{name}={level}" for name, level in trial.params.items() if name not in others)
         for trial in found.trials

@@ -57,10 +57,10 @@ def read_optuna(
 
     Args:
         storage: URL of the storage, as Optuna takes it: ``sqlite:///study.db``; or a file of a database or a journal.
-        name: Of the study; it may be left out where the storage holds one alone.
-        metric: What trials are scored by: the name of an objective, or ``values_0`` and so on where the study does not
-            name them, or a user attribute. None: the only objective.
-        maximise: Whether a larger user attribute is better; of an objective the study says it.
+        name: Name of the study; it may be left out if the storage holds only one.
+        metric: Score of the trials: the name of an objective (``values_0`` and so on if the study does not name them),
+            or a user attribute. None: the only objective.
+        maximise: Whether a larger user attribute is better; an objective has the study's direction.
         asked: Further arguments of `analysis.foreign.named_arms.compared`; ``arm``, ``seed`` and ``context`` are params
             or user attributes.
 
@@ -186,7 +186,7 @@ TABLES = {
 
 
 def stored_study(storage: str, name: str | None) -> "optuna.Study":
-    """Return a study, or the only one, out of a storage, which is only read; `read_optuna` has the arguments."""
+    """Return a storage's study of a name, or its only one, without writing; arguments are as in `read_optuna`."""
     with of_extra("train", storage):
         import optuna
         from optuna.storages.journal import JournalFileBackend
@@ -220,7 +220,7 @@ def without_password(storage: str) -> str:
 
 
 def _database(storage: str) -> "optuna.storages.RDBStorage":
-    """Return a storage of Optuna in a database, a file of SQLite read-only; one that lacks its tables is refused."""
+    """Return the Optuna storage in a database, an SQLite file read-only; raise an InputError if it lacks tables."""
     import optuna
     import sqlalchemy
 

@@ -50,12 +50,12 @@ class _Found:
     """The contents of one trial's files.
 
     Attributes:
-        name: Of its folder.
-        params: Its configuration, in one level.
-        results: One for each iteration, in order, each in one level.
-        num_repeated: Results that were left out, for their iterations were done again after a restore.
-        error: Last line of what it failed with; empty where it has not.
-        state: What the experiment calls it: ``TERMINATED``, ``ERROR``, ``RUNNING``, ...; empty where it says nothing.
+        name: Name of its folder.
+        params: Its configuration, flattened.
+        results: Flattened results, one for each iteration, in order.
+        num_repeated: Number of results left out because their iterations were done again after a restore.
+        error: Last line of its error; empty if it has none.
+        state: Its state in the experiment's files: ``TERMINATED``, ``ERROR``, ``RUNNING``, ...; empty if unknown.
     """
 
     name: str
@@ -84,15 +84,14 @@ def read_ray_tune(
 ) -> Results:
     """Return the trials of a Ray Tune experiment as a search; if ``seed`` or ``arm`` is named, as a comparison.
 
-    What differs between the trials' configurations are the factors, and each reported result is a score on the way;
-    of an iteration that was done again after a restore, the later one. Failed trials are kept as such. A trial that
-    ended before the longest one counts as pruned, unless a param whose name speaks of epochs or iterations says that
-    it was to end there.
+    Factors are the settings that differ between trials. Each reported result is a score on the way; if an iteration
+    was done again after a restore, its later result counts. Failed trials are kept as such. A trial that ended before
+    the longest one counts as pruned, unless its last iteration is the value of a param named by a word of `LENGTHS`.
 
     Args:
-        folder: Of the experiment, or its URI; the trials' folders lie in it.
-        metric: Key that is compared; of a nested result ``outer/inner``.
-        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        folder: Folder of the experiment, or its URI; the trials' folders lie in it.
+        metric: Key of the results that is compared; ``outer/inner`` if nested.
+        maximise: Whether a larger metric is better; None: see `analysis.wording.larger_is_better`.
         asked: Further arguments of `analysis.foreign.named_arms.compared`; ``arm``, ``seed`` and ``context`` are keys
             of the trials' configurations.
 
@@ -115,7 +114,7 @@ def read_ray_tune(
             f"{place}: no result has a number called {metric!r} (--metric); there are: {listed(sorted(numbers))}"
         )
     levels, caveats = levels_of([trial.params for trial in found], place)
-    # What differs between trials, or what only some of them have.
+    # Settings that differ between trials, or that only some of them have.
     keys = dict.fromkeys(key for trial in levels for key in trial)
     factors = [key for key in keys if len({trial.get(key) for trial in levels}) > 1]
     longest = max(trial.done for trial in found)
@@ -260,7 +259,7 @@ def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]
 
 
 def _trial(number: int, found: _Found, place: str, metric: str, asked: int, params: dict[str, Any]) -> ForeignTrial:
-    """Return a trial with its levels of the factors; it was to do as many iterations as are ``asked``."""
+    """Return a trial with its levels of the factors, ``params``; ``asked`` is how many iterations it was to do."""
     for result in found.results:
         if result.get(metric) is not None and not _is_number(result[metric]):
             raise InputError(
@@ -291,7 +290,7 @@ def _trial(number: int, found: _Found, place: str, metric: str, asked: int, para
 
 
 def _is_length(name: str) -> bool:
-    """Return whether the name of a param speaks of how long a trial is to be."""
+    """Return whether the name of a param contains a word of `LENGTHS`."""
     return bool(LENGTHS.intersection(name.lower().replace(".", "_").split("_")))
 
 

@@ -34,13 +34,13 @@ def read_table(
 ) -> Table:
     """Return the table in a file.
 
-    Empty lines are left out, and lines that begin with ``#`` and have another number of cells.
+    Left out are empty lines, and those that begin with ``#`` and do not have as many cells as the head.
 
     Args:
         place: The file, or its URI.
         columns: Names of expected columns, by which the separator is found.
-        separator: Between the cells of a line; None: the one that fits best.
-        encoding: Of the text; None: its first bytes say it, or it is UTF-8.
+        separator: Separator of a line's cells; None: the one that fits best.
+        encoding: Encoding of the text; None: detected by its first bytes, else UTF-8.
 
     Raises:
         InputError: If the file cannot be read, is no table, is too large, or a row has more or fewer cells than the
@@ -161,7 +161,7 @@ def _of_records(place: str, records: list[Any]) -> Table:
 
 
 def table_of(records: Sequence[Mapping[str, Any]], places: Sequence[str]) -> Table:
-    """Return records, each a mapping of column to value, as a table; what is missing or None is empty."""
+    """Return records, each a mapping of column to value, as a table; missing values and None are empty."""
     names = list(dict.fromkeys(name for record in records for name in record))
     rows = [
         ["" if (value := record.get(name)) is None else tidy_name(str(value)) for name in names] for record in records

@@ -31,17 +31,17 @@ def read_tensorboard(
     names: str | None = None,
     **asked: Any,
 ) -> Results:
-    """Return the runs below a folder, each a folder with event files, as those of a comparison of named arms.
+    """Return the runs below a folder, each a folder with event files, as results of a comparison of named arms.
 
     A run is scored by the last value of a scalar. Arm, seed and context may be hyperparameters that it wrote
     (``add_hparams`` of PyTorch writes them into a folder below the run's, which is then no run of its own) and ``run``,
     the path of its folder.
 
     Args:
-        folder: Of the runs.
+        folder: Folder that contains the runs.
         metric: Tag of the scalar; None: the only one that there is.
-        maximise: Whether a larger value is better; None: it is, unless the tag speaks of a loss or the like.
-        names: Where arm, seed and context stand in ``run``: ``{arm}/seed{seed}``; None: they are hyperparameters.
+        maximise: Whether a larger value is better; None: see `analysis.wording.larger_is_better`.
+        names: Pattern of ``run`` that gives arm, seed and context: ``{arm}/seed{seed}``; None: hyperparameters do.
         asked: Further arguments of `analysis.foreign.named_arms.compared`.
 
     Raises:

@@ -44,12 +44,12 @@ class ForeignTrial:
     """One foreign trial; what is unknown is None or empty.
 
     Attributes:
-        score: Of the metric, after the trial's end.
+        score: Value of the metric at the trial's end.
         arm_id: Identity of the arm in its context.
-        is_baseline: Whether the others of its context are compared with its arm.
+        is_baseline: Whether the other arms of its context are compared with its arm.
         reason: Why it was pruned or failed.
         params: Factor to level.
-        on_the_way: Epoch and score at each, ascending.
+        on_the_way: Pairs of epoch and score, ascending by epoch.
         node: Name of the machine that ran it.
     """
 
@@ -77,12 +77,12 @@ def foreign_results(
     foreign: Foreign,
     **asked_of: Any,
 ) -> Results:
-    """Return trials as results. Those whose score is not finite are failed, and the caveats count them.
+    """Return trials as `Results`. Those whose score is not finite are failed, and the caveats count them.
 
     Args:
         trials: In the order in which they were planned.
-        name: What they are called together.
-        metric: As it is called where it comes from; its column stands under `analysis.wording.FOREIGN`.
+        name: Name of the study that they form.
+        metric: Name of the metric in the other program; its column has the prefix `analysis.wording.FOREIGN`.
         maximise: Whether a larger metric is better.
         stage: ``DESIGN`` where the arms were fixed before any result, ``SEARCH`` where results chose them.
         foreign: Where they come from.

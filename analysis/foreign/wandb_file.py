@@ -11,7 +11,7 @@ from analysis.results import Results
 from cktf.errors import InputError
 
 BETWEEN = " - "
-"""Between run and metric in the head of a panel's column."""
+"""Text between run and metric in the name of a panel's column."""
 
 ENDS = ("__MIN", "__MAX")
 """Endings of the columns with a point's least and largest value; a point may stand for several steps or runs."""
@@ -25,15 +25,15 @@ RUN, STEP = ("Name", "run", "run_id", "name"), "_step"
 def read_wandb(
     place: str | os.PathLike[str], *, metric: str | None = None, names: str | None = None, **asked: Any
 ) -> Results:
-    """Return the results in an export of W&B as those of a comparison of named arms.
+    """Return an export of W&B as the results of a comparison of named arms.
 
-    Read are the table of runs, with columns of their configuration and summary; the points of a panel, with a column
-    ``RUN - METRIC`` for each run; and histories, with a row for each ``_step``. The last point scores.
+    It may be a table of runs, with columns of their configuration and summary; the points of a panel, with a column
+    ``RUN - METRIC`` for each run; or histories, with a row for each ``_step``. A run's score is its last point.
 
     Args:
         place: The file, CSV, JSON or Parquet, or its URI.
-        metric: What is compared; None: the only one that there is.
-        names: Where arm, seed and context stand in the names of runs: ``{arm}-s{seed}``; None: there are columns.
+        metric: Metric that is compared; None: the only one that there is.
+        names: Pattern of the runs' names that gives arm, seed and context: ``{arm}-s{seed}``; None: columns do.
         asked: Further arguments of `analysis.foreign.csv_file.results_in_table`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Ledger -> ``trials.parquet`` and ``epochs.parquet``: typed, flat columns, a row a trial and a row an epoch."""
+"""Ledger -> ``trials.parquet`` and ``epochs.parquet``: typed, flat columns, a row for each trial and each epoch."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def collect(
     Args:
         run: The run directory, a folder or a URI.
         out: Where the tables go; ``RUN/report`` by default.
-        engine: What parses the ledger.
+        engine: Function that parses the ledger's pieces.
 
     Raises:
         InputError: If there is no ledger, or a line of it is broken other than by a killed writer; or if a file that no

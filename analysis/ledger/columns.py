@@ -16,7 +16,7 @@ from cktf.rows import SCHEMA_VERSION
 
 
 def repeated(values: list[str], indices: pa.Array) -> pa.Array:
-    """Return ``values[indices]``, each text held once however often it occurs."""
+    """Return ``values[indices]`` as a dictionary-encoded array, which stores each text once."""
     encoded = pa.array(values, pa.string()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(encoded.indices.take(indices), encoded.dictionary)
 
@@ -28,7 +28,7 @@ def timestamps(seconds: Any) -> pa.Array:
 
 
 class Null(StrEnum):
-    """A level that is null, and how it is written; None in a column says that a trial does not have the factor."""
+    """Texts of a level that is null; None in a column says that a trial does not have the factor."""
 
     YAML = "null"
     PYTHON = "None"
@@ -50,9 +50,9 @@ def typed_column(values: list[Any]) -> pa.Array:
 def levels_apart(values: list[Any]) -> list[Any]:
     """Return values of one column so that equal ones, and only these, are written alike.
 
-    Truth values, numbers or texts by themselves stay what they are, but for -0.0, which is 0.0. Where kinds are mixed,
-    all become texts: 1 and 1.0 are ``1``, the text 1 is ``"1"``, and True is ``True``. None says that there is no
-    value, `Null` that there is one that is null.
+    A column of only booleans, only numbers or only texts stays as it is, but -0.0 becomes 0.0. In a column of mixed
+    kinds all become texts: 1 and 1.0 are ``1``, the text 1 is ``"1"``, and True is ``True``. None is a missing value,
+    `Null` a value that is null.
     """
     values = [value + 0.0 if isinstance(value, float) else value for value in values]
     present = [value for value in values if value is not None]
@@ -121,7 +121,7 @@ def metadata_of(facts: Facts) -> dict[bytes, bytes]:
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """Return a table as a Parquet file, the same for the same table however it lies in memory.
+    """Return a table as the bytes of a Parquet file, which do not depend on the table's chunks in memory.
 
     Floats and timestamps hardly repeat, so they are stored by byte stream split and not by a dictionary.
     """

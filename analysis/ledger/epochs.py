@@ -1,4 +1,4 @@
-"""The table of epochs: the rows of all students, and of each trial its last epoch."""
+"""The table of epochs, with the rows of all students, and the table of each trial's last epoch."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,17 +21,17 @@ FINAL_METRICS = (
     "test_images",
     "peak_memory_gib",
 )
-"""Columns of a trial's last epoch that stand in the table of trials too."""
+"""Columns of a trial's last epoch that are also in the table of trials."""
 
 CORRECT = "test_correct"
-"""Column of trials alone: which test images are right, see `cktf.rows.EpochResult`."""
+"""Column of the table of trials only: which test images are classified correctly, see `cktf.rows.EpochResult`."""
 
 
 def epochs_table(ledger: Ledger, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return the table of epochs, and the last epoch of each trial, a row each, null where there is none.
+    """Return the table of epochs, and a table with each trial's last epoch, a row that is null if there is none.
 
-    Trials stand in the order of planning; of several rows of one epoch the last one holds; teachers have none. The rows
-    are those of `Parsed.epochs`, in any order.
+    Trials are in the order of planning; of several rows of one epoch the last one holds; teachers have no rows. The
+    argument ``rows`` is the table `Parsed.epochs`, in any order.
     """
     trials = [ledger.planned[trial_id] for trial_id in ledger.trial_ids]
     index = pc.index_in(rows["trial_id"], value_set=pa.array(ledger.trial_ids, pa.string()))
@@ -67,7 +67,7 @@ def epochs_table(ledger: Ledger, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     others = [name for name in EPOCH_SCHEMA.names if name not in (*columns, CORRECT, "time")]
     columns |= {name: rows[name] for name in (*others, *terms)} | {"time": timestamps(rows["time"].to_numpy())}
     last = np.full(len(trials), -1)
-    last[trial] = np.arange(len(trial))  # of several epochs the last one stays
+    last[trial] = np.arange(len(trial))  # assigned in order, so the last epoch stays
     final = rows.select(["epoch", CORRECT, *FINAL_METRICS, *(name for name in terms if name.startswith(MEASURE))])
     table = pa.table(columns).replace_schema_metadata(SCHEMA_METADATA)
     return table, final.take(pa.array(last, mask=last < 0))

@@ -22,7 +22,7 @@ NAMED = {"terms": "term.", "health": "health.", "measures": MEASURE}
 """Nested keys of an epoch row -> prefix of their flat columns (``terms.kd`` -> ``term.kd``)."""
 
 ARROW_TYPES = {int: pa.int64(), str: pa.string()} | dict.fromkeys((float, float | None, int | None), pa.float64())
-"""Types of a row's fields. A count that may be missing is a float, as it is in a data frame."""
+"""Type of a row's field to its Arrow type. A count that may be missing is a float, as it is in a data frame."""
 EPOCH_SCHEMA = pa.schema(
     [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name not in NAMED]
 )
@@ -53,7 +53,7 @@ def parse_lines(lines: Sequence[bytes]) -> tuple[list[pa.Table], list[tuple[int,
     name that occurs in them, and `POSITION`. NaN becomes a missing value.
 
     Raises:
-        ValueError: If an epoch is broken, or lacks what every epoch has.
+        ValueError: If an epoch is broken, or lacks a key that every epoch has.
     """
     texts = pa.array(lines, pa.binary())
     is_alike = pa.array([True] * len(lines), pa.bool_())

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.ledger.columns import typed_column
 
 COLUMN = "aliases"
-"""Column of trials: a JSON list of the arm's other names, each with what it sets; empty where there are none."""
+"""Column of trials: a JSON list of the arm's other names, each with the levels that it sets; empty if it has none."""
 
 
 def in_column(aliases: list[dict[str, Any]]) -> str:

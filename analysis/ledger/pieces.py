@@ -1,7 +1,7 @@
 """Reading of a ledger: its segments in pieces, each parsed alone; rows other than epochs are then put in order.
 
-A piece knows where it lies in the ledger, and so does every row read from it: pieces may be read in any order, on any
-machine. Where one of them cannot be read, the ledger is read once more from its beginning, row by row, to say where.
+Pieces and the rows read from them store their position in the ledger, so pieces may be read in any order, on any
+machine. If a piece cannot be read, the ledger is read again from its beginning, row by row, to name the broken line.
 """
 
 import hashlib
@@ -38,13 +38,13 @@ NO_EPOCHS = pa.Table.from_batches([], pa.schema([*EPOCH_SCHEMA, (PLACE, pa.int64
 """The epochs of a piece without any."""
 
 OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line", pa.binary())])
-"""Schema of the lines of the rows that are no epochs."""
+"""Schema of the table of lines that are not epochs."""
 
 
 class Segment(NamedTuple):
     """One file of a ledger, as it is found; its last whole line ends at byte ``end``, and a torn one may follow.
 
-    A small one in a bucket, where each look waits for the network, has its bytes as ``content``.
+    ``content`` has the bytes of a small segment in a bucket, where each read waits for the network.
     """
 
     name: str
@@ -69,9 +69,10 @@ class Piece(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """The rows of a piece: its epochs, and the ``others`` by `OTHER_SCHEMA`.
+    """The rows of a piece: its ``epochs``, and all ``others`` in `OTHER_SCHEMA`.
 
-    Epochs have `EPOCH_SCHEMA`, a ``term.<name>`` or ``health.<name>`` column for each name that occurs, and `PLACE`.
+    Epochs have `EPOCH_SCHEMA`, a ``term.<name>``, ``health.<name>`` or ``measure.<name>`` for each name that occurs,
+    and `PLACE`.
     """
 
     epochs: pa.Table
@@ -86,7 +87,7 @@ class Ledger:
         launches: Study rows in order.
         planned: Trial to its planned row, in the order of first planning.
         looks: Looks of a race, in order.
-        teachers: Teacher to the last row that says how well it does.
+        teachers: Teacher id to its last `TeacherRow`.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
         first_planned: Trial to the `PLACE` of its first planned row; here, teachers have one too.
     """
@@ -105,7 +106,7 @@ class Ledger:
 
     @classmethod
     def of(cls, others: pa.Table) -> "Ledger":
-        """Return the contents of rows that are no epochs (`OTHER_SCHEMA`), in their order; a broken one is refused."""
+        """Return the contents of ordered rows other than epochs (`OTHER_SCHEMA`); a broken one is an InputError."""
         ledger, reader = cls(), RowReader()
         for place, segment, line in zip(*(others[name].to_pylist() for name in OTHER_SCHEMA.names), strict=True):
             match reader.read(line, f"ledger/{segment}"):
@@ -173,7 +174,7 @@ def pieces_of(segments: Iterable[Segment]) -> list[Piece]:
 
 
 def parse_piece(run: str, piece: Piece) -> Parsed:
-    """Read and parse one piece of the ledger of a run directory; a broken line is refused."""
+    """Read and parse one piece of the ledger of a run directory; a broken line is an InputError."""
     with _opened(open_folder(run), piece.segment, piece.content) as file:
         content = _lines_of(file, piece)
     try:

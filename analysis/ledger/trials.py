@@ -22,10 +22,10 @@ TEACHER_METRICS = ("test_loss", "test_accuracy")
 
 
 def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.Table) -> pa.Table:
-    """Return one row a trial, in the order of planning.
+    """Return the table of trials, a row for each, in the order of planning.
 
-    ``teachers`` are the results of their trainings, of those in the run directory; ``final`` are the trials' last
-    epochs, a row each, null where there is none.
+    ``teachers`` is teacher id to the results of its training, for teachers stored in the run directory. ``final`` has
+    a row for each trial: its last epoch, null if there is none.
     """
     trial_ids = ledger.trial_ids
     planned = [ledger.planned[trial_id] for trial_id in trial_ids]

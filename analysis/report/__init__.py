@@ -1,1 +1,1 @@
-"""Results to files: tables, sentences, figures and the page."""
+"""Results -> files: tables, sentences, figures and the page."""

@@ -12,7 +12,7 @@ MOST_DECIDED, MOST_OPEN = 6, 4
 
 
 def answer_text(results: Results) -> str:
-    """Return what the study found, in plain words; nothing of a smoke run, or where nothing can be said."""
+    """Return a sentence on what the study found; empty for a smoke run, or if there is no result."""
     effects, study = results.effects, results.facts.study
     if study.is_smoke:
         return ""

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NETWORKS = ("resnet", "wrn", "vgg", "mobilenetv2", "shufflev1", "shufflev2")
-"""Keys of the entries of networks, prefixes of their names; all other keys are names of objectives."""
+"""Keys of the entries of networks, which are prefixes of models' names; all other keys are names of objectives."""
 
 
 def cited(trials: "pd.DataFrame") -> dict[str, str]:
-    """Return the BibTeX entry of each objective and network that trials use, by its key; none of foreign results."""
+    """Return the BibTeX entry of each objective and network that trials use, by its key; empty for foreign results."""
     settings = trials.filter(regex=r"^config\.objective\.").dropna(axis="columns", how="all")
     used = {str(name).split(".")[2] for name in settings}
     networks = {"config.student.model", *(f"{start}model" for start in teacher_columns(trials))} & {*trials}

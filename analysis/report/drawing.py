@@ -19,12 +19,12 @@ def write_figure(results: Results, name: str, out: str | os.PathLike[str], facto
     Args:
         results: As `analysis.load` gives them, of a run directory or of Parquet tables alone.
         name: A key of `analysis.figures.FIGURES`.
-        out: The file, of which the suffix decides what is written: a key of `RENDER`.
-        factors: Those to look at, where the figure lets them be chosen.
+        out: The file; its suffix, a key of `RENDER`, decides the format.
+        factors: Factors to look at, if the figure lets them be chosen.
 
     Raises:
-        ValueError: If the suffix, the name or a factor is unknown, or the figure does not apply to the run; what is
-            allowed is named.
+        ValueError: If the suffix, the name or a factor is unknown, or the figure does not apply to the run; the message
+            names what is allowed.
     """
     place = os.fspath(out)
     folder, slash, file = place.rpartition("/")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from analysis.report.table import NOTE, UNADJUSTED, VERDICT, Table
 
 WORDS = {VERDICT, NOTE, "against", "number"}
-"""Heads of the columns that hold words, as the first one does: set to the left, and long ones in lines."""
+"""Heads of the columns of text, beside the first: aligned left, with long cells broken into lines."""
 
 NAME_WIDTH, WORDS_WIDTH = 24, 18
-"""Characters in a line of a row's name, and in a line of other words."""
+"""Characters per line of a row's name, and per line of other text."""
 
 LETTER_EM = 0.48
 """Approximate width of a letter in em."""
@@ -21,13 +21,13 @@ SIGNS = (
     "ξ xi π pi ρ rho σ sigma τ tau υ upsilon φ phi χ chi ψ psi ω omega Γ Gamma Δ Delta Θ Theta Λ Lambda Ξ Xi Π Pi "
     "Σ Sigma Φ Phi Ψ Psi Ω Omega ± pm × times → rightarrow ≤ leq ≥ geq ∞ infty ≠ neq ≈ approx · cdot ✓ surd ✗ times"
 )
-"""Letters and signs, each before its command in mathematics."""
+"""Letters and signs, each followed by its command in math mode."""
 
 PRINTED = (
     r"− $-$ \ \textbackslash{} { \{ } \} & \& % \% $ \$ # \# _ \_ | \textbar{} ~ \textasciitilde{} [ {[} "
     r"^ \textasciicircum{} < $<$ > $>$ – -- — --- … \ldots{} † $^\dagger$ “ `` ” '' ‘ ` ’ ' ′ $'$ ° $^\circ$ ß \ss{}"
 )
-"""Characters that LaTeX reads as commands, or lacks, each before how it is written; ``[`` could open an option."""
+"""Characters that LaTeX reads as commands, or lacks, each followed by its LaTeX form; ``[`` could open an option."""
 
 
 def _pairs(words: str, form: str = "{}") -> dict[str, str]:
@@ -42,7 +42,7 @@ ACCENTS = _pairs("\u0300 ` \u0301 ' \u0302 ^ \u0303 ~ \u0304 = \u0306 u \u0307 .
 """Combining marks and the accents that LaTeX has for them in all encodings of fonts."""
 
 NEEDS, FLOAT_NEEDS = "% Needs \\usepackage{booktabs}.\n", "% Needs \\usepackage{booktabs,graphicx}.\n"
-"""What stands above a bare table, and above floats."""
+"""Comments above a bare table, and above floats."""
 
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Begins a box that is scaled down if it is wider than the text."""
@@ -54,8 +54,8 @@ BY_NUMBER = "% Letters that pdfLaTeX lacks are written by their numbers in Unico
 def latex(tables: Sequence[Table]) -> str:
     r"""Return tables for a document that loads ``booktabs`` and ``graphicx``, each a float no wider than the text.
 
-    A column without an entry is left out, unless the table has no rows at all; so is that of the unadjusted p beside
-    a verdict, which tells no more than the interval.
+    A column without an entry is left out, unless the table has no rows at all; so is the column of the unadjusted p if
+    there is one of verdicts, since this p says no more than the interval.
     """
     return _headed("\n".join(_float(table) for table in tables), FLOAT_NEEDS)
 
@@ -92,7 +92,7 @@ def _tabular(table: Table) -> list[str]:
     for index, (name, *cells) in list(columns.items()):
         if not any(cells or [True]) or (name == UNADJUSTED and VERDICT in table.rows[0]):
             del columns[index]
-    # Letters of a line of words, no fewer than the longest word has.
+    # Characters per line in columns of text, at least those of the longest word.
     widths = {
         index: max([WORDS_WIDTH if index else NAME_WIDTH, *(len(word) for cell in cells for word in cell.split())])
         for index, (name, *cells) in columns.items()
@@ -114,14 +114,14 @@ def _tabular(table: Table) -> list[str]:
 
 
 def _head(name: str, *cells: str) -> str:
-    """Return the head of a column of figures, in lines where it is wider than these."""
+    """Return the head of a column of numbers, broken into lines if it is wider than its cells."""
     lines = textwrap.wrap(name, max([9, *map(len, cells)]), break_long_words=False, break_on_hyphens=False)
     stacked = r" \\ ".join(map(text, lines))
     return stacked if len(lines) < 2 else rf"\shortstack[r]{{{stacked}}}"
 
 
 def _cell(table: Table, number: int, index: int, width: int | None) -> str:
-    """Return a cell; of words that are longer than a line, several lines."""
+    """Return a cell; text that is longer than a line is broken into several."""
     mean, rest = table.parts(number, index)
     written = (rf"\textbf{{{text(mean)}}}" if (number, index) in table.bold else text(mean)) + text(rest)
     if width is None or len(mean + rest) <= width:
@@ -132,7 +132,7 @@ def _cell(table: Table, number: int, index: int, width: int | None) -> str:
 def text(words: str) -> str:
     """Return words as LaTeX prints them.
 
-    A letter that it has neither as a command nor with an accent is written by its number in Unicode, so that different
+    A letter for which LaTeX has neither a command nor an accent is written as its number in Unicode, so that different
     names stay different.
     """
     return "".join(map(_letter, unicodedata.normalize("NFC", words)))

@@ -11,7 +11,7 @@ from cktf.rows import SCHEMA_VERSION, StudyRow
 
 
 def launch_time(launch: StudyRow) -> str:
-    """Return when a launch was, to the minute."""
+    """Return the time of a launch as text, to the minute."""
     return datetime.fromtimestamp(launch.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -25,7 +25,7 @@ def _teachers_hours(teachers: pd.DataFrame) -> str:
 
 
 def provenance_rows(results: Results) -> list[list[str]]:
-    """Return what identifies the runs and their code, or the origin of foreign results: rows of a name and a value."""
+    """Return rows (name, value) that identify the runs and their code, or the origin of foreign results."""
     facts, study, trials = results.facts, results.facts.study, results.trials
     seconds = trials["wall_seconds"]
     measured = [

@@ -14,7 +14,7 @@ from cktf.rows import Alternative, Family, Status, StudyRow
 from cktf.verdicts import LEVEL, Verdict
 
 MOST_TEACHERS = 6
-"""Teachers that are named in one sentence."""
+"""Largest number of teachers that are named in one sentence."""
 
 
 def sides_text(study: StudyRow) -> str:
@@ -60,7 +60,7 @@ def clusters_text(results: Results) -> str:
 
 
 def looks_text(results: Results) -> str:
-    """Return how often the study was looked at, and what accounts for it."""
+    """Return sentences on the looks at the study, and on how the statistics account for them."""
     study, facts = results.facts.study, results.facts
     if study.looks:
         had = [f"{look.seeds}" for look in facts.looks]
@@ -106,7 +106,7 @@ def family_text(results: Results) -> str:
 
 
 def reading_text(results: Results) -> str:
-    """Return which interval belongs to which verdict."""
+    """Return sentences on which interval belongs to which verdict."""
     study, count = results.facts.study, max(results.effects["n_family"], default=1)
     sign = direction(study.alternative, maximise=study.maximise)
     bound = f"{sign * study.margin:g}" if study.margin else "0"
@@ -146,7 +146,7 @@ def images_text(results: Results) -> str:
 
 
 def open_text(results: Results) -> str:
-    """Return what is printed beside an undecided verdict; empty where no arm is undecided, or none was tested."""
+    """Return a text on the number beside an undecided verdict; empty if no arm is undecided, or none was tested."""
     effects, study = results.effects, results.facts.study
     is_open = effects["verdict"].eq(Verdict.UNDECIDED) & effects["detectable"].notna()
     if not is_open.any():
@@ -170,7 +170,7 @@ def open_text(results: Results) -> str:
 
 
 def teacher_columns(trials: pd.DataFrame) -> list[str]:
-    """Return the prefix of each teacher's columns: `config.teacher.`, or of several `config.teachers.NAME.`."""
+    """Return the prefix of each teacher's columns: `config.teacher.`, or with several `config.teachers.NAME.`."""
     names = (str(name) for name in trials.columns)
     return [name.removesuffix("model") for name in names if re.fullmatch(r"config\.teachers?\.([\w-]+\.)?model", name)]
 

@@ -12,13 +12,13 @@ MOST_NAMED = 3
 """Largest number of different values, as of networks in different contexts, that are named one by one."""
 
 MOST_ARMS, MOST_SETTINGS = 13, 20
-"""Arms whose settings the methods paragraph names, and settings of one that it names."""
+"""Largest number of arms whose settings the methods paragraph names, and of settings that it names for each."""
 
 _NO_SETTINGS = (".seed", "sha256", ".content", ".root", ".download", ".checkpoint")
 """Endings of the paths of settings that would not interest a reader."""
 
 Phrases = tuple[tuple[str, str, str], ...]
-"""Path in a configuration, its value for which nothing is said, and the phrase for others; shares are in per cent."""
+"""Path in a configuration, the value that has no phrase, and the phrase for other values; shares are in per cent."""
 
 _DATA: Phrases = (
     ("train_fraction", "100%", "{} of its training split"),

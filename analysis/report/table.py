@@ -27,10 +27,10 @@ Columns = Mapping[str, str | Cell]
 PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 UNADJUSTED, SIMULTANEOUS, OVER_IMAGES = "p", "simultaneous", "also over unseen images"
-"""Heads of the columns of p of one comparison alone, and of intervals of all together, or over other images too."""
+"""Heads of the columns of unadjusted p, of simultaneous intervals, and of intervals also over unseen images."""
 
 VERDICT, NOTE = "verdict", "note"
-"""Heads of the column of verdicts, and of a last one that holds remarks, not figures."""
+"""Heads of the column of verdicts, and of a last one that holds remarks."""
 
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
 """Remark on every table of such a run."""
@@ -43,11 +43,11 @@ class Table:
     Attributes:
         title: Its heading.
         rows: Head and rows.
-        remark: How its figures came about: which test, and where those that were not measured come from.
+        remark: How its numbers were obtained: the test, and the source of those that were not measured.
         bold: Cells that have the best mean and are set in bold; see `analysis.statistics.best`.
-        daggered: Cells that are not told from it, and have a dagger.
+        daggered: Cells with a dagger: their means are not significantly different from the best.
         has_means: Whether it has means, of which the best would be bold.
-        why_not: Of a table that could not be made, the reason; it then stands in the only cell.
+        why_not: Why the table could not be made, which also stands in its only cell; else empty.
     """
 
     title: str
@@ -73,8 +73,8 @@ class Table:
     def narrow(self) -> tuple[Rows, list[str]]:
         """Return the rows for a terminal, and the notes, each with its row's name.
 
-        The column of notes is left out, that of the unadjusted p, which tells no more than the interval, and those of
-        further intervals.
+        The columns of notes, of the unadjusted p (which says no more than the interval) and of further intervals are
+        left out.
         """
         left_out = {NOTE, UNADJUSTED, SIMULTANEOUS, OVER_IMAGES}
         kept = [index for index, name in enumerate(self.rows[0]) if name not in left_out]
@@ -138,7 +138,7 @@ def markdown_text(words: str) -> str:
 def csv(frame: "pd.DataFrame") -> str:
     """Return a table of statistics with every digit, for other programs.
 
-    A text that a spreadsheet would compute stands behind an apostrophe.
+    A text that a spreadsheet would read as a formula gets a leading apostrophe.
     """
     texts = frame.select_dtypes(exclude=["number", "bool", "datetime"]).columns
     safe = frame.assign(**{name: frame[name].map(_no_formula) for name in texts})

@@ -11,7 +11,7 @@ def trial_table(results: Results) -> dict[str, Any]:
     """Return the table of trials, in the order of planning, as JSON holds it.
 
     Returns:
-        ``columns``: for each its ``name`` and ``title`` and, of one that holds numbers, the ``decimals`` to be shown;
+        ``columns``: for each its ``name``, its ``title`` and, if it holds numbers, the ``decimals`` to be shown;
         ``rows``: for each trial its cells, None where there is no value.
     """
     study, trials = results.facts.study, results.trials
@@ -32,7 +32,7 @@ def trial_table(results: Results) -> dict[str, Any]:
         if decimals is None:
             cells.append(shown[name].astype(str).tolist())
             continue
-        # JSON has no NaN; two digits beyond those shown, by which they are sorted.
+        # JSON has no NaN. Numbers keep two digits more than are shown, since the page sorts by them.
         digits = decimals + 2 if decimals else None
         numbers = shown[name].astype("float64").tolist()
         cells.append([round(value, digits) if math.isfinite(value) else None for value in numbers])

@@ -44,7 +44,7 @@ DERIVED = (
     "shapley",
     *("teachers", "health", "leaderboard", "confirmed", "pareto", "importance", "path"),
 )
-"""Tables that are derived from trials and epochs; written where they hold anything."""
+"""Tables that are derived from trials and epochs; written unless they are empty."""
 
 AFTERTHOUGHT = "afterthought"
 """Folder of a run's report on comparisons that its study did not plan."""
@@ -59,11 +59,11 @@ class ReportPaths:
 
     Attributes:
         html: The page: one file that needs no network.
-        tables: Name to Parquet file: ``trials``, ``epochs``, ``arms``, ``effects``, ...
-        figures: Name to vector file; a PNG, a PDF and its caption, of the same name, lie beside each.
-        papers: Tables in Markdown, LaTeX and CSV, the methods paragraph and what it cites.
-        results: What is reported.
-        unmade: Parts that could not be made, with the reason, which stands in their place.
+        tables: Name -> Parquet file: ``trials``, ``epochs``, ``arms``, ``effects``, ...
+        figures: Name -> SVG file; a PNG, a PDF and the caption, of the same name, lie beside it.
+        papers: Tables in Markdown, LaTeX and CSV, the methods paragraph and its references.
+        results: The reported results.
+        unmade: Part that could not be made -> the reason, which stands in its place.
     """
 
     html: str
@@ -75,19 +75,19 @@ class ReportPaths:
 
     @property
     def files(self) -> list[str]:
-        """All of them, the page first."""
+        """Paths of all files, the page first."""
         return [self.html, *self.tables.values(), *self.figures.values(), *self.papers]
 
 
 def write_report(
     run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = parsed_here
 ) -> ReportPaths:
-    """Write the report of a run and return where everything lies.
+    """Write the report of a run and return the paths of its files.
 
     Args:
         run: The run directory, a folder or a URI. It may still be running.
         out: Where the report goes; ``RUN/report`` by default.
-        engine: What parses the ledger; see `analysis.ledger.collect.collect`.
+        engine: Function that parses the ledger; see `analysis.ledger.collect.collect`.
 
     Raises:
         ValueError: If there is no ledger, a line of it is broken other than by a killed writer, or a file that no
@@ -100,7 +100,7 @@ def write_report(
 
 
 def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
-    """Write the report of results of any origin, several runs or foreign ones, and return where everything lies.
+    """Write the report of results of any origin, several runs or foreign ones, and return the paths of its files.
 
     Args:
         results: As `analysis.load` and `analysis.foreign` give them.
@@ -122,10 +122,10 @@ def report_on(
     engine: Engine = parsed_here,
     against: str | None = None,
 ) -> ReportPaths:
-    """Write the report that a command line asks for, and return where everything lies.
+    """Write the report that a command line asks for, and return the paths of its files.
 
-    Arguments are those of `results_of` and `write_report`. Only the report of one run can do without ``out``: then it
-    goes to ``RUN/report``, or to ``RUN/afterthought`` if the study did not plan it. ``engine`` is for the former alone.
+    Arguments are those of `results_of` and `write_report`. Only the report of one run can do without ``out``: it then
+    goes to ``RUN/report``, or with ``against`` to ``RUN/afterthought``. ``engine`` is used by `write_report` alone.
 
     Raises:
         ValueError: If something is missing or does not fit, or the results cannot be read.
@@ -189,7 +189,7 @@ def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
 
 
 def _part(unmade: dict[str, str], what: str, make: Callable[[Results], Any], results: Results, otherwise: Any) -> Any:
-    """Return a part of the page; in the place of one that cannot be made ``otherwise``, with the reason in unmade."""
+    """Return a part of the page; if it cannot be made, ``otherwise``, with the reason stored in ``unmade``."""
     with noted(unmade, what):
         return make(results)
     return otherwise
@@ -198,7 +198,7 @@ def _part(unmade: dict[str, str], what: str, make: Callable[[Results], Any], res
 def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str], unmade: dict[str, str]) -> str:
     """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too.
 
-    Figures that could not be made are in ``why_not``, with the reason; other parts come into ``unmade``.
+    Figures that could not be made are in ``why_not``, with the reason; other parts are added to ``unmade``.
     """
     return rendered(
         "report.html",
@@ -230,7 +230,7 @@ def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
 
 
 def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[str, str]) -> dict[str, str]:
-    """Return files by name: the statistics as CSV with every digit, what people read in Markdown and LaTeX."""
+    """Return file name -> text: statistics as CSV with every digit, tables and methods in Markdown and LaTeX."""
     papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
     answer = _part(unmade, "table effects", main_name, results, "effects")
     sides = {name: [table] for name, table in side_tables(results).items()}

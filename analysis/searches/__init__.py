@@ -1,1 +1,1 @@
-"""What a search found: its arms, its best, and which factors mattered."""
+"""Results of a search: its arms, its best, and the importance of its factors."""

@@ -14,7 +14,7 @@ BEST = 0.1
 """Share of the arms that count as the best; PED-ANOVA's default in Optuna."""
 
 JUDGED = (Status.COMPLETE, Status.PRUNED)
-"""End statuses that say something of an arm's score; a failure says nothing of its levels."""
+"""End statuses that are informative about an arm's score; a failure says nothing about its levels."""
 
 NOT_ON_THE_WAY = pd.DataFrame({"arm_id": [], "step": [], "score": []}).astype({"arm_id": "str"})
 """An empty table of `scores_on_the_way`."""
@@ -58,7 +58,7 @@ def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRo
 
 
 def scores_on_the_way(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the mean score over a searched arm's seeds after each of its scored epochs that all of them have done.
+    """Return each searched arm's mean score over its seeds, after every scored epoch that all of them have done.
 
     Epochs of a method's initial phase have no score and are not counted, as in the search itself.
 

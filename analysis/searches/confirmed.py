@@ -37,9 +37,9 @@ def confirmed(
 
     Args:
         trials: As `analysis.load` gives them; or a plain table with a column ``stage``, ``search`` or ``confirm``.
-        effects: As `analysis.effects` gives them; None: those of the metric, of the confirmed arms.
+        effects: As `analysis.effects` gives them; None: computed for the metric and the confirmed arms.
         metric: Column that was optimised.
-        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        maximise: Whether a larger metric is better; None: it is, and a name that suggests a loss is refused.
         baseline: Name of the arm that the confirmed arms are compared with.
 
     Returns:
@@ -49,8 +49,8 @@ def confirmed(
         good (negative: too bad); and columns of the arm's row of effects. Empty where nothing was confirmed.
 
     Raises:
-        InputError: If a column or the baseline is missing or does not hold what it must, the effects are none, or the
-            direction is not known.
+        InputError: If a column or the baseline is missing or does not hold what it must, ``effects`` is no such table,
+            or the direction is not known.
     """
     maximise = larger_is_better(metric, maximise)
     if is_plain(trials, "confirmed"):
@@ -108,7 +108,7 @@ def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.Dat
 
 
 def run_variance(values: Floats) -> float:
-    """Return the residual variance of values (arms, seeds) beside arm and seed; NaN if there are too few of them."""
+    """Return the residual variance of values (arms, seeds) given arm and seed; NaN if there are too few values."""
     arm, seed = np.nonzero(np.isfinite(values))
     observed = values[arm, seed]
     design = np.hstack([np.eye(values.shape[0])[arm], np.eye(values.shape[1])[seed]])
@@ -120,12 +120,13 @@ def run_variance(values: Floats) -> float:
 def selection_luck(score: Floats, searched: Floats, n_search: Floats, variance: float) -> Floats:
     r"""Return the part of search scores that is expected to be selected luck, :math:`B \, (y - \bar y)`.
 
-    B is the share of the variance of the scores that runs of an arm make by themselves, at most 1; the rest is what
-    arms differ by (the best linear prediction of an arm's luck from its score, as in James and Stein 1961). What the
-    search's seeds did to all arms alike is in the mean and drops out.
+    B is the share, at most 1, of the variance of the scores that is due to the noise of runs; the rest is the variance
+    between arms (the best linear prediction of an arm's luck from its score, as in James and Stein 1961). An effect of
+    the search's seeds on all arms alike is in the mean and drops out.
 
-    Scores and their seeds are those of the confirmed arms in the search (arms,), beside the scores of all arms that it
-    completed. Luck (arms,) is NaN where there is no score, of fewer than two arms, or where the variance is unknown.
+    ``score`` and ``n_search``, its seeds, are those of the confirmed arms in the search (arms,), ``searched`` are the
+    scores of all arms that it completed, and ``variance`` is that of a run. Luck (arms,) is NaN where there is no
+    score, for fewer than two arms, or if the variance is unknown.
     """
     if len(searched) < 2:
         return np.full_like(score, np.nan)

@@ -1,11 +1,11 @@
 """fANOVA: the share of a score's variance that each factor explains by itself (Hutter, Hoos, Leyton-Brown 2014).
 
-A forest of regression trees learns the score from the levels. Each tree parts the space of all levels into boxes, its
+A forest of regression trees learns the score from the levels. Each tree splits the space of all levels into boxes, its
 leaves, and predicts one score in each; so the mean of its predictions over all other factors, and the variance of that
 mean along one factor (their section 3.2), are sums over its leaves.
 
-Optuna's evaluator gives the same numbers, but for choices (it integrates over the corners of their one-hot cube, most
-of which are none), in a time that grows with the square of the number of arms, too fast for a bootstrap.
+Optuna's evaluator gives the same numbers, except for choices (it integrates over the corners of their one-hot cube,
+most of which are no choice), in a time quadratic in the number of arms, too slow for a bootstrap.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ MAX_DEPTH = 64
 
 @dataclass(frozen=True)
 class Factor:
-    """The levels that a factor may have: numbers from low to high on its scale, or places of choices from 0."""
+    """Domain of a factor: numbers from low to high on its scale, or indices of choices, from 0."""
 
     low: float = 0.0
     high: float = 1.0
@@ -78,7 +78,7 @@ def fanova(levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_tre
     total = np.bincount(tree, volume * deviation**2, num_trees)
     explained = np.empty((len(factors), num_trees))
     for index, (factor, where, choices) in enumerate(zip(factors, columns, allowed, strict=True)):
-        # What a leaf adds to the mean over all other factors, wherever along this factor it reaches.
+        # A leaf's contribution to the mean over all other factors, constant over its extent along this factor.
         height = volume * deviation / part[:, index]
         if choices is None:
             low, high = lows[:, where.start], highs[:, where.start]
@@ -96,7 +96,7 @@ def fanova(levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_tre
 def fitted_forest(
     levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_trees: int, seed: int = 0
 ) -> "RandomForestRegressor":
-    """Return a forest of regression trees that has learnt the score from the levels; arguments as for `fanova`."""
+    """Return a forest of regression trees fitted to predict the score from the levels; arguments as for `fanova`."""
     from sklearn.ensemble import RandomForestRegressor
 
     encoded, _, _ = _encoded(levels, factors)

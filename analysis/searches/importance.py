@@ -5,16 +5,16 @@ the arms apart from all that were tried; its shares sum to one. fANOVA (Hutter, 
 `analysis.searches.fanova`) asks how much of the score's variance over the whole domain a factor that every arm has
 explains by itself; the rest is that of interactions.
 
-Pruned arms are most of the bad ones, so both judge them, too: PED-ANOVA as tried and not among the best (where fewer
-arms are complete than make a tenth, that is not known); fANOVA compares all arms after the last epoch that all of them
-have done, where factors that act late look smaller than they are. Failed arms are left out.
+Most of the bad arms are pruned ones, so both methods use these, too: PED-ANOVA as tried and not among the best (there
+is no result if fewer than a tenth of the arms are complete); fANOVA compares all arms after the last epoch that all of
+them have done, where factors that act late look smaller than they are. Failed arms are left out.
 
-Intervals are percentiles of the bootstrap over arms, of the samples that tell anything. They take arms for independent,
-which those of a sampler that learns are not, and a share is never negative: that of a factor without influence has an
-interval above zero. What such a factor gets is seen at shadows, as Boruta has them (Kursa, Rudnicki 2010): copies of
-all factors, whose levels are shuffled among the arms, join the factors; ``shadow`` is the 95% point of the largest
-share of any of them. A factor below it is not told from one without influence. A share of PED-ANOVA is what the shadow
-would have if it alone joined the factors.
+Intervals are percentiles over the bootstrap samples of the arms for which shares are defined. They assume independent
+arms, which those of a sampler that learns are not. A share is never negative, so even a factor without influence has an
+interval above zero. The share that such a factor gets is measured with shadows, as in Boruta (Kursa, Rudnicki 2010):
+copies of all factors, whose levels are shuffled among the arms, join the factors; ``shadow`` is the 95% quantile of the
+largest share of any shadow. A factor below it cannot be distinguished from one without influence. In PED-ANOVA, a
+shadow's share is the one that it would have if it alone joined the factors.
 """
 
 import math
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import optuna
 
 MIN_ARMS = 10
-"""Arms, complete or pruned, below which an importance says nothing: PED-ANOVA compares the best tenth with all."""
+"""Fewest complete or pruned arms for an importance: PED-ANOVA compares the best tenth with all."""
 
 MAX_ARMS = 1000
 """Largest number of arms that are judged; of more, a random sample, whose uncertainty the intervals include."""
@@ -58,7 +58,7 @@ NUM_TREES_OF_A_RESAMPLE = 16
 it scatter more, hence the interval a little wider, never narrower, in a quarter of the time."""
 
 NUM_SHUFFLES = 40
-"""Times that the levels of shadows are shuffled; fANOVA's forests are then those of a resample."""
+"""Times that the levels of shadows are shuffled; fANOVA's forests then have as few trees as for a resample."""
 
 FEWER_TREES = (
     f" (fANOVA: forests of {NUM_TREES_OF_A_RESAMPLE} trees, of {NUM_TREES} for the share itself, so that the intervals "
@@ -78,8 +78,8 @@ Arms = NDArray[np.int64]
 """Indices of arms."""
 
 Evaluate = Callable[[Arms, int, Arms | None], Floats]
-"""(arms, number of trees, None) -> shares of the factors (factors,), NaN if this sample tells nothing. With arms in
-place of None, whose levels the shadows take -> shares of the shadows (factors,)."""
+"""(arms, number of trees, None) -> shares of the factors (factors,), NaN if undefined for this sample. With shuffled
+arms in place of None, whose levels the shadows take -> shares of the shadows (factors,)."""
 
 
 MEANINGS = {
@@ -113,18 +113,18 @@ def importance(
         trials: As `analysis.load` gives them, with ``epochs`` and ``study``; only those of a search's own stage are
             read. Or a plain table with a column for each factor, which is empty for an arm that does not have it. An
             arm's score is its mean over seeds; an arm without a finite score at each of them has failed.
-        epochs: As `analysis.load` gives them: scores on the way.
-        study: What was searched; None: the trials are a plain table.
+        epochs: As `analysis.load` gives them; their scores are needed to compare pruned arms.
+        study: Study row of the search; None: the trials are a plain table.
         metric: Column of a plain table that was optimised.
-        factors: Its columns that were searched.
-        log_factors: Those of them that were searched on a logarithmic scale.
-        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
-        seed: Of the bootstrap's draws, of the forest's, and of the choice of arms where there are too many.
+        factors: Columns of a plain table that were searched.
+        log_factors: Those of the factors that were searched on a logarithmic scale.
+        maximise: Whether a larger metric is better; None: it is, and a name that suggests a loss is refused.
+        seed: Seed of the bootstrap, of the forests, and of the choice of arms if there are too many.
 
     Returns:
-        ``metric``, ``method``, ``factor``, ``importance`` (of ``fanova`` with a row `INTERACTIONS`, where two factors
-        or more are judged; NaN where ``reason`` says why), ``low`` and ``high`` of its interval, ``first`` (share of
-        the resamples in which no other factor has more; NaN of interactions), ``shadow`` (what a factor without
+        ``metric``, ``method``, ``factor``, ``importance`` (NaN where ``reason`` says why; ``fanova`` has a row
+        `INTERACTIONS` if two factors or more are judged), ``low`` and ``high`` of its interval, ``first`` (share of the
+        resamples in which no other factor has more; NaN for interactions), ``shadow`` (share that a factor without
         influence may get; NaN likewise), ``after_epoch`` (scored epochs after which the arms are compared; NaN: after
         their last), ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most important first within a
         method, interactions last. Empty where nothing was searched.
@@ -146,7 +146,7 @@ def importance(
 
 
 def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:
-    """Return what `importance` returns, of `searched_arms` and `scores_on_the_way`."""
+    """Return the table of `importance`, computed from those of `searched_arms` and `scores_on_the_way`."""
     ended = arms["status"].value_counts()
     judged = some_arms(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
     is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
@@ -243,7 +243,7 @@ def _require_enough(num_arms: int, factors: list[str]) -> None:
 
 
 def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[Floats, Floats, str]:
-    """Return shares (factors,), those of the resamples that tell anything (resamples, factors), and warnings."""
+    """Return shares (factors,), those of the resamples if defined (resamples, factors), and warnings as one text."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         shares = evaluate(np.arange(num_arms), NUM_TREES, None)
@@ -347,7 +347,7 @@ def _fanova(judged: pd.DataFrame, study: StudyRow, scores: Floats, seed: int, fa
 
 
 def _domain(levels: "pd.Series[Any]", is_log: bool) -> "optuna.distributions.BaseDistribution":
-    """Return the range or the choices that were tried, as Optuna has them."""
+    """Return the range or the choices that were tried, as a distribution of Optuna."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     plain = sorted({_plain(level) for level in levels})

@@ -1,4 +1,4 @@
-"""The trade-offs of a search of several metrics: its Pareto front, that at fresh seeds, and how it grew."""
+"""The trade-offs of a search of several metrics: its Pareto front, the front at fresh seeds, and how it grew."""
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,9 @@ COLUMNS = columns(
 
 
 def metric_means(trials: pd.DataFrame, study: StudyRow, stage: Stage) -> pd.DataFrame:
-    """Return each arm's means of the metrics, whose columns they are, by ``arm_id`` in the order of planning.
+    """Return each arm's mean of each metric (a column), indexed by ``arm_id``, in the order of planning.
 
-    Only arms of the stage are there that are complete, with finite values, at each of their seeds.
+    It has those arms of the stage alone that are complete, with finite values, at each of their seeds.
     """
     own = trials[trials["stage"] == stage]
     values = own[[*study.directions]].astype(np.float64)
@@ -42,13 +42,13 @@ def pareto(trials: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
 
     Args:
         trials: As `analysis.load` gives them.
-        study: What was searched.
+        study: Study row of the search.
 
     Returns:
         The baseline first, then by the first metric, best first: one row for each arm and ``metric`` with ``n_search``
         (seeds) and ``search_score`` (mean; missing where the search did not try the arm), the estimate at ``n`` fresh
         seeds (see `analysis.statistics.intervals`), and ``is_on_front``: whether no other confirmed arm dominates it
-        by these means, or without any, no other of the search. Empty for a search of one metric.
+        by these means, or if none was confirmed, no other of the search. Empty for a search of one metric.
     """
     if not study.further_metrics:
         return typed([], COLUMNS)
@@ -77,9 +77,9 @@ def pareto(trials: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
 
 
 def volumes(means: pd.DataFrame, study: StudyRow) -> Floats:
-    """Return the hypervolume of the first arm, of the first two, and so on (arms,), of `metric_means` of the search.
+    """Return the hypervolume of the first arm, of the first two, and so on (arms,), from the search's `metric_means`.
 
-    It is the share of the box between the best and the worst value of each metric of all these arms.
+    It is a share of the box between the best and the worst value of each metric of all these arms.
     """
     losses = losses_of(means, study)
     losses = (losses - losses.min(axis=0)) / np.where(np.ptp(losses, axis=0) > 0, np.ptp(losses, axis=0), 1.0)

@@ -1,12 +1,11 @@
 """The ablation path of a search: the changes, one at a time, from the baseline's levels to those of the best arm.
 
 Each step sets one factor to its level in the best arm: the factor that improves the predicted score most (Fawcett, Hoos
-2016). Arms on the way were not trained: their scores are predicted, as Biedenkapp et
-al. (2017) have it, by fANOVA's forest (`analysis.searches.fanova`), which has learnt the score from the arms of the
-search. So a path is an estimate, and its last score is what the forest expects of the best arm, whose own, being the
-best of many noisy ones, is optimistic.
+2016). Arms on the way were not trained: as in Biedenkapp et al. (2017), their scores are predicted by fANOVA's forest
+(`analysis.searches.fanova`), fitted to the arms of the search. So a path is an estimate. Its last score is the forest's
+prediction for the best arm, whose measured score, the best of many noisy ones, is optimistic.
 
-Intervals are percentiles of the bootstrap over arms, of the changes along this same path.
+Intervals are percentiles, over bootstrap samples of the arms, of the changes along this same path.
 """
 
 from importlib.util import find_spec
@@ -49,7 +48,7 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow)
         as text, the ``predicted`` score after the step, the ``change`` by it with ``low`` and ``high`` of its interval,
         ``after_epoch`` (scored epochs after which the arms are compared; NaN: after their last), ``n_complete`` and
         ``n_pruned`` (arms), and ``omitted``: factors that cannot be on the path, since not every arm has them or no arm
-        has tried the baseline's level. Empty where too few arms are known, nothing lies between, or scikit-learn is not
+        has tried the baseline's level. Empty if too few arms have scores, no factor changes, or scikit-learn is not
         installed.
     """
     if find_spec("sklearn") is None:
@@ -96,7 +95,7 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow)
 
 
 def step_name(step: "pd.Series[Any]", factors: list[str]) -> str:
-    """Return a step as people read it; ``factors`` are all of the study."""
+    """Return a step as text: its factor, the level before and the one after; ``factors`` are all of the study."""
     if step["step"] == 0:
         return START
     return f"{short_name(step['factor'], factors, fewest=2)}: {step['default']} → {step['level']}"

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 class Tried(NamedTuple):
-    """One arm: its levels, the domain of each, and a loss that is the smaller the better the arm."""
+    """One arm: its levels, the domain of each, and its loss (smaller is better)."""
 
     params: dict[str, Any]
     domains: dict[str, BaseDistribution]
@@ -20,18 +20,18 @@ class Tried(NamedTuple):
 
 
 def ped_anova(arms: Sequence[Tried], best: float) -> dict[str, float]:
-    """Return factor to its share, of every factor that any arm has.
+    """Return factor -> share, for every factor that any arm has.
 
     Args:
-        arms: Those that were tried, some of them perhaps twice.
-        best: The part of them that is compared with all.
+        arms: Arms that were tried, some of them perhaps twice.
+        best: Share of the arms, the best, that is compared with all.
     """
     study = Study("arms", _Arms(arms))
     return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=best))
 
 
 class _Arms(InMemoryStorage):
-    """A storage of one study, whose trials are the arms: to add them to a usual one takes longer than to judge them."""
+    """A storage of one study, whose trials are the arms: adding them to a usual one takes longer than judging them."""
 
     def __init__(self, arms: Sequence[Tried]) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from cktf.rows import Stage, StudyRow
 def plain_search(
     table: pd.DataFrame, metric: str, factors: Iterable[str], log_factors: Iterable[str], maximise: bool | None
 ) -> tuple[pd.DataFrame, StudyRow]:
-    """Return the searched arms of a plain table, and what was searched."""
+    """Return the searched arms of a plain table, and the study row of the search."""
     if not is_plain(table, "importance"):
         raise InputError("importance of trials takes their epochs and study (in Python: results.facts.study) too")
     maximise = larger_is_better(metric, maximise)

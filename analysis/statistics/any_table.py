@@ -18,7 +18,7 @@ from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status
 
 REPORTED_STAGES = (Stage.DESIGN, Stage.CONFIRM)
-"""Stages whose arms were fixed before any of their results was seen; the others' scores are selected."""
+"""Stages whose arms were fixed before any of their results was seen; scores of other stages are selected."""
 
 
 def of_fixed_arms(trials: pd.DataFrame) -> pd.DataFrame:
@@ -29,15 +29,15 @@ def of_fixed_arms(trials: pd.DataFrame) -> pd.DataFrame:
 def reported(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials of arms fixed before their results were seen, each arm once at each seed.
 
-    Where teachers are crossed with seeds, such a row is the mean over the teachers: complete, or with a score, only
-    where the trials with all of them are.
+    If teachers are crossed with seeds, a row is the mean over the teachers: it is complete only if the trials with all
+    teachers are, and has a score only if all of them have one.
     """
     pool = of_fixed_arms(trials)
     return averaged(pool) if "teacher_id" in pool else pool
 
 
 def averaged(pool: pd.DataFrame) -> pd.DataFrame:
-    """Return trials with one row for each arm and seed, the mean over its trials, which are complete only together."""
+    """Return trials with one row for each arm and seed: the mean over its trials, complete only if all of them are."""
     key = ["arm_id", "seed"]
     if not pool.duplicated(key).any():
         return pool
@@ -54,12 +54,12 @@ def averaged(pool: pd.DataFrame) -> pd.DataFrame:
 
 def complete(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the trials that are complete and have a finite value of ``metric``."""
-    is_finite = trials[metric].abs().lt(np.inf)  # of NaN, no comparison is true
+    is_finite = trials[metric].abs().lt(np.inf)  # a comparison with NaN is false
     return trials[is_finite & trials["status"].eq(Status.COMPLETE)]
 
 
 def is_plain(table: pd.DataFrame, what: str) -> bool:
-    """Return whether a table lacks columns of trials; one that is no data frame is refused."""
+    """Return whether a table lacks a column of `TRIAL_COLUMNS`; raise an InputError if it is no data frame."""
     check_columns(table, (), what=what, source="a table of trials, or a plain one")
     return not set(TRIAL_COLUMNS).issubset(table)
 
@@ -75,7 +75,7 @@ def trials_of(
 ) -> pd.DataFrame:
     """Return a table of trials as it is, or a plain table converted to one; see `as_trials`.
 
-    A plain table is warned of if names in it look alike, or scores seem to be on two scales.
+    Warns if names in a plain table look alike, or its scores seem to be on two scales.
 
     Args:
         table: Trials, which have all of `analysis.arguments.TRIAL_COLUMNS`, or a plain table.
@@ -84,7 +84,7 @@ def trials_of(
         baseline: Name of the arm that is the baseline of every context. None: in trials the baseline of the study, in a
             plain table the arm that is called ``baseline``.
         needs_baseline: Whether a plain table without a baseline is refused if none was named.
-        cluster: Of a plain table, see `as_trials`.
+        cluster: Column of clusters in a plain table; see `as_trials`.
     """
     if not is_plain(table, what):
         check_trials(table, metric, what=what)
@@ -119,22 +119,22 @@ def as_trials(
     cluster: str | None = None,
     places: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Return a plain table with the columns that a table of trials has besides.
+    """Return a plain table completed to a table of trials.
 
-    Names that look alike are one: blanks around them, invisible characters and the two ways to write é do not count.
-    So are seeds that are the same number, as 0, 0.0 and "0".
+    Names that look alike count as one: blanks around them, invisible characters and the two ways to write é are
+    ignored. Seeds that are the same number, as 0, 0.0 and "0", count as one, too.
 
     Args:
         frame: Has the columns ``arm``, ``seed`` and the metric; a column ``context`` where there are several. A row
-            without a finite value of the metric is a failed trial: it is counted, and its seed forms no pair. So is one
-            that a column ``status`` says to have failed; planned and running ones have no result yet.
+            without a finite value of the metric is a failed trial: it is counted, and its seed forms no pair. So is a
+            row that is failed by its column ``status``; planned and running trials have no result yet.
         metric: Column of numbers, of whatever type, or of numbers as text.
         baseline: Name of the arm that the others of its context are compared with. None: the arm that is called
             ``baseline``, if there is one.
         what: The table, as messages call it.
-        called: Column to what messages call it, where it has another name.
+        called: Column -> its name in messages, if that differs.
         cluster: Column of clusters, in each of which an arm has its own row at a seed; None: there are none.
-        places: What messages call each row; none: ``row 1`` and so on.
+        places: Name of each row in messages; empty: ``row 1`` and so on.
 
     Raises:
         InputError: If the table is empty, a column is missing or there twice, a name or seed is empty, a cell of the
@@ -207,7 +207,7 @@ def as_trials(
 
 
 def with_levels(trials: pd.DataFrame, factors: Iterable[str], metric: str) -> pd.DataFrame:
-    """Return trials of a plain table with a column ``param.<factor>`` for each factor that is a column of its own."""
+    """Return trials of a plain table with a column ``param.<factor>`` for each factor, a copy of ``<factor>``."""
     taken = (*TRIAL_COLUMNS, metric)
     for factor in factors:
         if f"param.{factor}" in trials:
@@ -231,7 +231,7 @@ def _within(context: object) -> str:
 
 
 def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
-    """Return seeds as whole numbers where all cells are such, in whatever type or text; else the tidied texts."""
+    """Return seeds as integers if every cell is a whole number, in any type or as text; else the tidied texts."""
     found: list[int] = []
     for cell, text in zip(cells, texts, strict=True):
         whole = None if isinstance(cell, bool | np.bool_) else whole_number(text)
@@ -262,13 +262,13 @@ def _numbers(column: "pd.Series[Any]", metric: str, what: str) -> "np.ndarray[An
 
 
 MOST_TOLD = 3
-"""Pairs that are named."""
+"""Largest number of pairs that a message names."""
 
 
 def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None) -> list[str]:
     """Return a sentence on pairs of scores that differ by a factor of about 100; an empty list if there are none.
 
-    Compared are an arm and its context's baseline, the baselines of two contexts, and the seeds of an arm.
+    It compares each arm with its context's baseline, the baselines of different contexts, and the seeds of each arm.
     """
     called = called or metric
     scored = trials[trials["status"] == Status.COMPLETE]
@@ -296,7 +296,7 @@ def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None
 
 
 def _is_hundredfold(first: float, second: float) -> bool:
-    """Return whether one is 50 to 200 times the other, by logarithms, for a ratio may be too large for a number."""
+    """Return whether one is 50 to 200 times the other; computed by logarithms, since the ratio may overflow."""
     if not (first * np.sign(second) > 0 and np.isfinite([first, second]).all()):
         return False
     return math.log(50) <= abs(math.log(abs(first)) - math.log(abs(second))) <= math.log(200)

@@ -1,13 +1,13 @@
 r"""P values and intervals of the mixture t test (g = 1), which hold at any number of pairs, planned or not.
 
-With n pairs, :math:`\nu = n - 1` and Student's t, the likelihood of all effects, in standard deviations and weighted by
-the normal distribution of variance g, over that of none is
+With n pairs, :math:`\nu = n - 1` and Student's t, the Bayes factor for an effect, whose prior in standard deviations is
+normal with variance g, against no effect is
 
 .. math::
     B_n = (1 + ng)^{-1/2} \left[\frac{1 + t^2/\nu}{1 + t^2/(\nu(1 + ng))}\right]^{(\nu + 1)/2}
 
 Without an effect, the chance that :math:`B_n` ever reaches 1/p is at most p (Lindon, Ham, Tingley and Bojinov 2022;
-Wang and Ramdas 2025), so the p value is one over the largest so far.
+Wang and Ramdas 2025), so the p value is one over the largest so far (at most 1).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from analysis.statistics.intervals import RELATIVE_ROUNDING, Counts, Floats
 
 G = 1.0
-"""Variance of the effects that the test expects, in variances of the differences."""
+"""Prior variance of the effects, in variances of the differences."""
 
 TEST = "mixture t"
 
@@ -26,7 +26,7 @@ def anytime_p(differences: Floats, bound: float = 0.0, sign: int = 0) -> Floats:
     Args:
         differences: (..., seeds) in an order that depends on no result; NaN where there is no pair.
         bound: Effect of the null hypothesis, in the unit of the differences.
-        sign: 1: tested is whether effects are above the bound; -1: below it; 0: whether they differ from it.
+        sign: 1: test whether effects are above the bound; -1: below it; 0: whether they differ from it.
 
     Returns:
         (...): NaN where no two pairs differ.

@@ -28,16 +28,16 @@ def arms(
     """Return the results of each arm of a design, or of each confirmed arm of a search.
 
     Args:
-        trials: As `analysis.load` gives them, those of a search's own stage left out, since they were selected; or a
-            plain table (see `analysis.statistics.any_table.as_trials`).
+        trials: As `analysis.load` gives them, of which those of a search's own stage are ignored, since they were
+            selected; or a plain table (see `analysis.statistics.any_table.as_trials`).
         metric: Column that is reported.
         baseline: Name of the arm that is marked as the baseline of every context; None: the study's.
-        reference: Context to arm to a published value of the metric; the trials have each of these.
+        reference: Context -> arm -> published value of the metric; each such arm must be in the trials.
 
     Returns:
         One row for each context and arm, in the order of planning, with its estimate (see
-        `analysis.statistics.intervals`), a ``reason`` why a figure is missing, and the ``reference``, which nothing is
-        computed of; NaN where there is none.
+        `analysis.statistics.intervals`), the ``reason`` why a number is missing, and the ``reference`` (NaN if there is
+        none), from which nothing is computed.
 
     Raises:
         InputError: If the table lacks a column, the baseline or an arm that has a reference, or the metric does not

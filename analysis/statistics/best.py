@@ -1,4 +1,4 @@
-"""Which arms of a context have the best mean, and which are not told from the best."""
+"""Which arms of a context have the best mean, and which are not significantly worse than the best."""
 
 import numpy as np
 import pandas as pd
@@ -17,14 +17,14 @@ COLUMNS = columns(
 )
 
 FEWEST_SEEDS = 5
-"""Fewest seeds with results of an arm that can be the best, or be tested against it: fewer tell hardly any apart."""
+"""Seeds with results that an arm needs to be the best or to be tested against it: fewer hardly tell any arms apart."""
 
 BOLD = f"Bold: the best mean of {FEWEST_SEEDS} seeds or more."
 
 NONE_BOLD = f"No mean is in bold: each is of fewer than {FEWEST_SEEDS} seeds, too few to tell the best."
 
 DAGGER = "†"
-"""Stands after the mean of an arm that is not told from the best."""
+"""Mark after the mean of an arm that is not significantly different from the best."""
 
 NOT_TOLD = (
     f"{DAGGER}: not told from it (paired t test at the {FEWEST_SEEDS} seeds or more that both have, p adjusted by "
@@ -35,20 +35,20 @@ NOT_TOLD = (
 def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool | None = None) -> pd.DataFrame:
     """Return for each arm of a design, or confirmed arm of a search, whether it is among the best of its context.
 
-    Being among the best is cautious: in simulations the arms not told from the best mean held the truly best arm in 98%
-    of studies or more, and with few seeds they are nearly all. It is no verdict: that is what
-    `analysis.statistics.effects.effects` says against a baseline that was fixed beforehand.
+    The set of the best is cautious: in simulations it held the truly best arm in 98% of studies or more, and with few
+    seeds it holds nearly all arms. It is no verdict; `analysis.statistics.effects.effects` gives verdicts against a
+    baseline that was fixed beforehand.
 
     Args:
-        trials: As `analysis.load` gives them, those of a search's own stage left out; or a plain table.
+        trials: As `analysis.load` gives them, of which those of a search's own stage are ignored; or a plain table.
         metric: Column that is compared.
-        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        maximise: Whether a larger metric is better; None: it is, and a name that suggests a loss is refused.
 
     Returns:
         One row for each context and arm that has a result, in the order of planning: ``is_best`` (has the best mean of
-        those at `FEWEST_SEEDS` seeds, if any), ``n_pairs`` (seeds shared with the first best), ``difference`` (mean
-        over them, from the best), ``p`` and ``p_holm`` (of the paired t test; adjusted over the context's other arms),
-        ``is_among_best``: is not told from the best at `FEWEST_SEEDS` seeds or more, or is the best.
+        those at `FEWEST_SEEDS` seeds, if any), ``n_pairs`` (seeds shared with the first such arm), ``difference``
+        (mean over these seeds, from that arm), ``p`` and ``p_holm`` (of the paired t test; adjusted over the context's
+        other arms), ``is_among_best`` (is the best, or not significantly different at `FEWEST_SEEDS` seeds or more).
 
     Raises:
         InputError: If the table lacks a column, the metric does not hold numbers, or the direction is not known.

@@ -10,10 +10,10 @@ from cktf.row_values import LARGEST_INTEGER
 from cktf.rows import Status
 
 NO_VALUE = {"", "-", "–", "na", "n/a", "nan", "none", "null"}
-"""Cells, in small letters, that hold no number because there is none."""
+"""Cells, in lower case, that mark a missing number."""
 
 INFINITE = {sign + word for sign in ("", "+", "-") for word in ("inf", "infinity")}
-"""Cells, in small letters, that hold a number that is not finite."""
+"""Cells, in lower case, that hold an infinite number."""
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+\b")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -53,12 +53,12 @@ def number(cell: str) -> float | None:
     word = cell.lower()
     if word in NO_VALUE:
         return math.nan
-    # Python takes more for a number than a table means: 1_000, digits of other scripts.
+    # Python reads as numbers what a table does not mean as such: 1_000, digits of other scripts.
     return float(cell) if word in INFINITE or _NUMBER.fullmatch(cell) else None
 
 
 def no_number(what: str, column: str, row: str, cell: object) -> str:
-    """Return the message on a cell of a column of numbers that holds none."""
+    """Return the error message for a cell that is no number in a column of numbers."""
     return f"{what}: column {column!r} holds numbers, or nothing where a trial failed; {row} has {shown(cell)}"
 
 
@@ -77,7 +77,7 @@ def whole_number(cell: str) -> int | None:
 
 
 def status_in(cell: str) -> Status | None:
-    """Return the status of a trial that the words of a cell say; None if they are not known."""
+    """Return the trial's status according to the words of a cell; None if they are unknown."""
     if cell.lower() in NO_VALUE:
         return Status.COMPLETE
     words = " ".join(re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", cell).lower().split())

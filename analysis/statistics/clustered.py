@@ -1,9 +1,9 @@
-"""Contrasts of arms by least squares, with errors that are clustered by seed, where trials are missing.
+"""Contrasts of arms by least squares, with standard errors clustered by seed, for tables with missing trials.
 
-The model has one mean for every arm and one shift for every seed. Scores of one seed may go together as they like, and
-arms may vary differently: the covariance of the contrasts is made of the residuals of whole seeds, each corrected for
-what the fit took of it (CR2, Bell and McCaffrey 2002; with the seeds' shifts absorbed, Pustejovsky and Tipton 2018,
-theorem 2). Corrections and degrees of freedom are those for independent errors of one variance.
+The model has one mean for every arm and one shift for every seed. Scores of one seed may be correlated in any way, and
+arms may have different variances: the covariance of the contrasts is computed from the residuals of whole seeds, each
+corrected for its shrinkage by the fit (CR2, Bell and McCaffrey 2002; with the seeds' shifts absorbed, Pustejovsky and
+Tipton 2018, theorem 2). Corrections and degrees of freedom assume independent errors of equal variance.
 """
 
 import numpy as np
@@ -11,15 +11,15 @@ import numpy as np
 from analysis.statistics.intervals import Floats
 
 TOLERANCE = 1e-8
-"""Numbers between 0 and 1 that are smaller come of rounding."""
+"""Numbers between 0 and 1 that are smaller are rounding errors."""
 
 
 def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] | str:
     """Return the contrasts, their covariance and its degrees of freedom, or why there are none.
 
-    Of one contrast the degrees of freedom are Satterthwaite's, of several those of the approximate Hotelling test
-    (Pustejovsky and Tipton 2018, section 3.2). With every trial there they are the seeds less one, and the contrasts
-    and their covariance are mean and covariance of the mean of the contrasts within each seed.
+    For one contrast the degrees of freedom are Satterthwaite's, for several those of the approximate Hotelling test
+    (Pustejovsky and Tipton 2018, section 3.2). With no trial missing they are the number of seeds minus one, and the
+    contrasts and their covariance are the mean, and its covariance, of the contrasts within each seed.
 
     Args:
         scores: (seeds, arms), NaN where a trial has no result.
@@ -58,7 +58,7 @@ def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] |
 
 
 def _inverse_root(taken: Floats) -> Floats:
-    """Return CR2's correction, the symmetric root of the pseudo-inverse of 1 - ``taken``, both (trials, trials)."""
+    """Return CR2's correction: the symmetric root of the pseudo-inverse of I - ``taken``, both (trials, trials)."""
     values, vectors = np.linalg.eigh(np.eye(len(taken)) - taken)
     factors = np.where(values > TOLERANCE, 1 / np.sqrt(np.maximum(values, TOLERANCE)), 0.0)
     return np.asarray((vectors * factors) @ vectors.T)

@@ -8,11 +8,11 @@ from analysis.statistics.over_contexts import shared_names
 from cktf.errors import InputError
 
 FEWEST_CLUSTERS = 4
-"""Fewest clusters for a test over clusters: with fewer, hardly anything but luck is found."""
+"""Fewest clusters for a test over clusters: with fewer, it has hardly any power."""
 
 
 def in_clusters(trials: pd.DataFrame, cluster: str) -> pd.DataFrame:
-    """Return trials with one row for each arm and cluster, which is its seed: the mean over the trials in it.
+    """Return trials with one row for each arm and cluster, the mean over the trials in it; the cluster is the seed.
 
     An arm is complete in a cluster only where all of its trials there are. Where clusters are the contexts, arms of one
     name are one arm, the baselines too.

@@ -28,5 +28,5 @@ def columns(names: str) -> dict[str, str]:
 
 
 def typed(rows: list[dict[str, Any]] | pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Return rows as a table with these columns, those that they lack missing; it may have none."""
+    """Return rows as a table with these columns, filled with missing values if rows lack them; rows may be empty."""
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)

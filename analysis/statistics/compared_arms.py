@@ -1,4 +1,4 @@
-"""Which arms are compared with which, and in what they differ."""
+"""Which arms are compared with which, and the factors in which they differ."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,9 @@ Contrasts = Sequence[str | Sequence[str]]
 
 
 def compared_arms(pool: pd.DataFrame, contrasts: Contrasts = ()) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
-    """Return all arms of trials, those that are compared, a row for each comparison, and the ids of the other sides.
+    """Return all arms, the first arm of each comparison (a row each), and the ids of the arms that they face.
 
-    Without contrasts, as `effects` takes them, every arm is compared whose context has a baseline.
+    ``contrasts`` are as in `effects`; without any, every arm is compared with its context's baseline, if it has one.
 
     Raises:
         InputError: If no context has both arms of a contrast.
@@ -52,7 +52,7 @@ def names_of(contrast: str | Sequence[str]) -> list[str]:
 
 
 def differing_factors(arm: "pd.Series[Any]", baseline: "pd.Series[Any]") -> list[str]:
-    """Return the paths in which an arm's levels differ from the baseline's."""
+    """Return the paths of the factors in which an arm's level differs from the baseline's."""
     names = [str(name) for name in arm.index if str(name).startswith("param.")]
     levels = [
         [None if missing else level for level, missing in zip(side, side.isna(), strict=True)]

@@ -13,9 +13,9 @@ class CrossedMean:
     """Means of matrices, each field an array over matrices; what cannot be computed is NaN.
 
     Attributes:
-        standard_error: Of the mean, for other rows and other columns.
-        df: Its degrees of freedom, Satterthwaite's.
-        p: Two-sided, that the mean is 0.
+        standard_error: Standard error of the mean, for a population of rows and of columns.
+        df: Degrees of freedom of the standard error, Satterthwaite's.
+        p: Two-sided p of the hypothesis that the mean is 0.
     """
 
     mean: Floats
@@ -34,7 +34,7 @@ def crossed_mean(values: Floats, confidence: float = CONFIDENCE) -> CrossedMean:
     by Satterthwaite's formula, between n - 1 and N - 1.
 
     Values are (..., rows, columns), such as differences of an arm and its baseline by seed and teacher, none missing.
-    There is neither error nor p for one row or one column, nor where all values of a matrix are equal.
+    There is neither standard error nor p for one row or one column, nor if all values of a matrix are equal.
     """
     n, count = values.shape[-2:]
     mean = values.mean(axis=(-2, -1))

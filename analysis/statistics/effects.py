@@ -55,10 +55,10 @@ BEYOND, MAY_BE_LESS = "by more than delta", "may be less than delta"
 """Remarks on the size of an effect that helps or hurts, by its simultaneous interval."""
 
 ABOVE_0, BELOW_0 = "and above 0", "and below 0"
-"""Remarks on an equivalent effect that is told from 0 as well."""
+"""Remarks on an equivalent effect that also differs significantly from 0."""
 
 Width = Callable[[Floats, Counts, Counts, float], Floats]
-"""Returns half the width of intervals of effects, of their deviations, pairs and looks, and a level."""
+"""Function (standard deviations, pairs, looks, level) -> half the width of the intervals of effects."""
 
 RACE_TEST = "sequential paired t"
 
@@ -85,8 +85,8 @@ def effects(
 ) -> pd.DataFrame:
     """Return the effect of every arm of a design, or every confirmed arm of a search, against another.
 
-    Without ``contrasts``, the other is the baseline. An arm is compared within its own context; an arm's identity is
-    that of one context alone.
+    Without ``contrasts``, the other is the baseline. An arm is compared within its own context, the only one in
+    which its id occurs.
 
     Any table will do that has a row for each arm and seed:
 
@@ -106,7 +106,7 @@ def effects(
             ``seed`` and the metric, and ``context`` where there are several; see
             `analysis.statistics.any_table.as_trials`.
         metric: Column that is compared.
-        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        maximise: Whether a larger metric is better; None: it is, and a name that suggests a loss is refused.
         delta: The smallest effect that matters, in the unit of the metric; None: no arm can be called equivalent.
         baseline: Name of the arm that the others of its context are compared with. None: in trials the baseline of
             the study, in a plain table the arm that is called ``baseline``. Where trials are compared with another arm,
@@ -114,36 +114,37 @@ def effects(
         contrasts: Pairs of names: the first arm is compared with the second, in each context that has both. The entry
             ``"baseline"`` stands for every arm against the baseline, which is all that is compared without contrasts.
         family: `cktf.rows.Family`, over which p is adjusted.
-        alternative: `cktf.rows.Alternative`. A one-sided test has intervals of 90%, of which one end goes with it.
-        margin: Of a one-sided alternative: that an arm is better (or worse) by more than this is tested; below 0, that
-            it is not worse (not better) by so much or more.
-        looks: Of a race: the seeds after which it is judged, in the order in which they are planned. A comparison has
-            the figures of its last look; p is sequential, and the intervals are repeated ones.
-        spending: Of a race (`cktf.looks.Spending`).
-        is_extended: Whether the number of seeds may depend on results in a way that was not planned: the test that
-            holds at any number of pairs decides, and the intervals are its.
-        unpaired: Whether seeds of one number have nothing in common: Welch's test in place of the paired one. It is
-            made in any case of two arms whose rows have no seed in common.
-        cluster: Column of folds, data seeds and the like; ``context``, where each is a context, and its arms of one
-            name are one. A cluster is a replicate: what is said of seeds below holds for clusters, each with the mean
-            over its seeds (see `analysis.statistics.clusters.in_clusters`).
+        alternative: `cktf.rows.Alternative`. A one-sided test has intervals of 90%; one end belongs to the test.
+        margin: Margin of a one-sided alternative. Above 0, the test is whether an arm is better (or worse) by more than
+            this; below 0, whether it is not worse (not better) by so much or more.
+        looks: Numbers of seeds, in planned order, after which a race is judged. A comparison has the results of its
+            last look: a sequential p and repeated confidence intervals.
+        spending: Spending function of a race (`cktf.looks.Spending`).
+        is_extended: Whether the number of seeds may depend on results in a way that was not planned: then the test
+            that is valid at any number of pairs decides and gives the intervals.
+        unpaired: Whether trials of the same seed have nothing in common: Welch's test replaces the paired one. Two
+            arms that share no seed are compared by it in any case.
+        cluster: Column of folds, data seeds and the like; ``context`` if each cluster is a context, whose arms of the
+            same name then are one arm. A cluster is a replicate: everything below on seeds holds for clusters, each
+            with the mean over its seeds (see `analysis.statistics.clusters.in_clusters`).
 
     Returns:
         One row for each context and comparison, contexts in the order of planning, in them contrasts as they are
-        listed, else arms of one factor together: ``against`` (the other arm; what is said of the baseline below holds
-        for it), ``factor`` (paths in which they differ), ``verdict`` (`cktf.verdicts.Verdict`; an arm that failed at
-        each of its seeds still counts in the family) and with a delta its ``size``, ``detectable`` (see
+        listed, else arms of one factor together: ``against`` (the other arm, called the baseline below), ``factor``
+        (paths in which they differ), ``verdict`` (`cktf.verdicts.Verdict`; an arm that failed at each of its seeds
+        still counts in the family) and with a delta its ``size``, ``detectable`` (see
         `analysis.statistics.verdicts.mde`), ``more_seeds`` and ``more_seeds_low`` (see
         `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower bound), ``n_missing``
         (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where that side alone
         ended without a result) and ``missing`` (which, and why), the fields of
         `analysis.statistics.paired.PairedEffects`, ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's),
         ``low_images`` and ``high_images`` (also over unseen images), the name of the deciding ``test`` (``none`` where
-        there is none, and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, ``p_anytime``,
-        which holds however often one looks (`analysis.statistics.anytime`), ``n_looks`` of a race, and ``p_flip`` of
-        the exact sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over the
-        family, those in ``_both`` over both questions of it; ``p_flip_holm_least`` is the smallest there can be. Of
-        Welch's test there are no pairs, ``n_arm`` and ``n_baseline`` values, and ``df`` degrees of freedom.
+        there is none, and a ``reason``), ``p_equivalence`` (null hypothesis: the effect is as large as ``delta`` or
+        larger), ``p_anytime`` (valid however often one looks, see `analysis.statistics.anytime`), ``n_looks`` of a
+        race, and ``p_flip`` of the exact sign-flip test, which decides nothing. Columns that end in ``_holm`` are
+        adjusted over the family, those in ``_both`` over the tests of difference and equivalence as well;
+        ``p_flip_holm_least`` is the smallest ``p_flip_holm`` possible. Welch's test has no pairs, but ``n_arm`` and
+        ``n_baseline`` values and ``df`` degrees of freedom.
 
     Raises:
         InputError: If a table lacks a column, an arm of a contrast or a context the baseline, the metric does not hold
@@ -282,7 +283,7 @@ def effects(
     frame["variance_left"], frame["variance_left_low"], frame["variance_left_high"] = left
     if metric == ACCURACY and cluster is None:
         whole = complete(of_fixed_arms(trials), metric)
-        # Of as much confidence as Student's interval would have, were it as wide as the one that accounts for looks.
+        # The confidence at which Student's interval would be as wide as the one that accounts for looks.
         half = frame["high"].to_numpy(np.float64) - found.effect
         nominal = np.asarray(1 - 2 * stats.t.sf(half / found.standard_error, found.df))
         frame["low_images"], frame["high_images"] = over_images(whole, pairs, nominal)
@@ -297,7 +298,7 @@ def effects(
 
 
 def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bool) -> pd.DataFrame:
-    """Return the comparisons of one family with what depends on its size: adjusted p, verdicts, intervals."""
+    """Return the comparisons of one family with what depends on its size: adjusted p, verdicts and intervals."""
     frame = frame.assign(n_family=len(frame), size="")
     for name in ("p", "p_anytime", "p_equivalence", "p_flip"):
         frame[f"{name}_holm"] = holm(frame[name].to_numpy(np.float64))
@@ -312,7 +313,7 @@ def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bo
     level = LEVEL / len(frame)
     of_interval = level * (2 if sign else 1)
     sd = np.where(frame["p"].isna(), np.nan, frame["sd"])
-    # Welch's test is as wide, and as strong, as one of df + 1 pairs that has its standard error.
+    # Welch's test has the interval and the power of a paired test with df + 1 pairs and the same standard error.
     is_apart, counted = frame["test"].str.startswith(WELCH).to_numpy(), frame["df"].to_numpy() + 1
     counted, of_pairs = np.where(is_apart, counted, n), np.where(is_apart, frame["standard_error"] * counted**0.5, sd)
     looks = frame["n_looks"].to_numpy()

@@ -25,10 +25,10 @@ WORDS = {
     "temperature": "effective temperature",
     "gradient": "gradient norm",
 }
-"""First word of a measure's name to its label; the rest of the name is a layer or a bank."""
+"""First word of a measure's name -> its label; the rest of the name is a layer or a bank."""
 
 BOUNDS = {"agreement": (0, 100), "kl": (0, None), "cka": (0, 1), "gradient": (0, None)}
-"""First word of a measure's name to its smallest and largest possible value; None: unbounded."""
+"""First word of a measure's name -> its smallest and largest possible value; None: unbounded."""
 
 COLUMNS = columns(
     """
@@ -61,7 +61,7 @@ def measured(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.Data
 def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -> pd.DataFrame:
     """Return by how much each measure of each arm differs from its context's baseline, paired by seed.
 
-    Of a trial, the last epoch counts in which anything was measured; a trial without the metric does not count.
+    A trial counts with the last epoch in which anything was measured, and only if it has the metric.
 
     Returns:
         One row for each arm and ``measure`` (the column without its prefix) that both sides have, with fields of
@@ -91,9 +91,9 @@ def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -
 def selected_confidence(shown: Any, candidates: Any) -> Any:
     r"""Return the confidence of the intervals of the measures that are shown because they moved most.
 
-    Intervals of selected numbers miss more often than they say. At :math:`1 - 0.05 \, R / K`, of those that are shown
-    5% miss on average (the false-coverage rate; Benjamini and Yekutieli 2005, definition 1). K are the measures that R
-    were selected from: those of one arm in a table, of one figure in a figure.
+    Intervals of selected measures miss more often than nominal. At confidence :math:`1 - 0.05 \, R / K`, 5% of the
+    shown intervals miss on average (the false-coverage rate; Benjamini and Yekutieli 2005, definition 1). R measures
+    are ``shown``, selected from K ``candidates``: those of one arm in a table, of one figure in a figure.
     """
     return 1 - LEVEL * shown / candidates
 
@@ -101,14 +101,14 @@ def selected_confidence(shown: Any, candidates: Any) -> Any:
 def moved_most(health: pd.DataFrame, most: int) -> pd.DataFrame:
     """Return for each arm the measures that differ most from the baseline's, by the size of t, largest first.
 
-    Left out are those without a t, of one pair or of differences that do not vary, and all but one of equal numbers.
+    Measures without a t (one pair, or differences that do not vary) are left out, and all but one of equal measures.
 
     Returns:
-        Rows of the table, whose intervals are those of the selected, the arm's numbers being the family, and their
-        ``confidence``; see `selected_confidence`.
+        Rows of the table with their ``confidence`` and intervals corrected for the selection among the arm's measures;
+        see `selected_confidence`.
     """
     tested = health[health["statistic"].notna()]
-    # Where the penultimate vector is the mean of the last stage, as in a ResNet, they are one number under two names.
+    # Where the penultimate vector is the mean of the last stage, as in a ResNet, they are one measure under two names.
     tested = tested.drop_duplicates(["arm_id", "n_pairs", "effect", "statistic"], keep="last")
     order = tested["statistic"].abs().sort_values(ascending=False, kind="stable").index
     ranked = tested.loc[order].groupby("arm_id", sort=False).head(most)

@@ -1,13 +1,13 @@
 """Main effects of the factors of a grid or a fraction, averaged over the other factors, and two-factor interactions.
 
-Every figure is a contrast of the arms' means with equal weights on the levels of the other factors: a Type III
-hypothesis. No interaction is assumed away, but where an arm has no result at all: there the means follow main effects
-and interactions of two factors alone, if the other arms suffice for these; the rows name the model. A contrast is
-tested by how it varies from seed to seed (see `analysis.statistics.seed_contrasts`).
+Every effect is a contrast of the arms' means with equal weights on the levels of the other factors: a Type III
+hypothesis. No interaction is assumed to be zero unless an arm has no result at all: then the means are modelled by main
+effects and two-factor interactions alone, if the other arms suffice to estimate these; the rows name the model. A
+contrast is tested by how it varies from seed to seed (see `analysis.statistics.seed_contrasts`).
 
-In a fraction of a grid of two levels some contrasts are one, and each row names its aliases, read off the arms
+In a fraction of a grid of two levels some contrasts coincide, and each row names its aliases, derived from the arms
 themselves. Arms that train alike are one arm, which stands in several cells: the weights of its cells add up, and a
-contrast of which nothing is left is not tested.
+contrast whose weights all cancel is not tested.
 """
 
 import itertools
@@ -40,7 +40,7 @@ COLUMNS = columns(
 
 
 REDUCED = ", no interactions of three and more factors"
-"""Ends the name of the model where an arm has no result, and its mean is taken to follow from the others'."""
+"""Suffix of the model's name if an arm has no result and its mean is predicted from the others'."""
 
 VANISHES = "all arms that it compares train alike, so there is nothing to test"
 
@@ -54,9 +54,9 @@ class Contrast:
 
     Attributes:
         kind: ``main`` or ``interaction``.
-        labels: The factors as people read them.
-        signs: (cells,) 1 at the level, -1 at the reference level, 0 elsewhere; of two factors, the product of both.
-        aliases: Effects that cannot be told from it, those that are subtracted after a minus.
+        labels: Short names of the factors.
+        signs: (cells,) 1 at the level, -1 at the reference level, 0 elsewhere; for two factors, the product of both.
+        aliases: Effects confounded with the contrast; a minus precedes those that are subtracted.
     """
 
     kind: str
@@ -69,12 +69,12 @@ class Contrast:
 
     @property
     def weights(self) -> Floats:
-        """Weights of the cells' means (cells,): a difference of means; of two factors, a difference of differences."""
+        """Weights of the cells' means (cells,): a difference of means; for two factors, a difference of differences."""
         return np.asarray(self.signs / np.sum(np.abs(self.signs)) * 2 ** len(self.factors))
 
     @property
     def name(self) -> str:
-        """Its levels, each after its factor."""
+        """Name of the contrast: its levels, each after its factor."""
         return " × ".join(_named(self.labels, self.levels))
 
 
@@ -85,23 +85,23 @@ def interactions(
 
     A main effect is the difference that a level makes to the reference level (the baseline's where the grid has it,
     or else the first), averaged over all levels of the other factors. An interaction is by how much the difference that
-    one factor makes changes with the other: 0 where effects add up. Of effects that a fraction confounds there is one
-    row: a main effect plus or minus half of the interactions that are its ``aliases``; an interaction plus or minus
-    others.
+    one factor makes changes with the other: 0 where effects add up. Effects that a fraction confounds share one row: a
+    main effect plus or minus half of the interactions that are its ``aliases``; an interaction plus or minus other
+    interactions.
 
     Args:
         trials: As `analysis.load` gives them, of a study whose design is a grid or a fraction; or a plain table.
-        factors: Paths of its factors, in a plain table names of columns; none: there is nothing to find.
+        factors: Paths of the design's factors, in a plain table names of columns; without any, the result is empty.
         metric: Column that is compared.
         baseline: Name of the arm whose levels are the reference levels; None: the study's, or in a plain table the arm
             that is called ``baseline``, or else the first arm.
 
     Returns:
         One row for each contrast: ``kind`` (``main`` or ``interaction``), ``contrast`` and ``against`` (its levels and
-        the reference levels), ``aliases``, ``effect`` with its interval, ``p`` (of it alone) and ``p_holm`` (adjusted
+        the reference levels), ``aliases``, ``effect`` with its interval, ``p`` (unadjusted) and ``p_holm`` (adjusted
         over all rows but those that compare nothing), ``factor_f``, ``factor_df`` and ``factor_p`` (Hotelling's test of
         all contrasts of these factors together), ``n_seeds`` and ``n`` (seeds and trials used), the ``model``, and a
-        ``reason`` and ``factor_reason`` where a figure is missing.
+        ``reason`` and ``factor_reason`` where a test is missing.
 
     Raises:
         InputError: If a column, a factor or the baseline is missing, an arm has several levels of a factor or none, or
@@ -130,7 +130,7 @@ def interactions(
 def with_factors(
     trials: pd.DataFrame, *, metric: str, factors: str | Iterable[str], baseline: str | None, what: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return trials, or a plain table as such, with a column of levels for each factor, and the factors."""
+    """Return trials (or a plain table converted to them) with a column of levels for each factor, and the factors."""
     pool = trials_of(trials, metric=metric, what=what, baseline=baseline, needs_baseline=False)
     factors = factors if isinstance(factors, str) else list(factors)
     if not isinstance(factors, str) and is_plain(trials, what):
@@ -142,7 +142,7 @@ def with_factors(
 
 
 def models_and_family(table: pd.DataFrame) -> tuple[str, int]:
-    """Return how the rows of `interactions` were tested, in words, and over how many of them p is adjusted."""
+    """Return the models by which rows of `interactions` were tested, as text, and how many rows p is adjusted over."""
     asked = table[table["reason"] != VANISHES]
     return "; or by ".join(asked["model"].unique()), len(asked)
 
@@ -150,9 +150,8 @@ def models_and_family(table: pd.DataFrame) -> tuple[str, int]:
 def factorial_cells(pool: pd.DataFrame, factors: list[str]) -> tuple[dict[Cell, str], Cell]:
     """Return the cells of a context's grid or fraction with the arm in each of them, and the reference levels.
 
-    An arm stands in its own cell and in those of its other names. The baseline's own is one of them where it completes
-    the design, and stands outside otherwise. Without two levels of any factor, or where the arms are neither, there
-    are no cells.
+    An arm stands in its own cell and in those of its other names. The baseline's own cell is included only if it
+    completes the design. There are no cells if no factor has two levels, or the arms are neither a grid nor a fraction.
     """
     arms = under_every_name(pool.drop_duplicates("arm_id"))
     levels = arms[[f"param.{factor}" for factor in factors]].astype(str).to_numpy()
@@ -179,8 +178,8 @@ def _is_grid(cells: list[Cell]) -> bool:
 def _is_fraction(cells: list[Cell]) -> bool:
     """Return whether these are a regular fraction of resolution III or more of a grid of two levels each.
 
-    In it, the sum of the levels (0 and 1, modulo 2) of two runs and the first one's is those of another run, and no two
-    factors go together.
+    With levels coded as 0 and 1, the sum (modulo 2) of any two runs and the first one must be a run, and no two
+    factors may have equal or opposite levels throughout.
     """
     level = np.array(cells)
     if not level.size or any(len(set(side)) != 2 for side in level.T):
@@ -193,9 +192,9 @@ def _is_fraction(cells: list[Cell]) -> bool:
 
 
 def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Contrast]:
-    """Return every level of every factor, then of every two factors, against the reference levels.
+    """Return the contrasts of every level of every factor, then of every two factors, with the reference levels.
 
-    Of contrasts that are the same up to their sign the first is returned, and the others are its aliases.
+    If contrasts are the same up to their sign, the first is returned, and the others are its aliases.
     """
     level = np.array(cells)
     others = [
@@ -226,9 +225,9 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
 
 
 def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> list[dict[str, Any]]:
-    """Return the figures of contrasts of the cells, those of the same factors together, as rows of `interactions`.
+    """Return the rows of `interactions` for contrasts of the cells: estimates, tests, and joint tests by factors.
 
-    Scores are (seeds, arms), NaN where a trial has no result; ``of_cell`` (cells, arms) is 1 where an arm stands.
+    Scores are (seeds, arms), NaN where a trial has no result; ``of_cell`` (cells, arms) is 1 for the arm of a cell.
     """
     weights = np.array([contrast.weights for contrast in found]) @ of_cell
     weights[np.abs(weights) < SMALL] = 0.0

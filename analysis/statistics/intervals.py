@@ -1,8 +1,8 @@
 """Means, standard deviations and Student's intervals of groups of values.
 
 Values that are all equal hold no information on the error of their mean, and have no interval. An interval is Student's
-own, even where it reaches beyond what the quantity can be, as an accuracy above 100%: it says that so few values tell
-little. Tables and figures show it cut at the quantity's bounds.
+even where it exceeds the quantity's bounds, as an accuracy above 100%: it shows how little so few values tell. Tables
+and figures cut it at the bounds.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ RELATIVE_ROUNDING = 1e-12
 def half_width(sd: Floats, n: Counts, confidence: float = CONFIDENCE) -> Floats:
     r"""Return half the width of Student's interval of a mean, :math:`t_{n-1} \, s / \sqrt n`; NaN where n is below 2.
 
-    Standard deviations and numbers of values have any shape, the same.
+    ``sd`` and ``n`` have the same shape, whatever it is.
     """
     check_confidence(confidence)
     counts = np.where(n > 1, n, np.nan)
@@ -37,7 +37,7 @@ def grouped_estimates(
 ) -> pd.DataFrame:
     """Return ``n``, ``mean``, ``sd``, ``low`` and ``high`` of ``column`` for each combination of ``keys``.
 
-    They are in order of appearance; ``sd`` has ``n - 1`` in its denominator, and what cannot be estimated is NaN.
+    Groups are in order of appearance; ``sd`` has ``n - 1`` in its denominator, and what cannot be estimated is NaN.
     """
     grouped = frame.groupby(keys, sort=False, observed=True)[column]
     groups: pd.DataFrame = grouped.agg(n="count", mean="mean", sd="std", least="min", most="max").reset_index()

@@ -12,19 +12,19 @@ from cktf.names import short_name
 
 
 def factor_label(path: str, factors: Iterable[str]) -> str:
-    """Return a factor as people read it: the last two parts of its path, or more where another ends alike."""
+    """Return a factor's short name: the last two parts of its path, or more if another factor's path ends alike."""
     return short_name(path, factors, fewest=2)
 
 
 def is_numeric(levels: "pd.Series[Any]") -> bool:
-    """Return whether levels are numbers, and not truth values, which are numbers to Python."""
+    """Return whether levels are numbers; booleans are not."""
     return pd.api.types.is_numeric_dtype(levels) and not pd.api.types.is_bool_dtype(levels)
 
 
 def is_logarithmic(levels: NDArray[np.float64]) -> bool:
-    """Return whether levels, ascending and all different, vary less by their ratios than by their differences.
+    """Return whether the steps between levels, ascending and distinct, vary less as ratios than as differences.
 
-    Of fewer than three nothing can be told.
+    False for fewer than three levels.
     """
     if len(levels) < 3 or levels[0] <= 0 or not math.isfinite(levels[-1]):
         return False
@@ -48,7 +48,7 @@ def in_groups(levels: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def in_level_order(rows: pd.DataFrame, trials: pd.DataFrame, factors: Iterable[str]) -> pd.DataFrame:
-    """Return rows with an ``arm_id`` in the order of the levels that their arms have, contexts as they stand."""
+    """Return rows sorted by the levels of the arms in ``arm_id``; contexts keep their order."""
     arms = trials.drop_duplicates("arm_id").set_index("arm_id")
     columns = [name for factor in factors if (name := f"param.{factor}") in arms]
     keys = pd.DataFrame({name: in_groups(arms[name]).cat.codes for name in columns}, index=arms.index)

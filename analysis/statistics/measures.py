@@ -15,15 +15,18 @@ def measure_effects(
 ) -> pd.DataFrame:
     """Return every arm's effect on each further measure, against its context's baseline, paired by seed.
 
-    p is adjusted by Holm's method over the comparisons of one measure. Over measures it is not, so that of several
-    measures without any effect more than 5% of studies find one somewhere; a question is asked of the metric.
+    p is adjusted by Holm's method over the comparisons of one measure, but not over measures: with several measures,
+    more than 5% of studies without any effect find one somewhere. The study's question is about its metric.
 
     Args:
         trials: As `analysis.load` gives them.
-        measures: Column to whether a larger value is better; those of the validation split are left out.
-        besides: The metric that the study reports, which is left out too. Where it is not the test accuracy, and there
-            are measures, that is one of them.
-        is_extended: As `analysis.statistics.effects.effects` has it, whose columns are returned, measure by measure.
+        measures: Column -> whether a larger value is better; those of the validation split are left out.
+        besides: The metric that the study reports, which is left out too. If it is not the test accuracy, and there
+            are measures, the test accuracy is one of them.
+        is_extended: Argument of `analysis.statistics.effects.effects`.
+
+    Returns:
+        The rows of `analysis.statistics.effects.effects`, measure by measure.
     """
     judged = {name: larger for name, larger in measures.items() if not name.startswith(f"{MEASURE}validation_")}
     judged = ({ACCURACY: True} | judged) if judged else {}

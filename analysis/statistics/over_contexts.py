@@ -1,7 +1,7 @@
-"""The mean effect of each arm over several contexts, each context counted once; and the arm's name there.
+"""The mean effect of each arm over several contexts, each context counted once; and the arms' names over contexts.
 
-The test that answers is Student's over contexts, of effects in units of each context's noise: so a context whose
-scores vary ten times as much does not have ten times the say. Holm's method adjusts it over the arms, each of which is
+The deciding test is Student's over contexts, on effects in units of each context's noise: so a context whose scores
+vary ten times as much does not have ten times the weight. Holm's method adjusts p over the arms, each of which is
 compared with the baseline alone.
 """
 
@@ -27,14 +27,14 @@ COLUMNS = columns(
 )
 
 FEWEST_CONTEXTS = 4
-"""Fewest contexts for a verdict over contexts; with fewer, each speaks for itself."""
+"""Fewest contexts for a verdict over contexts; with fewer, there are only those of each context."""
 
 
 def shared_names(arms: pd.DataFrame) -> "pd.Series[str]":
-    """Return ``arm_id`` to the name by which the arm is known over contexts: the baselines of all have one.
+    """Return arm id -> name of the arm over contexts; the baselines of all contexts have one name.
 
-    Results that are read together may call their baselines differently, and may have an arm that is called as the
-    baseline of another context. That arm keeps its name, and the baselines get another.
+    Results that are read together may name their baselines differently, and may have an arm with the name of another
+    context's baseline. That arm keeps its name, and the baselines get another.
     """
     once = arms.drop_duplicates("arm_id").set_index("arm_id")
     is_baseline = once["is_baseline"].astype(bool)
@@ -51,16 +51,16 @@ def rounding(effects: pd.DataFrame) -> "pd.Series[float]":
 
 
 def noise_of_contexts(trials: pd.DataFrame, *, metric: str) -> dict[str, float]:
-    """Return the noise of each context: the residual standard deviation of its scores, beside arm and seed.
+    """Return the noise of each context: the residual standard deviation of its scores, given arm and seed.
 
-    It is that of the least squares fit of a mean for every arm and a shift for every seed; NaN where nothing is left to
-    tell it from (one seed, or one arm), or where all residuals are rounding.
+    The least squares fit has a mean for every arm and a shift for every seed. The noise is NaN if no degrees of freedom
+    are left (one seed, or one arm), or if all residuals are rounding errors.
     """
     found = {}
     for context, scores in complete(reported(trials), metric).groupby("context", sort=False):
         values = scores[metric].to_numpy(np.float64)
         design = pd.get_dummies(scores[["arm_id", "seed"]].astype(str), dtype=np.float64).to_numpy()
-        # Without the mean and the size of the scores, no square overflows, and rounding is that of the residuals.
+        # Scores are scaled and centred, so that no square overflows and rounding errors are only those of residuals.
         around = values / max(np.abs(values).max(), np.finfo(float).tiny)
         fit, _, rank, _ = np.linalg.lstsq(design, around - around.mean(), rcond=None)
         residuals = around - around.mean() - design @ fit
@@ -72,18 +72,18 @@ def noise_of_contexts(trials: pd.DataFrame, *, metric: str) -> dict[str, float]:
 
 
 def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = None, *, maximise: bool) -> pd.DataFrame:
-    """Return the mean effect of every arm or contrast over its contexts, taken as a sample of those that it may meet.
+    """Return the mean effect of every arm or contrast over its contexts, taken as a sample of possible contexts.
 
-    Intervals are Student's over contexts, so they hold what differs between them as well as the seeds' noise.
+    Intervals are Student's over contexts, so they include the variation between contexts as well as the seeds' noise.
 
     Returns:
         One row for each arm that stands in two contexts or more: ``n_contexts`` (with an effect), ``n_missing``
         (without one), ``n_above`` (with an effect above 0), ``effect`` (mean), ``sd`` and the interval, ``p`` (of the
         one-sample t test) and ``p_holm``. Equal effects have neither interval nor p. The columns that end in
-        ``_in_noise`` have the same of the effects over their context's noise, where that is known, p being of the
-        alternative and the margin of the effects; from `FEWEST_CONTEXTS` on they give the ``verdict``, by
-        ``p_in_noise_holm``. ``reason`` says why there is none: in a race, or where seeds were added, there is no p (of
-        simulated races of 5 arms without effect in 4 contexts, 7% would err).
+        ``_in_noise`` hold the same for effects divided by their context's noise, if that is known; their p tests the
+        alternative and margin of the effects. From `FEWEST_CONTEXTS` contexts on, ``p_in_noise_holm`` gives the
+        ``verdict``. ``reason`` says why there is none: in a race, or if seeds were added, there is no p (7% of
+        simulated races of 5 arms without effect in 4 contexts would err).
     """
     effects = effects.assign(arm=comparison_names(effects))
     by_arm = effects.groupby("arm", sort=False)
@@ -135,7 +135,7 @@ def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = Non
 
 
 def _student(frame: pd.DataFrame, column: str, rounding: "pd.Series[float]") -> pd.DataFrame:
-    """Return estimates of each arm with Student's ``statistic`` and ``df``; none where values differ by rounding."""
+    """Return estimates of each arm with Student's ``statistic`` and ``df``; NaN if values differ by rounding alone."""
     found = grouped_estimates(frame, ["arm"], column)
     by_arm = frame[column].groupby(frame["arm"], sort=False)
     # As of seeds (see `analysis.statistics.paired`): effects that do not vary hold no information on their own error.

@@ -1,4 +1,4 @@
-"""Which test images each trial has right, and intervals of effects that hold for other test images, too."""
+"""Which test images each trial classifies correctly, and intervals of effects that hold for new test images, too."""
 
 import base64
 import binascii
@@ -21,18 +21,18 @@ IMAGES = ["test_images", "config.data.name", "config.data.content"]
 
 
 def correct(trials: pd.DataFrame, context: str | None = None) -> pd.DataFrame:
-    """Return which test images each trial has right.
+    """Return whether each trial classifies each test image correctly.
 
     Args:
         trials: As `analysis.load` gives them.
         context: The only context; None: all of them, which then have to have equally many test images.
 
     Returns:
-        Truth values, a row for each trial with such a record, by ``trial_id``, and a column for each image, in the
-        order of the test split. Trials that did not read it, and those of older versions, are left out.
+        Booleans: a row for each trial, indexed by ``trial_id``, and a column for each image, in the order of the test
+        split. Trials without this record (no test scores, or of an older version) are left out.
 
     Raises:
-        InputError: If trials have different numbers of images, or a record is not of so many images.
+        InputError: If trials have different numbers of images, or a record does not fit its number of images.
     """
     if CORRECT not in trials:
         return pd.DataFrame(index=pd.Index([], name="trial_id", dtype="str"), dtype="bool")
@@ -57,15 +57,15 @@ def correct(trials: pd.DataFrame, context: str | None = None) -> pd.DataFrame:
 def over_images(
     trials: pd.DataFrame, pairs: Sequence[tuple[Any, Any, "pd.Index[Any]"]], confidence: Floats
 ) -> tuple[Floats, Floats]:
-    """Return the intervals of effects on the test accuracy for further seeds and further test images alike.
+    """Return the intervals of effects on the test accuracy for a population of seeds and of test images.
 
-    Where teachers are crossed with seeds, an image is right at a seed in the share of teachers whose students have it
-    right: the interval holds for these teachers.
+    If teachers are crossed with seeds, an image's score at a seed is the share of teachers whose students classify it
+    correctly: the interval holds for these teachers.
 
     Args:
         trials: Complete ones of fixed arms, several at a seed where teachers are crossed.
-        pairs: Of each comparison the ids of both arms, and the seeds at which both have a score.
-        confidence: (comparisons,) of the intervals; NaN: none.
+        pairs: For each comparison the ids of both arms, and the seeds at which both have a score.
+        confidence: (comparisons,) Confidence of the intervals; NaN: no interval.
 
     Returns:
         Lower and upper ends (comparisons,), in percentage points; NaN where a trial has no record of its images, where
@@ -90,7 +90,7 @@ def over_images(
 
 
 def _by_seed(trials: pd.DataFrame) -> Floats:
-    """Return the share of an arm's trials at a seed that have an image right, (seeds in order, images)."""
+    """Return the share of an arm's trials that classify an image correctly, (seeds in ascending order, images)."""
     trials = trials.sort_values("seed")
     first = np.flatnonzero(~trials["seed"].duplicated())
     counts = np.diff(first, append=len(trials))

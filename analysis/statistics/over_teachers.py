@@ -21,10 +21,10 @@ def are_crossed(trials: pd.DataFrame) -> bool:
 
 
 def over_teachers(trials: pd.DataFrame, *, metric: str) -> pd.DataFrame:
-    """Return the effect of every arm for further seeds and further teachers alike, both drawn at random.
+    """Return the effect of every arm for a population of seeds and of teachers, both drawn at random.
 
-    A trial is paired with the baseline's at the same seed and with the teacher of the same seed; of a side without such
-    teachers each trial stands for all of them. Seeds at which one of these is missing are left out.
+    A trial is paired with the baseline's trial of the same seed and teacher seed; on a side without several teachers,
+    one trial stands for all of them. Seeds at which a trial is missing are left out.
 
     Returns:
         One row for each context and arm: ``n_seeds`` and ``n_teachers``, ``effect`` (mean over both), the interval and

@@ -4,7 +4,7 @@ Pure functions of arrays. The last axis is the seeds, the axes before it are con
 there is no result, and a pair is a seed at which both sides have one.
 
 The test that decides is Student's paired t test, whatever the number of seeds. The exact sign-flip test stands beside
-it; with few seeds it cannot reject at all. The page on statistics has what both do where their assumptions fail.
+it; with few seeds it cannot reject at all. The page on statistics shows how both behave if their assumptions fail.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, Counts,
 from cktf.rows import Alternative
 
 TEST, WELCH, OVER_CLUSTERS = "paired t", "Welch's t", " over clusters"
-"""Names of the deciding tests, of arms that share seeds and of others, and the suffix of a test over clusters."""
+"""Names of the deciding tests (arms that share seeds; arms that do not), and the suffix of a test over clusters."""
 
 FEWEST_FLIPPED, MOST_FLIPPED = 6, 20
 """Fewest and most pairs of the sign-flip test: fewer cannot reach p < 0.05, more have too many flips to count."""
 
 FLIPS_HELD = 2**20
-"""Flips that are held in memory at a time."""
+"""Number of flips in memory at a time."""
 
 EQUAL_SUMS = 1e-9
 """Sums of flipped differences that differ by less than this share of the differences' sizes are equal."""
@@ -36,18 +36,18 @@ class PairedEffects:
     """Contrasts of arms with their baselines, each field an array over contrasts; what cannot be computed is NaN.
 
     Attributes:
-        mean: Of the arm, over the pairs; likewise of the baseline.
+        mean: Mean of the arm over the pairs; ``baseline_mean`` likewise.
         effect: Mean difference, in the unit of the values.
         sd: Standard deviation of the differences.
         low: Lower end of the interval of the effect.
-        correlation: Pearson's, of the two sides: what pairing gains.
+        correlation: Pearson's correlation of the two sides; the higher, the more pairing gains.
         n_unpaired: Seeds that each arm of an unpaired design would need for the same standard error.
         hedges_gz: Standardised effect: mean difference over ``sd`` (d_z), times Hedges' correction.
         statistic: Student's t, with ``n_pairs - 1`` degrees of freedom.
         p: Its two-sided p: below 0.05 exactly where the 95% interval leaves out 0.
-        standard_error: Of the effect; NaN where nothing was tested.
+        standard_error: Standard error of the effect; NaN where nothing was tested.
         df: Degrees of freedom of t.
-        n_arm: Values of the arm that were used; likewise of the baseline.
+        n_arm: Number of values of the arm that were used; ``n_baseline`` likewise.
     """
 
     n_pairs: Counts
@@ -69,15 +69,15 @@ class PairedEffects:
 
 
 def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDENCE) -> PairedEffects:
-    """Compare arms with their baselines at the same seeds.
+    """Return the effects of arms against their baselines at the same seeds.
 
     Differences that do not vary at all (two quantised accuracies, say) hold no information on their own
     error: the test would call any of them infinitely sure. They get an effect, but neither interval nor p.
 
-    Every contrast is computed of its own pairs alone, to the last bit: neither the size of other contrasts nor the
-    seeds that only these have change any of its figures.
+    Every contrast is computed from its own pairs alone, to the last bit: neither the size of other contrasts nor
+    the seeds that only these have change any of its results.
 
-    Both sides are (..., seeds), or the baseline's a shape that broadcasts to it.
+    Both sides are (..., seeds), or the baseline has a shape that broadcasts to it.
     """
     values, baseline = np.broadcast_arrays(values, baseline)
     is_pair = np.isfinite(values) & np.isfinite(baseline)
@@ -170,7 +170,7 @@ def smallest_flip_p(n_pairs: Counts) -> Floats:
 
 def _share_of_flips(differences: Floats) -> Floats:
     """Return which share of all sign flips of differences (rows, pairs) has a sum as large as theirs, (rows,)."""
-    sums = differences[:, :1]  # the first sign stays, for a flip of all leaves the size of the sum
+    sums = differences[:, :1]  # the first sign is fixed, since a flip of all keeps the sum's size
     for column in differences.T[1:, :, np.newaxis]:
         sums = np.concatenate([sums + column, sums - column], axis=1)
     seen = np.abs(differences.sum(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""What pairing by seed achieved: how much of the variance of an unpaired difference is left, with its interval."""
+"""Gain of pairing by seed: how much of the variance of an unpaired difference is left, with its interval."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,13 @@ def variance_left(
     With u the sum and v the difference of both sides, :math:`s_v^2 / (s_a^2 + s_b^2) = 2 / (1 + w)`,
     :math:`w = s_u^2 / s_v^2`: a ratio of two variances of correlated normal values, whose exact interval is
     :math:`w (K \pm \sqrt{K^2 - 1})`, :math:`K = 1 + 2 (1 - r^2) t_{n-2}^2 / (n - 2)`, r being the correlation of u and
-    v (Pitman 1939, Morgan 1939). Below 1, pairing gained; at 1, it took out nothing; 2 is the worst there can be.
+    v (Pitman 1939, Morgan 1939). Below 1, pairing gained; at 1, it removed nothing; 2 is the worst case.
 
-    Values of both sides are (comparisons, seeds), what is returned three arrays (comparisons,): NaN where differences
-    do not vary, which ``is_tested`` says, ends also below `FEWEST_CORRELATED` pairs.
+    Both sides are (comparisons, seeds), the three results (comparisons,): NaN where differences do not vary
+    (``is_tested`` is false), the ends also below `FEWEST_CORRELATED` pairs.
     """
     is_pair = np.isfinite(values) & np.isfinite(baseline)
-    with np.errstate(over="ignore", invalid="ignore"):  # of numbers whose squares overflow, there is no ratio
+    with np.errstate(over="ignore", invalid="ignore"):  # no ratio if squares overflow
         sides = np.stack([values + baseline, values - baseline])
         n = np.where(is_tested, is_pair.sum(axis=-1), np.nan)
         means = np.where(is_pair, sides, 0.0).sum(axis=-1) / n

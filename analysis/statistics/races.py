@@ -11,10 +11,10 @@ from cktf.verdicts import Verdict, adjusted, decide
 
 
 def raced(race: Race, futility: float, differences: Floats, level: float) -> tuple[Counts, NDArray[Any]]:
-    """Run simulated races, whose comparisons stop one by one, and return the seeds and the verdict of each.
+    """Return the number of seeds and the verdict of each comparison of simulated races; comparisons stop one by one.
 
-    Differences are (studies, comparisons, seeds). A comparison stops if its chance of being decided, at this level, is
-    below ``futility``.
+    Differences are (studies, comparisons, seeds). A comparison stops if it is decided, or if its chance of being
+    decided, at this level, is below ``futility``.
     """
     num_looks, is_in = np.zeros(differences.shape[:-1], np.int64), np.ones(differences.shape[:-1], bool)
     for look in range(len(race.looks)):

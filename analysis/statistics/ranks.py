@@ -3,9 +3,8 @@
 Where arms stand in different contexts, the test is that of Skillings and Mack.
 
 A context is a block. An arm's value in it is its mean effect at the same seeds, and the baseline's is 0; seeds are no
-blocks of their own, for a method that wins at ten seeds of one data set has won there alone. The tests are those of
-Demšar (2006). Ranks describe: what is said of an arm over contexts is said by
-`analysis.statistics.over_contexts`.
+blocks of their own, since a method that wins at ten seeds of one data set has won there alone. The tests are those of
+Demšar (2006). Ranks are descriptive: verdicts over contexts are given by `analysis.statistics.over_contexts`.
 """
 
 import itertools
@@ -35,7 +34,7 @@ FEWEST_ARMS = 3
 """Fewest arms, with the baseline, that are ranked: ranks of two are only the sign of their difference."""
 
 FRIEDMAN, SKILLINGS_MACK = "Friedman, Nemenyi", "Skillings-Mack"
-"""Names of the tests in the table, of arms that stand in all contexts and of others; ``none`` where there is none."""
+"""Names of the tests in the table, if all arms stand in all contexts and otherwise; ``none`` if there is no test."""
 
 COLUMNS = columns(
     """
@@ -46,9 +45,9 @@ COLUMNS = columns(
 
 
 def without_rounding(values: Floats, rounding: Floats) -> Floats:
-    """Return values in which those of one block that differ by rounding alone are set to the smallest of them.
+    """Return values with ties restored: those of one block that differ by rounding alone become the smallest of them.
 
-    Values and by how much each may be off, ``rounding``, are (blocks, arms); two are tied by the larger of theirs.
+    Values and ``rounding``, by how much each may be off, are (blocks, arms); the larger rounding of two values counts.
     """
     found = values.copy()
     for block, order in enumerate(np.argsort(values, axis=1)):
@@ -59,9 +58,9 @@ def without_rounding(values: Floats, rounding: Floats) -> Floats:
 
 
 def ranks_in_blocks(values: Floats, *, maximise: bool) -> Floats:
-    """Return the rank of every arm (blocks, arms) in its block, 1 for the best; equal ones share the mean of theirs.
+    """Return the rank of every arm in its block (blocks, arms), 1 for the best; tied arms get their mean rank.
 
-    NaN stays so, and the others of its block are ranked without it.
+    NaN stays NaN, and the other arms of its block are ranked without it.
     """
     return np.asarray(stats.rankdata(-values if maximise else values, axis=1, nan_policy="omit"))
 
@@ -80,8 +79,8 @@ def friedman(values: Floats) -> tuple[float, float]:
 def critical_difference(num_arms: int, num_blocks: int, level: float = LEVEL) -> float:
     r"""Return Nemenyi's critical difference of mean ranks, :math:`q \sqrt{k (k + 1) / 6 n}` (Demšar 2006, eq. 6).
 
-    Two arms whose mean ranks differ by as much are told apart; of arms that are all alike, some two are so in a share
-    ``level`` of cases at most.
+    Two arms whose mean ranks differ by as much are significantly different; if all arms are alike, any two are so in a
+    share ``level`` of cases at most.
     """
     quantile = stats.studentized_range.ppf(1 - level, num_arms, np.inf) / np.sqrt(2)
     return float(quantile * rank_error(num_arms, num_blocks))
@@ -106,9 +105,9 @@ def ranks(
     maximise: bool | None = None,
     baseline: str | None = None,
 ) -> pd.DataFrame:
-    """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
+    """Return the mean rank of every arm over the contexts of a study, and its test against the baseline.
 
-    Ranked are the arms that have an effect in any context, in each among those that have one there. The baselines of
+    Arms with an effect in any context are ranked, in each context among the arms with an effect there. The baselines of
     all contexts are one arm, whatever they are called. Tests are made from `FEWEST_CONTEXTS` contexts and `FEWEST_ARMS`
     arms on: Friedman's and Nemenyi's where all arms stand in all of these contexts, else that of Skillings and Mack,
     with its standard errors in place of one critical difference.
@@ -117,19 +116,19 @@ def ranks(
         trials: As `analysis.load` gives them; or a plain table with a column ``context``.
         effects: As `analysis.effects` gives them; None: they are computed.
         metric: Column that is compared.
-        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        maximise: Whether a larger metric is better; None: it is, and a name that suggests a loss is refused.
         baseline: Name of the arm that the others of each context are compared with.
 
     Returns:
-        One row for each arm, the best mean rank first and those without one last; none where there is one context:
+        One row for each arm, the best mean rank first and those without one last; no rows for a single context:
         ``n_contexts`` (in which it has an effect), ``n_blocks`` (in which it was ranked), ``mean_rank`` over these, the
         ``test``, ``friedman`` (chi-square), ``friedman_p``, ``critical_difference``, and ``p_adjusted`` against the
-        baseline: of the range of so many arms, but no smaller than that of all together. ``missing`` says in which
+        baseline (by the studentized range of so many arms, but at least ``friedman_p``). ``missing`` says in which
         contexts an arm has no effect, and ``reason`` why it was not ranked or tested.
 
     Raises:
-        InputError: If a column or the baseline is missing, the metric does not hold numbers, the effects are none or of
-            another metric, or the direction is not known.
+        InputError: If a column or the baseline is missing, the metric does not hold numbers, ``effects`` is no such
+            table or of another metric, or the direction is not known.
     """
     maximise = larger_is_better(metric, maximise)
     trials = trials_of(trials, metric=metric, what="ranks", baseline=baseline)

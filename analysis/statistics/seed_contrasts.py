@@ -6,8 +6,8 @@ A contrast is computed within each seed that has all arms that it needs::
 
 and judged by Student's t of its mean over n seeds, with n - 1 degrees of freedom; several of them together by
 Hotelling's T^2, F = T^2 (n - q) / (q (n - 1)) with q and n - q degrees of freedom for q contrasts (Anderson 2003,
-section 5.2). Both are exact for normal scores, however arms and factors vary and go together from seed to seed. Where
-too few seeds have all of these arms, least squares takes all trials (see `analysis.statistics.clustered`).
+section 5.2). Both are exact for normal scores, however arms and factors vary and correlate from seed to seed. If
+too few seeds have all of these arms, least squares uses all trials (see `analysis.statistics.clustered`).
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ COMPLETE_SHARE = 2 / 3
 WITHOUT_ERROR = "the scores follow the model without error: nothing to test against"
 
 SMALL_EIGENVALUE = 1e-10
-"""Eigenvalue of correlations of contrasts: with one below it they depend on one another but for rounding."""
+"""Eigenvalue of the contrasts' correlations below which they are linearly dependent up to rounding."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class SeedTest:
     Attributes:
         effect: (contrasts,) estimates; NaN where there are none.
         standard_error: (contrasts,), NaN where nothing was tested.
-        statistic: F; of one contrast the square of Student's t.
-        freedom: Degrees of freedom of the numerator and of the denominator; NaN likewise.
-        p: Two-sided.
-        n_seeds: Seeds that were used.
-        n: Trials that were used.
+        statistic: F; for one contrast the square of Student's t.
+        freedom: Degrees of freedom of the numerator and of the denominator (NaN where nothing was tested).
+        p: Two-sided p value.
+        n_seeds: Number of seeds that were used.
+        n: Number of trials that were used.
         model: `WITHIN` or `CLUSTERED`.
         reason: Why there is no p; empty where there is one.
     """
@@ -64,11 +64,11 @@ class SeedTest:
 
 
 def seed_test(scores: Floats, weights: Floats) -> SeedTest:
-    """Test that contrasts are zero, by the scores of the arms that have a weight alone.
+    """Return the test that contrasts are zero, from the scores of the arms with a nonzero weight alone.
 
     Args:
         scores: (seeds, arms), NaN where a trial has no result.
-        weights: (contrasts, arms), each row summing to zero; those that follow from others are left out.
+        weights: (contrasts, arms), each row summing to zero; linearly dependent rows are left out.
     """
     weights = _independent(weights)
     needed = np.abs(weights).max(axis=0) > 0

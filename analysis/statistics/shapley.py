@@ -1,4 +1,4 @@
-"""What each component of a full grid of two levels adds, fairly shared: Shapley values, by seed.
+"""Shapley values, by seed: what each component of a full grid of two levels adds to the score, fairly shared.
 
 With v(S) the score of the arm that has the components S on and the others off, component j of k gets
 
@@ -28,7 +28,7 @@ from cktf.verdicts import holm
 COLUMNS = columns("context factor level off metric effect low high confidence p p_holm n_seeds n model reason")
 
 ALL = "all of them"
-"""Name of the row of what all components add together."""
+"""Name of the row with the sum over all components."""
 
 OFF = frozenset({"0", "0.0", "False", "None", "nan", "<NA>", ""})
 """Levels, as text, that switch a component off."""
@@ -96,7 +96,7 @@ def _figures(values: Floats, weights: Floats) -> dict[str, Any]:
 
 
 def _weights(is_on: "np.ndarray[Any, np.dtype[np.bool_]]") -> list[Floats]:
-    """Return the weight of each cell in the value of each component; which components are on: (cells, components)."""
+    """Return the weight of each cell in each component's value; ``is_on`` (cells, components): which are on."""
     count, sizes = is_on.shape[1], is_on.sum(axis=1)
     share = np.array([factorial(size) * factorial(count - size - 1) / factorial(count) for size in range(count)])
     return [np.where(side, share[sizes - 1], -share[np.minimum(sizes, count - 1)]) for side in is_on.T]

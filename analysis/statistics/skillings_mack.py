@@ -1,8 +1,8 @@
-r"""The test of Skillings and Mack (1981) of ranks in incomplete blocks; of complete ones it is Friedman's.
+r"""The test of Skillings and Mack (1981) for ranks in incomplete blocks; for complete ones it is Friedman's.
 
 With k_j arms in block j, the rank R of an arm counts there as :math:`\sqrt{12 / (k_j + 1)} (R - (k_j + 1) / 2)`: blocks
-with few arms weigh no less, and an arm that is missing counts as in the middle. Where all arms are alike, all orders of
-a block's ranks are as likely, of which the covariance of these sums follows, also of tied ranks.
+with few arms weigh no less, and an arm that is missing counts as in the middle. If all arms are alike, all orders of a
+block's ranks are equally likely; the covariance of these sums follows from that, also for tied ranks.
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ from scipy import stats
 from analysis.statistics.intervals import Floats
 
 SMALL = 1e-9
-"""Share of the largest eigenvalue of a covariance below which one is 0 but for rounding."""
+"""Share of a covariance's largest eigenvalue below which an eigenvalue is 0 up to rounding."""
 
 
 def skillings_mack(ranks: Floats) -> tuple[float, float]:
-    """Return the chi-square of ranks (blocks of two arms or more, arms), NaN where an arm is missing, and its p.
+    """Return the chi-square of ranks and its p; both are NaN if all ranks of every block are tied.
 
-    Both are NaN where all ranks of every block are tied.
+    Ranks are (blocks, arms), NaN where an arm is missing; each block has two arms or more.
     """
     sums, covariance = _sums(ranks, is_tied=True)
     values, vectors = np.linalg.eigh(covariance)

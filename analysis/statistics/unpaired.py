@@ -12,15 +12,15 @@ variances: with 3 values beside 20, 14% of studies without effects would err."""
 
 
 def welch_effects(values: Floats, baseline: Floats, confidence: float = CONFIDENCE) -> PairedEffects:
-    r"""Compare arms with baselines at seeds that have nothing to do with each other.
+    r"""Return the effects of arms against baselines whose seeds have nothing to do with theirs.
 
     The difference of means over :math:`\sqrt{s_a^2/n_a + s_b^2/n_b}` is taken as Student's t, with Satterthwaite's
     degrees of freedom (Welch 1947); where a side has fewer than `FEWEST` values, with one less than the values of the
-    smaller side, which always suffices (Mickey and Brown 1966). There is no test where a side has one value, or none of
-    the two varies.
+    smaller side, which is always conservative (Mickey and Brown 1966). There is no test where a side has one value, or
+    none of the two varies.
 
-    Values are (..., seeds) and (..., other seeds), NaN where there is none. What is returned has no pairs, and what is
-    of pairs alone is NaN; ``sd`` is that of the difference of one value of each side.
+    Values are (..., seeds) and (..., other seeds), NaN where there is none. The result has no pairs, and NaN in the
+    fields that need pairs; ``sd`` is that of the difference of one value of each side.
     """
     sides = (values, baseline)
     there = [np.isfinite(side) for side in sides]

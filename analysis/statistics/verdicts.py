@@ -14,29 +14,30 @@ from analysis.statistics.intervals import Counts, Floats
 from cktf.verdicts import LEVEL
 
 POWER = 0.8
-"""Power at which a detectable effect is told from zero, and at which the seeds that are asked for decide."""
+"""Power with which a detectable effect is detected, and with which the recommended number of seeds decides."""
 
 ASSURANCE = 0.8
-"""Chance that the true standard deviation is below its bound, from which the seeds to ask for are computed."""
+"""Chance that the true standard deviation is below its bound, from which the recommended seeds are computed."""
 
 FEWEST_FOR_A_NUMBER = 5
-"""Below this many pairs, the seeds to ask for are a range: the standard deviation is hardly known."""
+"""Below this many pairs, the recommended seeds are a range: the standard deviation is hardly known."""
 
 MOST_MORE_SEEDS = 100
 """Largest number of extra seeds that is reported; more is infinity, as the estimate is too rough."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 _FARTHEST = 8.0
-"""Standard deviations beyond which nothing of a normal distribution is counted."""
+"""Standard deviations at which integrals over a normal distribution are cut off."""
 
 _LARGEST = 1e9
-"""Effect in standard deviations that is told from zero with certainty; the squares of larger ones may overflow."""
+"""Effect in standard deviations that is detected with certainty; the squares of larger ones may overflow."""
 
 
 def power(standardised: Floats, n: NDArray[Any], level: float = LEVEL) -> Floats:
-    """Return the chance that the two-sided paired t test tells an effect from zero, in its own direction.
+    """Return the power of the two-sided paired t test: the chance that it detects an effect, with the right sign.
 
-    The true effect is in standard deviations of the differences, not negative (any shape), of n pairs, two or more.
+    ``standardised`` is the true effect in standard deviations of the differences, at least 0 (any shape), and n the
+    number of pairs, at least 2.
     """
     shift, n = np.broadcast_arrays(np.minimum(standardised, _LARGEST) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level / 2, n - 1))
@@ -44,7 +45,7 @@ def power(standardised: Floats, n: NDArray[Any], level: float = LEVEL) -> Floats
 
 
 def equivalence_power(margin: Floats, n: Counts, level: float = LEVEL) -> Floats:
-    """Return the chance that two one-sided t tests show an effect of 0 to be within a margin, as `power` has it."""
+    """Return the chance that two one-sided t tests show an effect of 0 to be within a margin; see `power`."""
     shift, n = np.broadcast_arrays(np.minimum(margin, _LARGEST) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level, n - 1))
     return 2 * _chance(0.0, np.minimum(shift, _FARTHEST), lambda z: shift[..., np.newaxis] - z, critical, n - 1)
@@ -56,9 +57,9 @@ def _chance(
     r"""Return the chance that a t test rejects, as an integral over the standardised mean z of the noise.
 
     It is :math:`\int \varphi(z) \, P(c S \le \mathrm{reach}(z)) \, dz`, with S the estimated over the true deviation,
-    since the test rejects where c S is within what z reaches. This is exact for effects of any size, unlike computed
-    noncentral t distributions. The integral goes from ``first`` to ``last`` (...), over points z (..., points), with
-    the critical c and degrees of freedom (...) of the test.
+    since the test rejects if c S is at most reach(z). This is exact for effects of any size, unlike computed noncentral
+    t distributions. The integral goes from ``first`` to ``last`` (...), over points z (..., points), with the critical
+    value c and the degrees of freedom (...) of the test.
     """
     first, last = np.broadcast_arrays(np.asarray(first, np.float64), last)
     half = (last - first)[..., np.newaxis] / 2
@@ -74,8 +75,8 @@ def mde(n: NDArray[Any], level: float, sd: Floats) -> Floats:
 
     It depends on the number of pairs and on how much they vary, not on the effect that was seen.
 
-    Pairs, of an unpaired test its degrees of freedom plus 1, and standard deviations of the differences have any shape,
-    the same; NaN below two pairs.
+    The pairs ``n`` (for an unpaired test its degrees of freedom plus 1) and ``sd``, the standard deviations of the
+    differences, broadcast to one shape; NaN below two pairs.
     """
     n, sd = np.broadcast_arrays(n, sd)
     counts, places = np.unique(n, return_inverse=True)
@@ -104,7 +105,7 @@ def sd_bound(sd: Floats, n: Counts, share: float) -> Floats:
 
 
 def seeds_needed(delta: float, sd: Floats, most: Counts, level: float) -> Floats:
-    """Return how many pairs decide about an effect of ``delta``, in all.
+    """Return the total number of pairs that decides about an effect of ``delta``.
 
     So many have the power `POWER` to tell an effect of ``delta`` from zero, and to show an effect of zero to be within
     ``delta``, which takes about a tenth more.
@@ -113,9 +114,9 @@ def seeds_needed(delta: float, sd: Floats, most: Counts, level: float) -> Floats
         delta: The smallest effect that matters, in the unit of the metric.
         sd: (contrasts,) true standard deviations of the differences.
         most: (contrasts,) largest number of pairs that is tried; infinity is returned where it is not enough.
-        level: Of the tests.
+        level: Level of the tests.
     """
-    with np.errstate(over="ignore"):  # an infinite size is told from zero with certainty
+    with np.errstate(over="ignore"):  # an infinite size is detected with certainty
         size = delta / sd
     too_few, enough = np.ones_like(most), np.maximum(most, 2) + 1
     while (enough - too_few).max(initial=0) > 1:
@@ -129,9 +130,9 @@ def more_seeds(delta: float, sd: Floats, n: Counts, level: float, assurance: flo
     """Return how many more seeds decide about an effect of ``delta`` with power `POWER`; see `seeds_needed`.
 
     The standard deviation is taken at its upper bound, since it is an estimate: with the estimate itself, as many
-    studies would have too few seeds as enough; ``assurance`` is the chance that it is below. What effect was seen does
-    not matter. Of n pairs that there are, with standard deviations of their differences (contrasts,), the result is
-    (contrasts,): 0 where there are enough, infinity above `MOST_MORE_SEEDS`, NaN where the deviation is unknown.
+    studies would have too few seeds as enough; ``assurance`` is the chance that the true one is below. The observed
+    effect does not matter. ``n``, the pairs so far, ``sd``, of their differences, and the result are (contrasts,). The
+    result is 0 if there are enough, infinity above `MOST_MORE_SEEDS`, NaN if the deviation is unknown.
     """
     needed = seeds_needed(delta, sd_bound(sd, n, assurance), n + MOST_MORE_SEEDS, level)
     return np.maximum(needed - n, 0)

@@ -19,7 +19,7 @@ FOLLOW_SECONDS = 10.0
 
 
 class Target(StrEnum):
-    """What a student, or a run, can be exported to."""
+    """Formats and tools that a student, or a run, can be exported to."""
 
     TORCH = "torch"
     TORCHSCRIPT = "torchscript"

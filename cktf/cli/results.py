@@ -137,7 +137,7 @@ def compare(runs: Places, against: Against = None, kind: Kind = None, *, options
 
 @contextmanager
 def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engine]":
-    """Yield the engine; Ray's is connected until the report is written."""
+    """Yield the function that parses the ledger; Ray stays connected until the report is written."""
     if engine is ReportEngine.LOCAL:
         from analysis.ledger.collect import parsed_here
 

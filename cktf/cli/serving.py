@@ -21,7 +21,7 @@ LOOK_SECONDS, HOLD_SECONDS = 3.0, 30.0
 
 
 class _Pages(ThreadingHTTPServer):
-    """Serves the newest page. That may load nothing by itself, so a header asks the browser to load it again."""
+    """Serves the newest page. A page may load nothing by itself, so a header asks the browser to load it again."""
 
     daemon_threads = True
 

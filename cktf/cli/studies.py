@@ -148,7 +148,7 @@ def init(
 
 
 def _shipped(folder: str, suffix: str) -> dict[str, Traversable]:
-    """Return name to file of what this package brings in a folder."""
+    """Return the files that this package ships in a folder, by name without suffix."""
     files = sorted((resources.files("cktf") / folder).iterdir(), key=lambda file: file.name)
     return {each.name.removesuffix(suffix): each for each in files if each.name[0].isalpha()}
 

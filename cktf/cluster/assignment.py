@@ -16,9 +16,9 @@ from cktf.trainer.train import TrainOptions
 class Assignment:
     """One trial as it is sent to a slot: plain values, because Tune copies and saves them many times.
 
-    `TrialConfig`, `TrainOptions` and the name to version of each plug-in are JSON. ``run`` is the root of the run
-    directory, as every node of the cluster sees it, ``patience`` that of its storage. CPUs and GPUs are those of each
-    worker; a teacher is trained by one of them.
+    ``configuration`` (a `TrialConfig`), ``options`` (`TrainOptions`) and ``plugins`` (name to version) are JSON.
+    ``run`` is the root of the run directory, as every node of the cluster sees it, ``patience`` that of its storage.
+    ``cpus`` and ``gpus`` are those of each worker; a teacher is trained by one worker.
     """
 
     trial_id: str
@@ -63,8 +63,9 @@ class Assignment:
 class TrialEnd:
     """End of a training, complete or failed, as its worker reports it: the columns of an `EndRow` that it knows.
 
-    Of a complete teacher ``reason`` is where it was found. ``is_error``: it failed by an error, which other trials may
-    meet too, and not by a loss that is not finite. ``is_storage``: by trouble of the storage, so it is tried again.
+    For a teacher that did not have to be trained, ``reason`` is where it was found. ``is_error``: the training failed
+    by an error, which other trials may meet too, and not by a loss that is not finite. ``is_storage``: it failed by
+    trouble of the storage, so it is tried again.
     """
 
     status: Status

@@ -16,7 +16,7 @@ class Machine:
     """The running cluster at an ``address``, or, without one, so many CPUs and GPUs of this machine; None: all.
 
     Raises:
-        InputError: If there are not so many, or a cluster is joined, whose nodes say what they have.
+        InputError: If there are not so many, or numbers are given for a cluster, whose nodes say what they have.
     """
 
     address: str | None = None

@@ -47,7 +47,7 @@ class TrialResources:
 
     @classmethod
     def of(cls, resources: Resources, nodes: Sequence[Node]) -> "TrialResources":
-        """Divide a trial's resources among its workers; GPUs left open mean one each if there is any."""
+        """Divide a trial's resources among its workers; without a number of GPUs, each gets one if a node has any."""
         open_gpus = float(any(node.get("GPU", 0) for node in nodes)) * resources.workers
         gpus = open_gpus if resources.gpus is None else resources.gpus
         return cls(resources.workers, resources.cpus / resources.workers, gpus / resources.workers)
@@ -58,7 +58,7 @@ class TrialResources:
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
     def placement(self) -> PlacementGroupFactory:
-        """Return the resources of a slot: those of its worker, or next to none, as Ray Train takes those of several."""
+        """Return the resources of a slot: its worker's, or almost none, since Ray Train takes those of several."""
         if self.workers == 1:
             return PlacementGroupFactory([self.bundle])
         return PlacementGroupFactory([{HEAD: 0.001}])
@@ -168,7 +168,8 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
 class Capacity:
     """Number of trials that may run at the same time, also on nodes that an autoscaler may add.
 
-    ``slots`` is the study's own limit, ``nodes`` returns those that are up, and no other can come if it ``is_local``.
+    ``slots`` is the study's own limit, and ``nodes`` returns the nodes that are up. If Ray ``is_local``, no other node
+    can come.
     """
 
     trial: TrialResources
@@ -183,7 +184,7 @@ class Capacity:
         self._is_waiting = False
 
     def now(self) -> int:
-        """Return the number; at least 1, because a cluster that has lost its last node may get another."""
+        """Return the present number; at least 1, because a cluster that has lost its last node may get another."""
         fit = trials_that_fit(self.trial, self.nodes())
         if not (fit or self._is_waiting or self.is_local):  # no other node replaces this machine: the run ends
             self.say(f"no node is up that has {self.trial}: waiting for one; Ctrl-C ends, and nothing is lost")

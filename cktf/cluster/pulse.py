@@ -34,9 +34,9 @@ def alive_nodes() -> list[Node]:
 
 
 class Pulse:
-    """Watches the nodes of the Ray that this process is connected to; the message that it is lost ends with ``advice``.
+    """Watches the nodes of the Ray that this process is connected to.
 
-    If it ``is_local``, on this machine alone, no other node will ever come.
+    ``advice`` ends the message that Ray was lost. If Ray ``is_local``, on this machine alone, no other node will come.
     """
 
     def __init__(self, place: str, *, is_local: bool, advice: str) -> None:

@@ -21,10 +21,10 @@ from cktf.plan.planner import NoTrial, Planner
 from cktf.rows import PlannedRow
 
 LOOK_SECONDS = 1.0
-"""Time between two looks for trials of which nothing is heard."""
+"""Time between two checks for silent trials."""
 
 AWAY_SECONDS = 5.0
-"""Time between two looks above which the driver itself was held up, so that what it did not hear is no silence."""
+"""Time between two checks above which the driver itself was held up; the excess does not count as silence."""
 
 
 class PlannerSearcher(Searcher):
@@ -75,7 +75,7 @@ class PlannerSearcher(Searcher):
                 self._planner.on_end(key, end.status, end.reason, end.device, end.node)
 
     def put_back(self, trial_id: str) -> None:
-        """Put a trial back that Tune gives up although none of its tries was made, at most ``max_failures`` times."""
+        """Put back a trial that Tune gives up before it was tried, at most ``max_failures`` times."""
         key = self._trial_ids[trial_id]
         self._put_back[key] += 1
         if self._put_back[key] <= self._planner.spec.max_failures:
@@ -128,19 +128,19 @@ class PlannerScheduler(FIFOScheduler):
         return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == Trial.PENDING), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
-        """Return whether the trial goes on."""
+        """Report an epoch to the planner; return whether Tune is to continue or stop the trial."""
         self._searcher.show_remarks(result)
         self._heard[trial.trial_id] = time.monotonic()
         is_pruned = self._planner.on_epoch(trial.config["trial_id"], result["epoch"])
         return str(TrialScheduler.STOP if is_pruned else TrialScheduler.CONTINUE)
 
     def _look(self, trials: Iterable[Trial]) -> None:
-        """Say which running trials are silent for too long, and end their workers if the study wants it.
+        """Show which running trials are silent for too long, and with ``stall: retry`` end their workers.
 
-        A worker may wait for the storage on top of what an epoch takes, and is as silent then.
+        The patience of the storage is added, because a worker that waits for the storage is silent too.
         """
         now = time.monotonic()
-        away, self._looked = max(0.0, now - self._looked - AWAY_SECONDS), now  # results of it are still to be read
+        away, self._looked = max(0.0, now - self._looked - AWAY_SECONDS), now  # its results are unread
         workers = {trial: worker for trial in trials if (worker := trial.temporary_state.ray_actor)}
         self._heard = {trial.trial_id: min(now, self._heard.get(trial.trial_id, now) + away) for trial in workers}
         for trial, worker in workers.items():

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""Sent by a scheduler at the end, by a closed terminal, and by schedulers some time before the end."""
+"""Signals that a scheduler sends at the end, a closed terminal, and schedulers some time before the end."""
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from cktf.trial.run import run_trial
 from cktf.trial.trained_teachers import train_teacher
 
 _FAULTS = ("CUDA error", "cuDNN error", "Triton Error [CUDA]", "device-side assert", "uncorrectable ECC error")
-"""Texts of exceptions for faults of a GPU that have no class of their own: of PyTorch, cuDNN, Triton and the driver."""
+"""Texts of exceptions, by PyTorch, cuDNN, Triton and the driver, for GPU faults without an exception class."""
 
 _OF_GLOO = re.compile(r"\[[^\]]*\bgloo/[^\]]*:\d+\]")
 """Beginning of the errors of PyTorch's gloo: a place in its source files."""
@@ -138,7 +138,7 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
         if is_fault_of_gpu(error, is_shared=is_shared):
             raise
     finally:
-        # Also of a pruned trial, whose generator is closed, and only here no exception's frames hold the tensors.
+        # Also reached by a pruned trial, whose generator is closed; and no exception's frames hold the tensors here.
         if torch.cuda.is_available() or end.status is Status.FAILED:
             gc.collect()
             with suppress(RuntimeError):  # if the GPU has failed

@@ -31,20 +31,21 @@ class DataConfig(Settings):
     """Fetch the data set into its folder where it is not there yet."""
 
     generated: bool = False
-    """Draw a few images of the data set's kind and learn from these, to try a study out before the data are there. No
-    file is looked for."""
+    """Train on a few random images of the data set's kind, to try a study out before the data are there. No file is
+    read."""
 
     content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """SHA-256 of the user's own images: of an `image_folder`'s names and sizes, of the bytes of other files. A study
-    fills it in when it is planned, so that a trial is known by its images, wherever they are, and refuses others."""
+    """SHA-256 of the user's own images: for an `image_folder` of their names and sizes, else of the files' bytes. It is
+    filled in when a study is planned, so that a trial is identified by its images, wherever they are stored, and
+    refuses others."""
 
     side: int | None = Field(default=None, ge=8, le=1024)
-    """Side of the images in pixels, to which they are scaled and cut, as a square out of the middle. Not set: the data
-    set's own; `image_folder` has none and wants it set."""
+    """Side in pixels to which images are scaled, and cut to a square out of the middle. Not set: the data set's own;
+    `image_folder` has none, so it must be set there."""
 
     crop_from: int | None = Field(default=None, ge=8, le=1024)
-    """Side of the images in pixels, larger than `side`, out of which a random resized crop cuts the boxes that it
-    scales to `side`. Images that are not cropped so are scaled to `side` whole. Not set: `side`."""
+    """Side in pixels, larger than `side`, of the images out of which a random resized crop cuts boxes, which are then
+    scaled to `side`. Without that crop, as in evaluation, whole images are scaled to `side`. Not set: `side`."""
 
     train_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the training split that is trained on, the same for each class; validation stays whole."""
@@ -53,8 +54,8 @@ class DataConfig(Settings):
     """Share of the data set's training part that is used for validation, the same for each class."""
 
     per_class: int | None = Field(default=None, ge=1)
-    """Most images of a class that are trained on, of those that the other settings leave; validation stays whole. A
-    teacher that is trained sees all of them."""
+    """Largest number of training images of each class, applied after the other settings; validation stays whole. A
+    teacher that is trained is not limited by it."""
 
     tail: float = Field(default=1.0, ge=1, le=1e6)
     """Long tail: the first class keeps all its training images, the last one a share of 1 / tail, those between
@@ -62,19 +63,19 @@ class DataConfig(Settings):
     seed. A teacher that is trained sees the same tail; validation and test stay whole."""
 
     noise: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the training labels that are replaced by another class, each other one as likely, drawn by the seed. A
-    teacher that is trained has as many, drawn by its own seed; labels of validation and test stay right."""
+    """Share of the training labels that are replaced by another class, drawn uniformly with the seed. A teacher that is
+    trained has as many wrong labels, drawn with its own seed; labels of validation and test stay right."""
 
     fold: int | None = Field(default=None, ge=0, le=9)
-    """Of `stl10`: train on one of its ten predefined folds of 1,000 images, which `fold_indices.txt` lists. Not set: on
-    all 5,000."""
+    """For `stl10` only: train on one of its ten predefined folds of 1,000 images, listed in `fold_indices.txt`. Not
+    set: on all 5,000."""
 
     test_classes: Literal["all", "any"] = "all"
-    """Of an `image_folder`: whether each class needs test images, or `any` number of them may have none."""
+    """For `image_folder` only: `all` classes need test images; or, with `any`, some classes may have none."""
 
     verify: bool = True
-    """Compare the files' checksums with the published ones, of `cifar10`, `cifar100` and `stl10`. `false` reads other
-    files of the same form; a trial is then known by their content."""
+    """For `cifar10`, `cifar100` and `stl10` only: compare the files' checksums with the published ones. `false` also
+    reads other files of the same form; a trial is then identified by their content."""
 
     @model_validator(mode="after")
     def _is_of_the_data_set(self) -> Self:
@@ -120,9 +121,9 @@ class DataConfig(Settings):
 
 
 def content_of(name: str, root: str | None) -> str | None:
-    """Return the SHA-256 that identifies a data set's files; None if this machine has none of them there.
+    """Return the SHA-256 that identifies a data set's files; None if they are not on this machine.
 
-    It must be the user's own, or have published checksums.
+    The data set must be the user's own, or have published checksums.
     """
     with reading(root):
         return PUBLISHED[name].content(root) if name in PUBLISHED else OWN[name](root)
@@ -138,7 +139,7 @@ def load_dataset(config: DataConfig) -> Dataset:
     if config.crop_from is not None:
         stored = config.model_copy(update={"side": config.crop_from, "crop_from": None})
         return replace(load_dataset(stored), shown_side=config.side)
-    if config.generated and config.name in KINDS:  # the images of a plug-in's data set are its own, even to try it out
+    if config.generated and config.name in KINDS:  # a data set of a plug-in always loads its own images
         kind = KINDS[config.name]
         side = side_of(config.place) if config.name == IMAGE_FOLDER else config.side or kind.side
         return few_images(kind, side)

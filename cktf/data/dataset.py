@@ -23,7 +23,7 @@ class Constants:
 
     @classmethod
     def of(cls, mean: Sequence[float], std: Sequence[float]) -> Self:
-        """Return constants in float32, in which images are, so that equal ones are equal wherever they come from."""
+        """Return constants rounded to float32, as images are, so that equal ones compare equal from any source."""
         return cls(*(tuple(torch.tensor(values).tolist()) for values in (mean, std)))
 
 
@@ -32,8 +32,8 @@ class Kind:
     """The facts about a data set that are known without its files.
 
     Mean and deviation are those of each channel of the training images, scaled to [0, 1]; the side is in pixels;
-    ``augmentation`` is the standard one in the literature. Some have a third part, of images without labels. Names of
-    classes stand in the order of the labels; none where they are not known.
+    ``augmentation`` is the standard one in the literature. ``has_unlabelled``: there is a third part, of images
+    without labels. ``class_names`` are in the order of the labels; empty if they are not known.
     """
 
     num_classes: int
@@ -61,20 +61,19 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels of both parts, raw, each in one tensor.
+    """Raw images and labels of the training and the test part, each in one tensor.
 
     Images on the CPU may be mapped from a file larger than memory. A tensor of images larger than `WHOLE_ON_DEVICE`
-    stays there, and is moved batch by batch.
+    stays on the CPU, and is moved to a GPU batch by batch.
 
     Attributes:
         train_images: (samples, channels, height, width), uint8, as all images.
         train_labels: (samples,), int64, from 0, as all labels.
-        mean: (channels,), of the training images scaled to [0, 1].
-        std: (channels,), likewise.
+        mean: (channels,), mean of the training images scaled to [0, 1].
+        std: (channels,), their standard deviation.
         standard_augmentation: Standard augmentation of this data set in the literature.
         unlabelled_images: A third part, of images alone; None if the data set has none.
-        shown_side: Side to which images, which are square and larger, are scaled batch by batch; None: networks see
-            them as large as they are.
+        shown_side: Side to which the square, larger images are scaled batch by batch; None: they are not scaled.
         remarks: Remarks on the files for the user.
         class_names: Names of the classes in the order of the labels; empty where they are not known.
     """
@@ -94,7 +93,7 @@ class Dataset:
 
     @property
     def image_shape(self) -> torch.Size:
-        """(channels, height, width), as networks see them."""
+        """Shape of an image as networks see it, (channels, height, width)."""
         channels, height, width = self.train_images.shape[1:]
         side = self.shown_side
         return torch.Size((channels, side or height, side or width))
@@ -139,4 +138,4 @@ def resize(images: Tensor, side: int) -> Tensor:
     if images.device.type == "cpu":
         return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
     scaled = functional.interpolate(images.float(), size=(side, side), mode="bilinear", antialias=True)
-    return scaled.round_().to(images.dtype)  # a GPU scales no whole numbers; the difference is at most a level
+    return scaled.round_().to(images.dtype)  # a GPU cannot scale integers; results differ by at most one level

@@ -1,4 +1,4 @@
-"""A few drawn images of a data set's kind, to try a study out before the data are there."""
+"""A few random images of a data set's kind, to try a study out before the data are there."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from cktf.data.dataset import Dataset, Kind
 from cktf.seeding import generator
 
 FEW_CLASSES = 4
-"""Classes that `few_images` has samples of; there are as many classes as in the real data set."""
+"""Largest number of classes with samples in `few_images`; the number of classes stays that of the real data set."""
 
 FEW_SAMPLES = 3
 """Training samples of each of these classes, one of them for validation; there is one test sample."""
@@ -34,7 +34,7 @@ def few_images(kind: Kind, side: int) -> Dataset:
 def patterned(labels: Tensor, num_classes: int, shape: tuple[int, int, int], part: str) -> Tensor:
     """Return images (samples, *shape), uint8, that can be learnt: each its class's pattern of 4x4 fields, under noise.
 
-    ``labels`` are (samples,), int64; ``part`` addresses the noise.
+    ``labels`` are (samples,), int64; ``part`` is part of the noise's seed.
     """
     patterns = torch.rand(num_classes, shape[0], 4, 4, generator=generator(0, "generated patterns"))
     fields = functional.interpolate(patterns, size=shape[1:])

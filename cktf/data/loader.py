@@ -163,9 +163,9 @@ def evaluation_batches(
 
 
 def _mixed(view: View, mixes: Mixes | None, raw: Tensor, shard: slice, partners: slice) -> Tensor:
-    """Return a shard's augmented images, mixed with their partners', which are those of the batch in reverse.
+    """Return a shard's augmented images, mixed with their partners', which are in the mirrored places of the batch.
 
-    ``raw`` has the images of the shard and, if these are others, of its partners.
+    ``raw`` holds the shard's images and, after them, the partners' unless these are the same samples.
     """
     size = shard.stop - shard.start
     images = view(raw[:size], shard)
@@ -202,7 +202,7 @@ def _images_of(images: Tensor, pieces: Iterable[Tensor], device: torch.device) -
         if event:
             present = torch.cuda.current_stream(device)
             present.wait_event(event)
-            copied.record_stream(present)  # its memory is that of the other stream
+            copied.record_stream(present)  # its memory was allocated on the other stream
         return copied
 
     with ThreadPoolExecutor(1, thread_name_prefix="read ahead") as thread:

@@ -16,7 +16,7 @@ OF_SPLIT = ("train_fraction", "validation_fraction", "per_class", "tail", "noise
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows of the training part, ascending, on the CPU.
+    """Rows of the training part in the training and the validation split, ascending, on the CPU.
 
     Attributes:
         train_index: (samples,), int64: training samples; a sample's position here is its `Batch.index`.
@@ -30,12 +30,13 @@ class Split:
 def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
     """Return the training part divided at random into training and validation, every class in the same proportion.
 
-    Of each class in a random order, validation takes the first samples and training the next ones, so that the training
-    split of a smaller ``train_fraction`` is part of that of a larger one, and validation the same. ``tail`` and
-    ``per_class`` then take some of the training samples: of n samples of class i of C a tail keeps n * tail**(-i / (C -
-    1)), rounded down, at least one (Cao et al., Learning imbalanced datasets with label-distribution-aware margin
-    loss, 2019), and prefers the same images at every seed, as there, but those that validation has. At least one sample
-    of each class is trained on. ``labels`` (samples,), int64, are those of the data set's training part.
+    Of each class in a random order, validation takes the first samples and training the next ones, so that a smaller
+    ``train_fraction`` gives a subset of the training split of a larger one, and the same validation split. ``tail``
+    and ``per_class`` then take some of the training samples: of n samples of class i of C a tail keeps
+    n * tail**(-i / (C - 1)), rounded down, at least one (Cao et al., Learning imbalanced datasets with
+    label-distribution-aware margin loss, 2019), and prefers the same images at every seed, as there, except those in
+    validation. At least one sample of each class is trained on. ``labels`` (samples,), int64, are those of the data
+    set's training part.
 
     Raises:
         ValueError: If the validation split is empty.
@@ -63,7 +64,7 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
 def with_noise(dataset: Dataset, train_index: Tensor, noise: float, seed: int) -> Dataset:
     """Return the data set with wrong labels for a share of its training split, of rows ``train_index``.
 
-    The samples that a smaller share takes are part of those of a larger one, and have the same wrong labels.
+    Samples with wrong labels at a smaller share have the same wrong labels at a larger one.
     """
     if noise == 0:
         return dataset
@@ -88,7 +89,7 @@ class Samples:
 
     @property
     def labels(self) -> Tensor:
-        """(samples,), int64, CPU."""
+        """Labels of the samples: (samples,), int64, CPU."""
         return self.dataset.train_labels.cpu()[self.rows]
 
 

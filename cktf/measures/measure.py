@@ -33,7 +33,7 @@ class Measure(Settings, ABC):
 
 
 class OfPredictions(Measure):
-    """A measure of outputs: of the validation split, and of the test split where a trial reads it."""
+    """A measure of the outputs on the validation split, and on the test split if a trial reads it."""
 
     every_epoch: ClassVar[bool] = True
     """Whether it is measured after each epoch, on the validation split; else after the last one alone."""
@@ -46,7 +46,7 @@ class OfPredictions(Measure):
 
     @abstractmethod
     def __call__(self, predictions: Predictions) -> Tensor | float | Mapping[str, Tensor | float]:
-        """Return the number, or name to number of several; one that is not finite is left out."""
+        """Return the number, or several numbers by name; those that are not finite are left out."""
 
 
 class OfStudent(Measure):

@@ -30,7 +30,7 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int) -> Tensor:
 
 
 def class_accuracies(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the accuracy in each class, per cent (classes,); NaN where no label is of it."""
+    """Return the accuracy in each class, per cent (classes,); NaN for a class without samples."""
     num_classes = logits.shape[1]
     right = torch.bincount(labels[logits.argmax(dim=1) == labels], minlength=num_classes)
     return 100 * right.double() / torch.bincount(labels, minlength=num_classes)

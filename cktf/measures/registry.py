@@ -52,7 +52,7 @@ def with_settings(value: Any) -> Any:
 
 
 def built(measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Measure]:
-    """Return measures by name, built from their settings, all of which are known and allowed."""
+    """Return measures by name, built from their settings, which must have been validated."""
     return {name: MEASURES[name].model_validate(settings) for name, settings in measures.items()}
 
 
@@ -73,7 +73,7 @@ def settings_of(measures: Mapping[str, Measure]) -> dict[str, str]:
 
 
 def numbers_of(measures: Mapping[str, OfPredictions], split: str, predictions: Predictions) -> dict[str, float]:
-    """Return what the measures give for outputs on a split, by name: ``test_ece``, ``test_class_accuracy.3``."""
+    """Return the numbers of the measures for outputs on a split, by name: ``test_ece``, ``test_class_accuracy.3``."""
     found: dict[str, Any] = {}
     for name, measure in measures.items():
         value = measure(predictions)

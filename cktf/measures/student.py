@@ -43,7 +43,7 @@ class Bytes(OfStudent):
 class Flops(OfStudent):
     """Floating-point operations of one image as `torch.utils.flop_counter` counts them.
 
-    Products of convolutions, matrices and attention count, a multiplication and an addition as two; nothing else does.
+    Only convolutions, matrix products and attention count; a multiplication and an addition count as two.
     """
 
     maximise: ClassVar[bool] = False
@@ -66,7 +66,7 @@ class Timed(OfStudent):
     """Forwards that are timed."""
 
     def seconds(self, student: nn.Module, image: Tensor) -> float:
-        """Return the median time."""
+        """Return the median time of a forward of the batch."""
         images = image.repeat(self.batch_size, 1, 1, 1).contiguous(memory_format=torch.channels_last)
         found = []
         for _ in range(WARM_UP + self.runs):

@@ -13,10 +13,10 @@ from cktf.batch import Activations
 from cktf.errors import InputError, shown
 
 MOST_PREFIX_TOKENS = 5
-"""Most class and register tokens before the tokens of the image, if the network does not say how many there are."""
+"""Largest number of class and register tokens before those of the image, if the network does not store the number."""
 
 LOGITS = ""
-"""Name of the whole network, as in ``named_modules()``."""
+"""Name of the whole network, as in ``named_modules()``; also the key of the classifier's collected input."""
 
 
 class Adapter(nn.Module):
@@ -125,10 +125,11 @@ def without_overwriting(network: nn.Module) -> None:
 def run_blank(
     network: nn.Module, image_shape: Sequence[int], names: Iterable[str], inputs_of: str | None = None
 ) -> tuple[dict[str, Any], set[str]]:
-    """Run one blank image of (channels, height, width) in eval mode; raise an InputError if it cannot be read.
+    """Return named layers' outputs for one blank image (channels, height, width), and the names of overwritten ones.
 
-    It returns the outputs of the named layers that run, and the input of ``inputs_of`` under `LOGITS`; and the names of
-    those that the code after them has overwritten in place.
+    The network runs in eval mode; layers that do not run are left out. The input of the layer ``inputs_of`` is stored
+    under `LOGITS`. An output is overwritten if later code changes it in place. An image that the network cannot read is
+    an InputError.
     """
     outputs: dict[str, Any] = {}
     versions: dict[str, int] = {}
@@ -146,7 +147,7 @@ def run_blank(
     try:
         with torch.no_grad():
             network(torch.zeros(1, *image_shape))
-    except (RuntimeError, AssertionError) as error:  # the transformers assert their one size
+    except (RuntimeError, AssertionError) as error:  # vision transformers assert the one size that they read
         shape = tuple(image_shape)
         raise InputError(f"cannot read images of shape {shape}; data.side sets another: {error}") from error
     finally:
@@ -159,14 +160,15 @@ def run_blank(
 def as_map(output: Tensor, network: nn.Module, *, is_square: bool = True) -> Tensor:
     """Return a layer's output as a map: (batch, channels, height, width).
 
-    Of tokens (batch, tokens, channels) the class and register tokens in front are left out. A timm network says how
-    many these are and how the others are arranged (``num_prefix_tokens`` and ``patch_embed.grid_size``); else the
-    others are the largest square behind at most `MOST_PREFIX_TOKENS` tokens. A Swin's (batch, height, width, channels)
-    are permuted. ``is_square`` says whether the images are. Any other output is an InputError.
+    From tokens (batch, tokens, channels), the class and register tokens in front are left out. A timm network stores
+    how many these are and how the image's tokens are arranged (``num_prefix_tokens`` and ``patch_embed.grid_size``);
+    otherwise the latter are the largest square behind at most `MOST_PREFIX_TOKENS` tokens. A Swin's output (batch,
+    height, width, channels) is permuted. ``is_square``: whether the images are square. Any other output is an
+    InputError.
     """
     if output.ndim == 4:
         _, first, second, third = output.shape
-        # Where all sides are equal, or maps need not be square, their shape does not tell.
+        # If all sides are equal, or maps need not be square, the shape does not tell which are the channels.
         is_ambiguous = first == second == third or not is_square
         is_last = _has_channels_last(network) if is_ambiguous else first == second != third
         return output.permute(0, 3, 1, 2) if is_last else output
@@ -192,7 +194,7 @@ def map_shape(output: object, network: nn.Module, image_shape: Sequence[int]) ->
 
 
 def _has_channels_last(network: nn.Module) -> bool:
-    """Return whether the maps are (batch, height, width, channels): timm says so, torchvision has Swin alone."""
+    """Return whether maps are (batch, height, width, channels): as timm states, and of torchvision's, Swin's."""
     is_swin = type(network).__module__.startswith("torchvision.models.swin")
     return is_swin or getattr(network, "output_fmt", "") == "NHWC"
 
@@ -209,7 +211,7 @@ def _add_prefix(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
 
 
 def require_layers(names: Iterable[str], layers: Iterable[str]) -> None:
-    """Raise an InputError if a name is not among a network's layers; it names the closest ones."""
+    """Raise an InputError if a name is not among a network's layers; the message lists the closest ones."""
     known = [layer for layer in layers if layer]
     for name in names:
         if name not in known:

@@ -67,21 +67,21 @@ BUILT_IN = frozenset(MODELS)
 """Names of the networks that return all their representations."""
 
 DEFAULT_WEIGHTS = "default"
-"""`ModelConfig.weights` of the weights that a library publishes."""
+"""Value of `ModelConfig.weights` for the weights that a library publishes."""
 
 
 class ModelConfig(Settings):
-    """The network, its initial parameters and, of one that is not CKTF's own, the layers that are representations."""
+    """The network, its initial parameters and, if it is not CKTF's own, the layers that are its representations."""
 
     model: str
     """A name of `MODELS`, or `torchvision/` or `timm/` and the name of a classification network there."""
 
     width: float = Field(default=1.0, gt=0, le=16)
-    """Factor of the channels of all layers, of `resnet`, `wrn` and `vgg` networks: a student's size as a factor."""
+    """Multiplier of all layers' channels, for `resnet`, `wrn` and `vgg` networks: a student's size as a factor."""
 
     stem: str | None = Field(default=None, min_length=1)
-    """For `torchvision/` and `timm/`: the layer before the first stage. Not set, like the next two: that which is known
-    for the network's family (see `cktf layers`)."""
+    """For `torchvision/` and `timm/`: the layer before the first stage. Not set, as for the next two keys: the layer
+    known for the network's family (see `cktf layers`)."""
 
     stages: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = Field(default=None, min_length=1)
     """For `torchvision/` and `timm/`: for each stage the layers that are its blocks, from the input to the output."""
@@ -142,10 +142,10 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     """Return a network on the CPU whose forward maps images of (channels, height, width) to `Activations`.
 
     Initial parameters come from PyTorch's global stream: build inside `cktf.seeding.initialisation`. Published weights
-    are loaded, a file of them is not.
+    are loaded, a file of weights is not.
 
     Raises:
-        ValueError: If it is unknown, cannot read images of this shape, or published weights cannot be had.
+        ValueError: If the network is unknown or cannot read images of this shape, or published weights are unavailable.
     """
     config = ModelConfig(model=model) if isinstance(model, str) else model
     is_pretrained = config.weights == DEFAULT_WEIGHTS
@@ -177,7 +177,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
 
 
 def with_own_classifier(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return initial weights for a network, with its own classifier if theirs is missing or for other classes."""
+    """Return ``weights`` with the network's own classifier if theirs is missing or for another number of classes."""
     prefix = classifier_keys(network)
     own = {key: value for key, value in network.state_dict().items() if prefix and key.startswith(prefix)}
     if all(key in weights and weights[key].shape == value.shape for key, value in own.items()):
@@ -191,7 +191,7 @@ def under_own_keys(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[st
 
 
 def inner_layers(network: nn.Module) -> Layers:
-    """Return the classifier and batch-norms of a network, or of one in a module; torchvision's are not known."""
+    """Return the classifier and batch-norms of a network, or of one in a module; an `Adapter`'s are not known."""
     if any(isinstance(module, Adapter) for module in network.modules()):
         return Layers()
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
@@ -200,10 +200,10 @@ def inner_layers(network: nn.Module) -> Layers:
 
 
 def _stage_batch_norms(network: nn.Module) -> tuple[nn.BatchNorm2d, ...]:
-    """Return the batch-norm before the ReLU behind each stage.
+    """Return the batch-norm before the ReLU at the end of each stage; empty if they are not known.
 
-    Of a residual block it is that of the residual branch, as published: it does not see the shortcut. The ShuffleNets
-    have none that all of a stage's channels go through.
+    In a residual block it is that of the residual branch, as published: it does not see the shortcut. The ShuffleNets
+    have no batch-norm through which all of a stage's channels go.
     """
     stages: list[nn.Module]
     match network:

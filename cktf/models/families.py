@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from cktf.models.adapter import LOGITS, map_shape, run_blank, without_overwriting
 
 MOST_STAGES = 4
-"""Stages that are taken of a network: the last ones, or as many parts of a transformer's equal blocks."""
+"""Largest number of stages taken from a network: its last ones, or so many parts of a transformer's equal blocks."""
 
 MOST_HALVINGS = 6
-"""Most stages of a network whose stages make the map smaller."""
+"""Largest number of stages that make the map smaller; if there seem to be more, they are a transformer's blocks."""
 
 
 _PATTERNS = (
@@ -22,17 +22,17 @@ _PATTERNS = (
     (r"features\.relu0", r"features\.denseblock(\d+)"),  # DenseNet
     ("conv_proj", r"encoder\.layers\.encoder_layer_\d+()"),  # ViT
     ("maxpool|conv1", r"stage(\d+)"),  # ShuffleNetV2
-    ("stem|patch_embed|conv1", r"(?:stages|layers|blocks|stage|block)[._]?(\d+)"),  # MaxVit, many networks of one's own
+    ("stem|patch_embed|conv1", r"(?:stages|layers|blocks|stage|block)[._]?(\d+)"),  # MaxVit, many users' own networks
 )
-"""For each family the layers that may be the stem, and those of stages: of one stage if the group matches the same."""
+"""For each family, patterns of stems and of stages' layers; layers whose group has the same text are one stage."""
 
 
 def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, Any]:
     """Return the representations of a network of a known family, as arguments of `Adapter`.
 
-    timm's networks say their stages (``feature_info``), torchvision's are known by their layers' names. Of a stage the
-    blocks whose maps have its last block's shape are taken; what gives no map of images of (channels, height, width) is
-    left out. The network's in-place activations are switched off.
+    timm's networks list their stages in ``feature_info``, torchvision's are recognised by their layers' names. A
+    stage's blocks are those whose maps have the shape of its last one's; layers that give no map for images of
+    (channels, height, width) are left out. The network's in-place activations are switched off.
     """
     without_overwriting(network)
     layers = dict(network.named_modules())
@@ -60,13 +60,13 @@ def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, 
 
 
 def classifier_keys(network: nn.Module) -> str:
-    """Return the prefix of the classifier's keys in the state dict of a network, which may be an adapted one."""
+    """Return the prefix of the classifier's keys in a network's or an `Adapter`'s state dict; empty without one."""
     name = _classifier_of(getattr(network, "network", network))
     return f"{name}." if name else ""
 
 
 def _classifier_of(network: nn.Module) -> str | None:
-    """Return the linear layer that timm calls the classifier, else the last linear layer."""
+    """Return the name of the layer that timm calls the classifier, else of the last linear layer; None without any."""
     layers = dict(network.named_modules())
     named: Any = (getattr(network, "default_cfg", None) or {}).get("classifier")
     named = named[0] if isinstance(named, tuple) else named
@@ -80,7 +80,7 @@ def _stem_and_stages(network: nn.Module, layers: dict[str, nn.Module]) -> tuple[
     """Return the layers that may be the stem, the best first, and those that make each stage."""
     if info := getattr(network, "feature_info", None):  # timm's: modules from the input to the output
         found = [(each["module"], each["reduction"]) for each in info if each["module"] in layers]
-        found = [each for each in found if not isinstance(layers[each[0]], nn.MaxPool2d)]  # VGG: of the stage before
+        found = [each for each in found if not isinstance(layers[each[0]], nn.MaxPool2d)]  # of a VGG's earlier stage
         groups = [[name for name, _ in same] for _, same in groupby(found, key=lambda each: each[1])]
         return _last_stages(groups, ["stem", "patch_embed", "maxpool"], layers)
     kind = type(network).__name__ if type(network).__module__.startswith("torchvision.") else ""
@@ -119,7 +119,7 @@ def _last_stages(
 
 
 def _blocks_of(name: str, stage: nn.Module) -> Iterator[str]:
-    """Yield the names of a stage's blocks: the layers in its ``blocks``, else in itself if it is a row of them."""
+    """Yield the names of a stage's blocks: the children of its ``blocks``, else its own if it is a sequence."""
     inner = "blocks." if isinstance(getattr(stage, "blocks", None), nn.Module) else ""
     if not (inner or isinstance(stage, nn.Sequential) or type(stage).__name__.endswith("Stage")):
         return

@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._pytree import tree_leaves
 
 LARGEST_DIFFERENCE = 1e-2
-"""Largest difference of an activation, as a share of its largest number, with which the folded network is used; a GPU's
+"""Tolerance of the folded network: largest difference of an activation, as a share of its largest number; a GPU's
 convolutions in TF32 differ by a tenth of it."""
 
 
@@ -18,9 +18,9 @@ convolutions in TF32 differ by a tenth of it."""
 def folded(network: nn.Module, image_shape: Sequence[int], precision: torch.dtype) -> nn.Module:
     """Return a copy of a frozen network in eval mode, whose activations are the same up to rounding.
 
-    A batch-norm is folded into the convolution before it if it alone reads that one's output. With bfloat16 the weights
-    of convolutions and linear layers are stored in it, which autocast would else convert in each forward. The network
-    itself is returned if the activations of two random images differ.
+    A batch-norm is folded into the convolution before it if nothing else reads the convolution's output. With bfloat16
+    the weights of convolutions and linear layers are stored in it, which autocast would else convert in each forward.
+    The network itself is returned if the activations of two random images differ.
     """
     copy = deepcopy(network)
     device = next(copy.parameters()).device

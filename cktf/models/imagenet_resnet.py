@@ -23,7 +23,7 @@ class BasicBlock(resnet.BasicBlock):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two 1x1 ones and a shortcut; gives the sum before its ReLU.
+    """A 3x3 convolution between two 1x1 ones, plus a shortcut; returns the sum before its ReLU.
 
     The sum has four times the channels of the 3x3 convolution, which is also the one that has the stride.
     """

@@ -33,9 +33,9 @@ def stage_of(
 
 
 def run_stage(stage: nn.Sequential, features: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Return the output of every block of a stage, and what the ReLU after the last one reads.
+    """Return the output of every block of a stage, and the input of the ReLU after the last one.
 
-    A block's output is the ReLU of what its module gives, and what the next block reads; the first reads ``features``.
+    A block's output is the ReLU of its module's, and the next block's input; the first block's is ``features``.
     """
     outputs = []
     preactivation = features
@@ -55,8 +55,8 @@ def classified(
 ) -> Activations:
     """Return the activations of a network that runs its stages one after the other, each as `run_stage` does.
 
-    The classifier reads the average of the last block's output, or of what ``last`` makes of it. The maximum of 2x2
-    pixels is pooled before the stages ``pooled_before``.
+    The classifier reads the average of the last block's output, or of ``last`` applied to it. 2x2 max-pooling comes
+    before the stages in ``pooled_before``.
     """
     outputs, preactivations = [], []
     features = stem

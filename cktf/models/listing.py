@@ -13,8 +13,8 @@ Row = tuple[str, str, str, str]
 def layer_rows(network: nn.Module, shapes: Shapes, image_shape: Sequence[int]) -> Iterator[Row]:
     """Yield name, class, shape without the batch, and representation of each layer whose output can be one.
 
-    ``network`` is one of `cktf.models.build_model`, for images of (channels, height, width). Of one that returns its
-    representations itself these are listed, with their ``shapes``, without names.
+    ``network`` is one of `cktf.models.build_model`, for images of (channels, height, width). If it returns its
+    representations itself, these are listed, with their ``shapes``, without names.
     """
     if not isinstance(network, Adapter):
         yield "", "", size_in_words(shapes.stem), "stem"

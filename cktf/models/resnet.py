@@ -55,7 +55,7 @@ class SingleBlock(nn.Module):
 class ResNet(nn.Module):
     """Three stages of residual blocks; the second and the third halve the side.
 
-    Every representation is taken after its ReLU. ``depth`` counts the layers with weights, but the shortcuts': 2 + 3 x
+    Every representation is taken after its ReLU. ``depth`` counts the layers with weights, except shortcuts: 2 + 3 x
     blocks of a stage x convolutions of a block. ``widths`` are the channels of the stem and of the stages, times
     ``scale``.
     """

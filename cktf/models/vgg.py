@@ -1,7 +1,7 @@
 """VGG networks with batch-norm and one linear layer, as the distillation papers use them.
 
 Source: Simonyan and Zisserman 2015, arXiv 1409.1556, table 1 (and eight layers, one a stage). Attribute names
-and their order are those of the CKTF paper's checkpoints; `rename_numbered_layers` takes those of the
+and their order are those of the CKTF paper's checkpoints; `rename_numbered_layers` converts those of the
 earlier distillation papers.
 """
 
@@ -33,9 +33,9 @@ class ConvolutionBlock(nn.Module):
 
 
 class VGG(nn.Module):
-    """A stem and four stages; the maximum of 2x2 pixels is pooled before each stage.
+    """A stem and four stages, with 2x2 max-pooling before each stage.
 
-    The last stage is pooled before for images of 64x64 and larger only. Every representation is taken after
+    Pooling before the last stage is for images of 64x64 and larger only. Every representation is taken after
     its ReLU and before pooling. ``num_convolutions`` are those of the stem and of each stage, ``scale`` is a factor of
     all channels.
     """
@@ -69,7 +69,7 @@ class VGG(nn.Module):
 
 
 def rename_numbered_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict with a `VGG`'s keys, of one with numbered layers: convolution, batch-norm, ReLU, ..."""
+    """Return a state dict with a `VGG`'s keys, from one with numbered layers: convolution, batch-norm, ReLU, ..."""
 
     def renamed(layer: re.Match[str]) -> str:
         block, part = divmod(int(layer[0]), 3)

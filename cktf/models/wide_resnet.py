@@ -47,10 +47,11 @@ class WideResNet(nn.Module):
     """Three stages of pre-activation blocks; the second and the third halve the side.
 
     The stem and the blocks' outputs are taken before any batch-norm or ReLU; a stage's preactivation is its last
-    block's output after the batch-norm that reads it; the penultimate vector is the mean of the last one's ReLU.
+    block's output after the batch-norm that reads it; the penultimate vector is the mean of the last preactivation's
+    ReLU.
 
     ``depth`` counts the layers as the paper does: 4 + 6 x blocks of a stage; ``width`` is a factor of the stages' 16,
-    32 and 64 channels, ``scale`` one of all channels, the stem's 16 too.
+    32 and 64 channels, ``scale`` a factor of all channels, including the stem's 16.
     """
 
     def __init__(self, num_classes: int, in_channels: int, *, depth: int, width: int, scale: float = 1.0) -> None:
@@ -93,6 +94,6 @@ class WideResNet(nn.Module):
         return tuple(reader(blocks[-1]) for reader, blocks in zip(self.readers(), stages, strict=True))
 
     def readers(self) -> tuple[nn.BatchNorm2d, ...]:
-        """Return the batch-norm that reads each stage: the first of the next one, and the last of all."""
+        """Return the batch-norm that reads each stage: the next stage's first, and for the last stage ``bn1``."""
         found = [stage.layer[0].get_submodule("bn1") for stage in (self.block2, self.block3)]
         return tuple(layer for layer in (*found, self.bn1) if isinstance(layer, nn.BatchNorm2d))

@@ -53,7 +53,7 @@ def require_in_zoo(model: str) -> None:
 
 @cache
 def zoo_layers(model: str) -> tuple[str, ...]:
-    """Return the names of all layers of a network; the global random stream stays."""
+    """Return the names of all layers of a network; the global random stream is left unchanged."""
     # Not on the meta device: some networks compute their widths with tensors.
     with torch.random.fork_rng(devices=[]):
         return tuple(layer for layer, _ in build_from_zoo(model, num_classes=2).named_modules())
@@ -62,7 +62,7 @@ def zoo_layers(model: str) -> tuple[str, ...]:
 def build_from_zoo(
     model: str, num_classes: int, image_shape: Sequence[int] | None = None, *, is_pretrained: bool = False
 ) -> nn.Module:
-    """Return a network of a prefixed name for images of (channels, height, width), None: of its usual shape.
+    """Return the network with a prefixed name, for images of (channels, height, width); None: of its usual shape.
 
     Position embeddings are made for that size; torchvision's networks read a grey image as three equal channels. With
     ``is_pretrained`` a timm network has its published weights, and a new classifier for another number of classes;
@@ -109,7 +109,7 @@ def _repeat_grey(_: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
 
 
 def torchvision_weights(model: str, side: int) -> dict[str, Tensor]:
-    """Return the weights that torchvision publishes for a network of a prefixed name, from its cache or the network.
+    """Return the weights that torchvision publishes for a network with a prefixed name, cached or downloaded.
 
     A ViT's position embeddings are interpolated to images of ``side`` pixels.
     """

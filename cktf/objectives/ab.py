@@ -19,7 +19,7 @@ def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
 
     max(0, mu - s)^2 where the teacher's neuron is active (t > 0), max(0, mu + s)^2 where it is not, mu being the
     ``margin``: the alternative loss of Heo et al. (2019, arXiv 1811.03233, "Method"), since the count of neurons that
-    differ in sign has no gradient. s, behind the connector, and t are (batch, channels, height, width), float32.
+    differ in sign has no gradient. s (after the connector) and t are (batch, channels, height, width), float32.
     """
     signs = torch.where(teacher > 0, 1.0, -1.0)
     return functional.relu(margin - signs * student).square().sum() / len(student)
@@ -69,11 +69,11 @@ class AB(InitialOnly):
 
     class Config(InitialOnlySettings):
         margin: float = Field(default=1.0, gt=0)
-        """mu: a pre-activation that is on the teacher's side of 0 by this much or more costs nothing."""
+        """mu: a pre-activation with the sign of the teacher's adds no loss if its absolute value is mu or more."""
 
         maps: Literal["preactivation", "activation"] = "preactivation"
-        """The map of a stage's end that is compared: `preactivation`, the input of its ReLU, as in the method's paper
-        and in the comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU,
+        """Map at the end of a stage that is compared: `preactivation`, the input of its ReLU, as in the method's paper
+        and in the comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is after the ReLU,
         as published by CKTF for Tiny-ImageNet."""
 
     def __init__(self, config: Config, given: BuildContext) -> None:

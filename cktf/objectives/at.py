@@ -28,7 +28,7 @@ class AT(FeatureObjective):
         weight: Weight = 1000.0
 
         power: int = Field(default=2, ge=1, le=8)
-        """p: the larger, the more the most active positions count."""
+        """p: a larger power gives the most active positions more weight."""
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()

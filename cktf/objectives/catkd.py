@@ -15,8 +15,8 @@ def class_activation_maps(maps: Tensor, weight: Tensor, resolution: int) -> Tens
 
     The map of class c is the sum of the channels, each times its weight in c's logit (Guo et al., 2023, arXiv
     2304.12777); its mean over the positions is the logit without the classifier's bias. Averaging and the sum over
-    channels may be exchanged, so the smaller tensor is made first. ``maps`` (batch, channels, height, width), float32,
-    are those that the network averages for its classifier, of ``weight`` (classes, channels); ``resolution`` is l.
+    channels commute, so ``maps`` are averaged first: (batch, channels, height, width), float32, the maps that the
+    network averages for its classifier. ``weight`` (classes, channels) is the classifier's; ``resolution`` is l.
     """
     return torch.einsum("bchw,kc->bkhw", functional.adaptive_avg_pool2d(maps, resolution), weight)
 
@@ -35,8 +35,8 @@ def attention_loss(student: Tensor, teacher: Tensor, *, normalize: bool) -> Tens
 class CATKD(Objective):
     """The student's class activation maps follow the teacher's (see `class_activation_maps`).
 
-    The classifiers' biases have no part in the maps. In the published code the networks have none; here the student's
-    own stays in its logits.
+    The maps leave out the classifiers' biases. The networks of the published code have no biases; here the student's
+    logits include its bias.
 
     Raises:
         ValueError: If the map before a classifier, or the classifier, is not known.
@@ -56,7 +56,7 @@ class CATKD(Objective):
         self.config = config
         for role, shapes in (("student", given.student), ("teacher", given.teacher)):
             pooled_shape(shapes, role, "objective.catkd")
-        # In `Layers`, so no submodule: the student's classifier is trained, and stored, with the student.
+        # Held in `Layers`, so not a submodule: the student's classifier is trained, and stored, with the student.
         self.student_layers = given.student_layers
         classifier_of(given.student_layers, given.student, "student", "objective.catkd")
         of_teacher = classifier_of(given.teacher_layers, given.teacher, "teacher", "objective.catkd")

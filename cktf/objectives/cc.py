@@ -14,7 +14,7 @@ def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return |s_i - t_i| . |s_{i+1} - t_{i+1}|, mean over the neighbours i, i+1 of a batch; a scalar.
 
     s and t are embeddings (batch, dim), float32. Peng et al. (2019, arXiv 1904.01802, section 3) compare all
-    correlations of a batch. This is what the published comparisons run (Tian et al., 2020, arXiv 1910.10699), from the
+    correlations of a batch. The published comparisons (Tian et al., 2020, arXiv 1910.10699) run this form, from the
     authors' own code.
     """
     gaps = (student - teacher).abs()
@@ -22,7 +22,7 @@ def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class CC(FeatureObjective):
-    """Linear embeddings of both penultimate vectors agree from sample to sample (see `correlation_loss`).
+    """Correlation congruence of linear embeddings of both penultimate vectors (see `correlation_loss`).
 
     On several workers it compares the samples of the whole batch. Both embeddings are trained with the student.
     """

@@ -13,8 +13,8 @@ from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 def label_loss(logits: Tensor, batch: Batch, smoothing: float = 0.0) -> Tensor:
     """Return the cross-entropy of logits (batch, classes), float32, with the labels, mean over the batch; in nats.
 
-    The loss of mixed images is that with either sample's label, by their shares of the image (arXiv 1710.09412,
-    1905.04899). All classes get the share ``smoothing`` of the target alike.
+    For mixed images, the losses with both samples' labels are weighted by the samples' shares of the image (arXiv
+    1710.09412, 1905.04899). The share ``smoothing`` of the target is spread evenly over all classes.
     """
     if batch.other_labels is None:
         return functional.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
@@ -31,7 +31,7 @@ class CrossEntropy(Objective):
 
     class Config(ObjectiveSettings):
         smoothing: float = Field(default=0.0, ge=0, lt=1)
-        """Label smoothing: share of the target that all classes get alike (Szegedy et al., CVPR 2016, arXiv
+        """Label smoothing: share of the target that is spread evenly over all classes (Szegedy et al., CVPR 2016, arXiv
         1512.00567, section 7)."""
 
     def __init__(self, config: Config, given: BuildContext) -> None:

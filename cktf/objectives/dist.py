@@ -11,7 +11,7 @@ from cktf.objectives.schedules import LogitTemperature, Ramp, value_of
 
 
 def correlations(first: Tensor, second: Tensor) -> Tensor:
-    """Return Pearson's correlation of each row of one matrix (rows, values) with that of another: (rows,)."""
+    """Return Pearson's correlation of each row of one matrix (rows, values) with the same row of another: (rows,)."""
     first, second = (rows - rows.mean(1, keepdim=True) for rows in (first, second))
     norms = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
     correlated: Tensor = (first * second).sum(1) / (norms + 1e-8)  # as published

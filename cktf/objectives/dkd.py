@@ -47,7 +47,7 @@ def decoupled_divergences(
 class DKD(Objective):
     """Knowledge distillation as a weighted sum of its two parts (see `decoupled_divergences`).
 
-    alpha * TCKD + beta * NCKD, both less in the first epochs.
+    alpha * TCKD + beta * NCKD, both scaled down in the first epochs.
     """
 
     needs_labels = True
@@ -55,11 +55,11 @@ class DKD(Objective):
 
     class Config(ObjectiveSettings):
         alpha: Factor = 1.0
-        """Factor of TCKD: how probable the label is."""
+        """Factor of TCKD, which compares the probability of the label."""
 
         beta: Factor = 8.0
-        """Factor of NCKD: how probability is shared by the other classes. Published for CIFAR-100: 8 for ResNet-32x4,
-        6 for WRN-40-2 and VGG-13, 2 for ResNet-56 and ResNet-110."""
+        """Factor of NCKD, which compares the distribution over the other classes. Published for CIFAR-100: 8 for
+        ResNet-32x4, 6 for WRN-40-2 and VGG-13, 2 for ResNet-56 and ResNet-110."""
 
         temperature: LogitTemperature = 4.0
         """T: both networks' logits are divided by it."""

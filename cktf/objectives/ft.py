@@ -29,7 +29,7 @@ def factor_loss(student: Tensor, teacher: Tensor, power: int, exponent: int) -> 
 def convolutions(
     layer: type[nn.Conv2d] | type[nn.ConvTranspose2d], widths: Sequence[int], *, batch_norm: bool
 ) -> nn.Sequential:
-    """Return 3x3 convolutions from each number of channels to the next, each with a leaky ReLU behind it."""
+    """Return 3x3 convolutions, each from one of ``widths`` to the next and followed by a leaky ReLU."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         norm = [nn.BatchNorm2d(after)] if batch_norm else []

@@ -1,4 +1,4 @@
-"""The interface of every objective: a training loop that calls it names no method.
+"""The interface that all objectives share, so that the training loop names no method.
 
 A method needs four things: its settings (``Config``), ``needs_teacher``, ``term_weights`` and ``forward``. All else of
 `Objective` has a default.
@@ -21,7 +21,7 @@ from cktf.settings import Epochs, Settings
 _NotNegative = Annotated[float, Field(ge=0)]
 
 Factor = Annotated[Annotated[_NotNegative, Tag("number")] | Annotated[Ramp[_NotNegative], Tag("schedule")], SCHEDULED]
-"""Factor of a term in the sum: a number, or a schedule over the epochs. One that is never above 0 leaves it out."""
+"""Factor of a term in the sum: a number, or a schedule over the epochs. If never above 0, it leaves the term out."""
 
 _WEIGHT = (
     "Factor of this objective in the sum; 0 means that it is never built or computed. A number, or one that changes "
@@ -99,12 +99,12 @@ class BuildContext:
 
     Attributes:
         student: Shapes of the student's activations, without the batch: ``penultimate`` is (channels,).
-        teacher: Shapes of the teacher's; the student's own if no objective needs a teacher.
+        teacher: Shapes of the teacher's activations; the student's own if no objective needs a teacher.
         labels: (num_samples,), int64, CPU: labels of the training samples, addressed by `Batch.index`.
         seed: The replicate's seed.
         student_layers: The student's layers whose parameters can be read. They must not become modules of the
             objective: they are trained, and stored, with the student.
-        teacher_layers: The teacher's, likewise; frozen, on its device.
+        teacher_layers: The teacher's layers, likewise; frozen, on the teacher's device.
     """
 
     student: Shapes
@@ -126,7 +126,7 @@ class InitialPhase(nn.Module, ABC):
     Like an `Objective` it is built on the CPU, and everything it trains is in the state dict.
 
     Attributes:
-        learning_rate: Constant; None: the trial's own.
+        learning_rate: Constant learning rate; None: the trial's own.
         trains_student: Whether the student is trained too, up to its last stage. If not, it does not run, and
             ``forward`` must not read it.
         term_weights: Factor of each term; the objective's ``weight`` does not multiply them.
@@ -153,14 +153,14 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         Config: Class of the method's settings.
-        needs_teacher: Whether the method reads the teacher. If not, nothing of it can be read in ``forward``.
+        needs_teacher: Whether the method reads the teacher. If not, ``forward`` cannot read its activations.
         term_weights: The method's own factor of each term that `forward` returns (the paper's beta and theta), a number
             or a schedule. The objective's ``weight`` multiplies them all, in `WeightedSum` and nowhere else.
         needs_labels: Whether the labels must be classes; other methods only read which samples have equal labels.
         takes_mixed: Whether the method can train on images mixed of two samples each, as by mixup, and then weighs
             both labels. None: it can if it needs no labels. False for a method that stores something of each sample.
         reads_logits: Whether it reads the teacher's logits or classifier, which must then be of the student's classes.
-        reads_features: Whether it reads more of the teacher than its logits; the mean of several teachers has no more.
+        reads_features: Whether it reads more of the teacher than its logits; a mean of several teachers has no more.
         ends_with_initial: Whether the method has no terms after its initial phase (see `InitialOnly`).
         readings: The few tensors that `forward` reads of the teacher; it is then given `Activations` that hold nothing
             else, so that the teacher's output can be stored. None: it may read anything.
@@ -211,7 +211,7 @@ class Objective(nn.Module, ABC):
         return False
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """Return diagnostics on a batch of the validation split: name of a part (such as a bank) to measure to scalar.
+        """Return diagnostics on a batch of the validation split: scalars by part (such as a bank) and measure.
 
         Called without gradients and in eval mode, in some epochs or in none: so it must change no state, and draw only
         addressed random numbers. ``batch.index`` addresses none of the training samples.
@@ -220,7 +220,7 @@ class Objective(nn.Module, ABC):
 
 
 class FeatureObjective(Objective):
-    """A method that reads features of the teacher and not its logits; the teacher's classes may be others."""
+    """A method that reads features of the teacher and not its logits, so the teacher may have other classes."""
 
     reads_logits = False
 

@@ -14,7 +14,7 @@ from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveS
 from cktf.objectives.parts.stages import paired_stages, require_preactivations
 
 SMALLEST_PROBABILITY = 0.001
-"""Probability of a negative value up to which a channel's margin is three deviations below 0."""
+"""If a channel's values are negative with at most this probability, its margin is -3 standard deviations."""
 
 
 def margins(batch_norm: nn.BatchNorm2d) -> Tensor:
@@ -46,7 +46,7 @@ def partial_distance(student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor
 
 
 class OFD(FeatureObjective):
-    """The student's maps before the ReLU follow the teacher's, of which values below a margin are cut off.
+    """The student's maps before the ReLU follow the teacher's, whose values are cut off below a margin.
 
     Of L stages, stage k has the factor 2^(k - L). A connector of each stage, a convolution and batch-norm to the
     teacher's channels, is trained with the student. Teacher's maps that are larger are averaged to the student's size.

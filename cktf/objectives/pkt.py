@@ -9,11 +9,11 @@ from cktf.objectives.parts.stages import penultimate_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 
 _SMALLEST = 1e-7
-"""Added to probabilities before their logarithm, and the smallest norm divided by, as published."""
+"""Number added to probabilities before their logarithm, and smallest norm to divide by, as published."""
 
 
 def neighbour_probabilities(embeddings: Tensor) -> Tensor:
-    """Return how likely each sample takes each as its neighbour, (batch, batch): rows of (cosine + 1) / 2, of sum 1."""
+    """Return each sample's distribution over its neighbours, (batch, batch): (cosine + 1) / 2, rows scaled to sum 1."""
     directions = functional.normalize(embeddings, dim=1, eps=_SMALLEST)
     affinities = (directions @ directions.T + 1) / 2
     return affinities / affinities.sum(1, keepdim=True)

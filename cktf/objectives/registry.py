@@ -90,7 +90,7 @@ def needs_teacher(config: ChosenObjectives) -> bool:
 
 
 def extends_student(config: ChosenObjectives) -> bool:
-    """Return whether an active objective's student has layers of its own (see `Objective.extend_student`)."""
+    """Return whether an active objective adds layers to the student (see `Objective.extend_student`)."""
     plain = getattr(Objective.extend_student, "__func__", None)
     methods = (method for method, _ in active_objectives(config).values())
     return any(getattr(method.extend_student, "__func__", None) is not plain for method in methods)
@@ -100,7 +100,7 @@ def extended_student(config: ChosenObjectives, student: nn.Module, given: BuildC
     """Return the network that is trained as the student (see `Objective.extend_student`).
 
     Raises:
-        InputError: If two methods extend it, or one that does meets an initial phase, which trains the stages alone.
+        InputError: If two methods extend it, or one does beside an initial phase, which trains the stages alone.
     """
     active = active_objectives(config)
     networks = {}

@@ -38,7 +38,7 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class Fusion(nn.Module):
     """Attention-based fusion (ABF) of one of the student's maps with the fused map of the next deeper level, if any.
 
-    It leads from the ``channels`` of the student's map, by ``width``, to the teacher's (channels, height, width).
+    It maps the ``channels`` of the student, through ``width`` channels, to the ``teacher``'s (channels, height, width).
     """
 
     def __init__(self, channels: int, width: int, teacher: torch.Size, *, fuses: bool) -> None:
@@ -52,9 +52,9 @@ class Fusion(nn.Module):
             nn.init.kaiming_uniform_(convolution.weight, a=1)
 
     def forward(self, maps: Tensor, deeper: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the map that is compared, shaped as the teacher's, and the one that the next level fuses.
+        """Return the map that is compared, shaped as the teacher's, and the map that the next shallower level fuses.
 
-        ``maps`` (batch, channels, height, width) are the student's, ``deeper`` the second result of the level before.
+        ``maps`` (batch, channels, height, width) are the student's, ``deeper`` the next deeper level's second result.
         """
         fused = self.reduce(maps)
         if self.attention is not None:
@@ -69,8 +69,8 @@ class Fusion(nn.Module):
 class ReviewKD(FeatureObjective):
     """The student's maps, each fused with all deeper ones, follow the teacher's.
 
-    The levels are the stages and the penultimate vector, as a map of one position. The student's stages are taken
-    behind their ReLU and the teacher's before it, as in the published code; a wide ResNet's behind its blocks. The
+    The levels are the stages and the penultimate vector, as a map of one position. The student's maps are taken
+    after the ReLU (those of a wide ResNet after its blocks) and the teacher's before it, as in the published code. The
     fusions are trained with the student.
 
     Raises:

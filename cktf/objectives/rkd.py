@@ -13,7 +13,7 @@ from cktf.objectives.schedules import Ramp
 
 def relative_distances(embeddings: Tensor) -> Tensor:
     """Return psi_D, (batch, batch): the samples' distances, divided by the mean of those above 0."""
-    # Not by a matrix product: of nearby vectors its rounding would leave nothing.
+    # Not by a matrix product, whose rounding errors exceed the distances of nearby vectors.
     distances = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
     mean = distances.sum() / (distances > 0).sum().clamp(min=1)
     return distances / mean.clamp(min=1e-12)  # all 0 where all samples are equal

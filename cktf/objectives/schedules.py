@@ -27,8 +27,8 @@ class Ramp(Settings, Generic[Number]):
     """The number in the last epochs."""
 
     over: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
-    """When it begins and ends to move, as shares of the way from the phase's first epoch, 0, to its last, 1. Equal
-    shares make a step, at the first epoch that is as far."""
+    """Begin and end of the move, as shares of the way from the phase's first epoch, 0, to its last, 1. If both are
+    equal, the number jumps at the first epoch that is as far."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -131,7 +131,7 @@ class Value(nn.Module):
 class ScheduledValue(Value):
     """A number that changes with the epochs, such as a `Ramp`: a buffer outside of the state dict.
 
-    ``at`` returns its value in an epoch (from 1) of a phase of so many. A step reads the buffer, and no epoch's number.
+    ``at(epoch, epochs)`` returns its value in an epoch (from 1). A step reads the buffer, not the epoch's number.
     """
 
     value: Tensor
@@ -150,14 +150,14 @@ class ScheduledValue(Value):
 
 
 def warm_up(warmup_epochs: int) -> ScheduledValue:
-    """Return the share of their weight that terms have: it grows linearly over the first epochs to 1; of 0 it is 1."""
+    """Return a factor that grows linearly to 1 over the first ``warmup_epochs``; with 0 it is always 1."""
     return ScheduledValue(lambda epoch, _: min(1.0, epoch / max(1, warmup_epochs)))
 
 
 class LearnedValue(Value):
     """A learned number T as the parameter log(1 / T), CLIP's log scale (Radford et al., 2021, arXiv 2103.00020).
 
-    Before a training step it is moved back within its bounds, as CLIP's is.
+    It is clamped to its bounds before each training step, as in CLIP.
     """
 
     def __init__(self, learned: LearnedNumber[float]) -> None:
@@ -166,7 +166,7 @@ class LearnedValue(Value):
         self.low, self.high = -math.log(learned.max), -math.log(learned.min)
 
     def forward(self) -> Tensor:
-        """Return T, a scalar; without gradients nothing is changed."""
+        """Return T, a scalar; without gradients the parameter is left unchanged."""
         if not torch.is_grad_enabled():
             return self.log_scale.clamp(self.low, self.high).neg().exp()
         with torch.no_grad():

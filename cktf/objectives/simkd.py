@@ -16,7 +16,7 @@ from cktf.objectives.parts.pooled import classifier_of, pooled_map, pooled_shape
 
 
 class Projector(nn.Sequential):
-    """A 1x1, a 3x3 and a 1x1 convolution, each with batch-norm and ReLU, by ``width`` to the teacher's channels."""
+    """A 1x1, a 3x3 and a 1x1 convolution with batch-norm and ReLU, through ``width`` to the teacher's channels."""
 
     def __init__(self, channels: int, width: int, teacher_channels: int) -> None:
         layers: list[nn.Module] = []
@@ -29,8 +29,8 @@ class Projector(nn.Sequential):
 class Reusing(nn.Module):
     """A student whose map is projected to the teacher's, and whose logits come from the teacher's classifier.
 
-    Its state dict holds all that is needed to use it. The classifier is copied and frozen, the student not. ``side`` is
-    height and width of the teacher's map; the student's is averaged to it if it is larger.
+    Its state dict holds all that is needed to use it. The classifier is copied and frozen, the student is not. ``side``
+    is height and width of the teacher's map; the student's is averaged to it if it is larger.
     """
 
     def __init__(self, student: nn.Module, projector: nn.Module, classifier: nn.Linear, side: tuple[int, int]) -> None:
@@ -62,8 +62,8 @@ def projection_loss(projection: Tensor, teacher: Tensor) -> Tensor:
 class SimKD(Objective):
     """The student's last map, projected, follows the teacher's, so that the teacher's classifier can read it.
 
-    The student that is trained, evaluated and stored is `Reusing`, whose classifier is the teacher's; published alone:
-    `cross_entropy.weight` 0 and no `kd`.
+    The student that is trained, evaluated and stored is `Reusing`, whose classifier is the teacher's. It is published
+    without other losses: `cross_entropy.weight` 0 and no `kd`.
 
     Raises:
         ValueError: If the map before a classifier, or the teacher's classifier, is not known.
@@ -71,7 +71,7 @@ class SimKD(Objective):
 
     class Config(ObjectiveSettings):
         factor: int = Field(default=2, ge=1)
-        """Channels of the teacher's map for each channel within the projector: more makes it smaller."""
+        """Ratio of the teacher's channels to those within the projector: a larger one makes the projector smaller."""
 
     @classmethod
     def extend_student(cls, config: Config, student: nn.Module, given: BuildContext) -> Reusing:

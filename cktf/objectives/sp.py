@@ -10,7 +10,7 @@ from cktf.objectives.parts.workers import gather_with_gradient
 
 
 def similarities(maps: Tensor) -> Tensor:
-    """Return how similar the samples are, (batch, batch): the Gram matrix of the flattened maps, rows of L2 norm 1."""
+    """Return the samples' similarities, (batch, batch): the Gram matrix of the flattened maps, rows of L2 norm 1."""
     flat = maps.flatten(1)
     return functional.normalize(flat @ flat.T, dim=1)
 

@@ -94,7 +94,7 @@ class WeightedSum(nn.Module):
 
     @torch.no_grad()
     def learned(self) -> dict[str, float]:
-        """Return ``learned.NAME`` of each number that is learned: ``learned.kd.temperature``."""
+        """Return the current value of each learned number by name, such as ``learned.kd.temperature``."""
         named = self.objectives.named_modules()
         return {f"learned.{name}": float(value()) for name, value in named if isinstance(value, LearnedValue)}
 

@@ -1,4 +1,4 @@
-"""The planner: which trial runs next, which one ends early, and when a study is done. It knows no Ray.
+"""The planner: which trial runs next, which one ends early, and when a study is done. No Ray here.
 
 Each event becomes a row, which is written first and then applied by the same method that applies the rows of earlier
 sessions. A planner that replays a ledger therefore has the state of the planner that wrote it.
@@ -181,7 +181,7 @@ class Planner:
         self._count_error(reason, "", self._same_errors)
 
     def put_back(self, trial_id: str) -> None:
-        """Put a trial that was handed out at the end of the queue; nothing is recorded."""
+        """Append a trial that was handed out to the queue again; nothing is recorded."""
         self._running.discard(trial_id)
         self._queue.append(trial_id)
 
@@ -197,7 +197,7 @@ class Planner:
             )
 
     def patience(self, trial_id: str) -> float:
-        """Return `RunState.patience` with a running trial, with the study's ``stall_seconds`` as the least."""
+        """Return `RunState.patience` for a running trial, at least the study's ``stall_seconds``."""
         return self.state.patience(self.state.trial(trial_id), self.spec.stall_seconds)
 
     @property

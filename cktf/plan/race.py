@@ -17,12 +17,12 @@ from cktf.verdicts import LEVEL, Verdict, adjusted, decide
 
 
 class ArmRace:
-    """The arms of a race and what its looks say of them.
+    """State of a race: which arms are in it, and the verdicts of its next look.
 
-    A look is due when all trials of the arms in the race at its seeds have ended. A failed trial leaves a pair out; an
-    arm that has failed at all of its seeds is out. An arm is in the race as long as one of its comparisons is open, and
-    the baseline of a context as long as any of its arms is. Rows, also the earlier ``rows``, are applied to ``state``
-    before they are applied here.
+    A look is due when all trials of the arms in the race at its seeds have ended. Pairs with a failed trial are left
+    out; an arm that has failed at all of its seeds is out. An arm is in the race as long as one of its comparisons is
+    open, and the baseline of a context as long as any of its arms is. Rows, also the earlier ``rows``, are applied to
+    ``state`` before they are applied here.
     """
 
     def __init__(self, spec: StudySpec, state: RunState, arms: Sequence[Arm], rows: Iterable[Row] = ()) -> None:
@@ -66,7 +66,7 @@ class ArmRace:
         return later * sum(len(self._trials[arm.arm_id, self._spec.seeds[0]]) for arm in self.arms)
 
     def look(self, clock: Callable[[], float]) -> LookRow | None:
-        """Return the next look if it is due."""
+        """Return the row of the next look if it is due, else None."""
         trials = [trial for arm in self.arms for seed in self.seeds for trial in self._trials[arm.arm_id, seed]]
         if not trials or any(self._state.trials[trial].end is None for trial in trials):
             return None

@@ -43,7 +43,7 @@ class SearchedArms:
         self._arms: dict[str, _SearchedArm] = {}
         self.is_exhausted = False
         self.over: Container[str] = ()
-        """While a ledger is replayed, the trials that end later in it: whether to prune these is not asked again."""
+        """While a ledger is replayed, the trials that end later in it; the pruner is not asked about them again."""
 
     @property
     def num_arms(self) -> int:

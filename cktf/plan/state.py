@@ -16,10 +16,10 @@ class TrialState:
     Attributes:
         planned: Its planned row.
         curve: Epoch to the value of the study's metric; None in a phase that is not scored.
-        further: Epoch to the values of its further metrics.
+        further: Epoch to the values of the study's further metrics.
         wall_seconds: Training time of those epochs.
-        slowest_epoch: That of the slowest of them.
-        heard: When the latest of them reached the driver, in seconds since the epoch.
+        slowest_epoch: Training time of the slowest epoch.
+        heard: When the latest epoch reached the driver, in seconds since the Unix epoch.
         end: Its end row; None while it waits or runs.
     """
 
@@ -44,7 +44,7 @@ class TrialState:
 
     @property
     def scores(self) -> list[float | None]:
-        """The metrics at the last epoch of a complete trial, never the best epoch's; none of another trial."""
+        """The metrics at the last epoch of a complete trial, never the best epoch's; empty if it is not complete."""
         if self.status is not Status.COMPLETE or not self.curve:
             return []
         last = max(self.curve)
@@ -68,7 +68,7 @@ class ArmScore:
 
 
 def mean_scores(trials: Collection[TrialState]) -> list[float] | None:
-    """Return an arm's mean of each metric; None unless all its trials are complete, with finite ones."""
+    """Return an arm's mean of each metric; None unless all its trials are complete, with finite scores."""
     scores = [trial.scores for trial in trials]
     if not all(scores):
         return None
@@ -77,9 +77,9 @@ def mean_scores(trials: Collection[TrialState]) -> list[float] | None:
 
 
 class RunState:
-    """All trials of a run, as the rows of its ledger say; ``metric`` is the column of epochs that decides.
+    """State of all trials of a run, from the rows of its ledger; ``metric`` is the epochs' column that decides.
 
-    ``further`` are the columns of further metrics; without them, trials have the first alone.
+    ``further`` are the columns of further metrics, if trials are to store their values too.
 
     Trials of teachers stand apart: they are in no count and in no ranking.
 
@@ -93,7 +93,7 @@ class RunState:
         self.teacher_trials: dict[str, TrialState] = {}
         """Teacher id -> the trial that trains it."""
         self.teachers: dict[str, TeacherRow] = {}
-        """Teacher id -> its score."""
+        """Teacher id -> the row with its scores."""
         self.slowest_epoch = 0.0
         """Seconds of the slowest epoch of any student."""
         self.launched = 0.0
@@ -108,7 +108,7 @@ class RunState:
             self.apply(row)
 
     def apply(self, row: Row) -> None:
-        """Apply one row. Those of a trial follow its planned row, as the reader of a ledger makes sure."""
+        """Apply one row; a trial's planned row comes before its other rows, as the reader of a ledger makes sure."""
         match row:
             case StudyRow():
                 self.launched = row.time

@@ -33,7 +33,7 @@ WARM_UP_EPOCHS = 3
 """Epochs before which no arm is pruned: the first epochs say little about a student."""
 
 START_UP_ARMS = 5
-"""Arms that have ended before one is compared with them, and perhaps pruned."""
+"""Number of arms that must have ended before another is compared with them, and perhaps pruned."""
 
 _STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
@@ -115,7 +115,8 @@ PRUNERS: dict[str, Callable[[int, int], pruners.BasePruner]] = {
 class Suggestions:
     """Optuna's study of one search.
 
-    It begins with the observations of a warm start: ``params`` and ``scores``, one for each metric, of arms elsewhere.
+    It begins with the observations of a warm start: ``params`` and ``scores`` (one for each metric) of another run's
+    arms.
     """
 
     def __init__(self, spec: StudySpec, observations: Sequence[Mapping[str, Any]] = ()) -> None:

@@ -1,4 +1,4 @@
-"""What differs between two arms, or two studies: settings by their dotted paths."""
+"""Differences between two arms, or two studies: settings by their dotted paths."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -48,9 +48,11 @@ HOW_ONLY = ASKED | {
     *("stall", "stall_seconds", "step"),
 }
 """Keys that affect only execution and reporting; they may change between launches, except ``resources.workers``,
-because batch-norm sees each worker's shard alone, and the settings of a measure, whose values would not compare.
+because by default batch-norm sees each worker's shard alone, and the settings of a measure, whose values would not
+compare.
 
-The ledger has what every launch asks, and the report says if that was changed when results may have been seen.
+The ledger stores the question of every launch (delta, contrasts, ...), and the report says if it was changed when
+results may have been seen.
 """
 
 
@@ -146,7 +148,7 @@ def require_unedited(run: Storage, rows: Iterable[Row]) -> None:
 
 
 def _reference_values(spec: StudySpec) -> dict[str, dict[str, float | list[float]]]:
-    """Return context to arm to published value, with sd and n a list; an arm's aliases may have it."""
+    """Return context to arm to published value, or [value, sd, n]; a value of an alias is also its arm's."""
     published = spec.reference.by_context() if spec.reference else {}
     values = {
         context: {
@@ -201,9 +203,9 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
 
 
 def decided_by(spec: StudySpec, stored: StudySpec, *, with_question: bool = False) -> list[dict[str, Any]]:
-    """Return the settings of both studies that decide their results, with the measures that both have.
+    """Return for each of two studies the settings that decide its results, and those measures that both have.
 
-    Where ``with_question``, also those that change only the statistics.
+    With ``with_question``, settings that change only the statistics are included.
     """
     both = spec.measures.keys() & stored.measures.keys()
     question = ASKED - {"expect_sd", "contrasts"} if with_question else set()
@@ -218,11 +220,11 @@ def decided_by(spec: StudySpec, stored: StudySpec, *, with_question: bool = Fals
 
 
 def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
-    """Raise a StudyDiffers if a teacher file or image folder has changed, has become readable, or no longer is.
+    """Raise a StudyDiffers if a teacher file or image folder has changed, or has become readable or unreadable.
 
     Trials of one arm would be trained with different inputs.
     """
-    # Not those of teachers, whose files are in the configurations of their students.
+    # Without the trials of teachers, whose files are in the configurations of their students.
     planned = [row for row in rows if isinstance(row, PlannedRow) and row.stage != Stage.TEACHER]
     different = {repr({**row.config, "seed": None}): row for row in planned}
     named = set()

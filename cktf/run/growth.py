@@ -14,10 +14,10 @@ from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
 
 GROWING = {"plugins", "contexts", "baseline", "skip", "seeds", "resolution"}
-"""Keys that may differ in a larger design, beside the design's own; its arms and seeds are compared in their place."""
+"""Keys that may differ in a larger design, beside the design's own key; arms and seeds are compared instead."""
 
 MOST_NAMED = 10
-"""Arms, seeds and the like that are named; more are counted."""
+"""Largest number of arms, seeds, ... that a message names; further ones are counted."""
 
 
 def require_grown(spec: StudySpec, stored: StudySpec, run: Storage) -> None:

@@ -35,7 +35,7 @@ class TrialFiles:
         self._threads = ThreadPoolExecutor(AT_ONCE)
 
     def on_row(self, row: Row) -> None:
-        """Delete what a trial that has ended needs no more, and the students of an arm that is not the best now.
+        """Delete files that an ended trial no longer needs, and the students of an arm that is not the best now.
 
         A failed trial's checkpoint stays: it may be tried again.
         """
@@ -47,7 +47,7 @@ class TrialFiles:
                 self._threads.submit(self._delete, trial_id)
 
     def finish(self) -> None:
-        """Delete what ended trials need no more: also what a kill has left, and all but the best arm's weights."""
+        """Delete files that ended trials no longer need, left by a kill too, and weights of all but the best arms."""
         self.close()
         best = self._state.best_arms(maximise=self._spec.maximise) if self._spec.keep == "best" else {}
         for trial_id, trial in self._state.trials.items():
@@ -65,19 +65,19 @@ class TrialFiles:
             trials.clear_empty()
 
     def close(self) -> None:
-        """Wait until what is being deleted is."""
+        """Wait until the deletions that were begun are done."""
         self._threads.shutdown()
 
     def _of_worse_arm(self, trial: TrialState) -> list[str]:
         """Return the trials of the worse of two arms, this trial's and the best so far, once both are complete.
 
-        A race has no worse arm before its end: that one may get more seeds, and be the best with them.
+        Before the end of a race no arm counts as worse, because it may become the best with more seeds.
         """
         arm = self._state.score(trial.planned.stage, trial.planned.arm_id)
         if arm is None or self._spec.race:
             return []
         best = self._best.get(arm.context)
-        if best is None or self._state.score(best.stage, best.arm_id) != best:  # the latter has got more seeds
+        if best is None or self._state.score(best.stage, best.arm_id) != best:  # the best arm has got more seeds
             self._best[arm.context] = arm
             return []
         worse, self._best[arm.context] = sorted((best, arm), key=self._rank)
@@ -85,7 +85,7 @@ class TrialFiles:
         return [] if is_equal else [each.planned.trial_id for each in self._state.trials_of(worse.stage, worse.arm_id)]
 
     def _rank(self, arm: ArmScore) -> tuple[bool, float]:
-        """Return what is greater for the better arm; a confirmed arm is better than one that is only searched."""
+        """Return a sort key, greater for the better arm; a confirmed arm is better than one that is only searched."""
         return arm.stage == Stage.CONFIRM, arm.score if self._spec.maximise else -arm.score
 
     def _delete(self, trial_id: str) -> None:

@@ -25,8 +25,8 @@ from cktf.trainer.measuring import LOGITS, stored_predictions
 def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins: Sequence[str] = ()) -> str:
     """Add measures of stored outputs to the complete trials of a run that lack them, and return what was done.
 
-    A study row has this session's code and the measures with their settings; then each trial's last epoch is written
-    again, with the new numbers. Measures are ``asked`` for as in a study's list: ``ece``, or ``ece: {bins: 10}``. The
+    A study row is appended, with this session's code and the measures' settings; then each trial's last epoch again,
+    with the new numbers. Measures are ``asked`` for as in a study's list: ``ece``, or ``ece: {bins: 10}``. The
     files of ``plugins`` that have some of them are copied into the run.
 
     Raises:
@@ -102,7 +102,7 @@ def _of_outputs(asked: Sequence[str]) -> dict[str, OfPredictions]:
 def _require_comparable(
     measures: Mapping[str, Measure], plugins: Sequence[Plugin], launches: Sequence[StudyRow]
 ) -> None:
-    """Refuse what would mix values of different settings, or of different code, under one name."""
+    """Raise a StudyDiffers if values of different settings, or of different code, would be mixed under one name."""
     before = {name: settings for row in launches for name, settings in row.measure_settings.items()}
     for name, settings in settings_of(measures).items():
         if before.get(name, settings) != settings:

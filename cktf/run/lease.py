@@ -26,10 +26,10 @@ BEAT_SECONDS = 10.0
 """Time between two writes of a lease."""
 
 LONG_AGO = 1000.0
-"""Age in seconds at which a lease is dead whatever the clocks say: a store refuses requests of clocks so far off."""
+"""Age in seconds above which a lease is dead, even if clocks differ: a store refuses requests of clocks so far off."""
 
 TRIES = 5
-"""How often two drivers that begin at the same time make way for each other."""
+"""Number of times that a driver makes way for another that begins at the same time."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Lease:
         """Delete the lease."""
         self._is_over.set()
         self._thread.join()
-        with suppress(OSError):  # it ends by itself
+        with suppress(OSError):  # the lease expires by itself
             self._place.delete(self._name)
 
     def _beat(self) -> None:
@@ -93,7 +93,7 @@ class Lease:
                     self._is_lost = True
                     return
                 self._place.write(self._name, self._holder)
-                # Just before that, a driver that took over may have deleted it; such a driver writes its own again.
+                # A driver that took over may have deleted the lease just before that; it then renews its own.
                 others = self._others(self._place)
                 if any(others[name] > before.get(name, others[name]) for name in others.keys() - self._dead):
                     self._is_lost = True

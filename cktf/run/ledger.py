@@ -1,6 +1,6 @@
 """The ledger: the only truth about a study, as rows that are appended and never changed.
 
-``RUN/ledger/000001.jsonl``, ``000002.jsonl``, ... are its segments, in the order of events, as their lines are.
+``RUN/ledger/000001.jsonl``, ``000002.jsonl``, ... are its segments; they and their lines are in the order of events.
 
 In a folder, each session of the driver appends its rows to its own segment, each with one ``write``: a killed driver
 loses nothing and leaves at most one torn line at the segment's end. In a bucket, which has no append, a session writes
@@ -31,11 +31,11 @@ SUFFIX = ".jsonl"
 LOCK = "driver.lock"
 
 FLUSH_SECONDS = 5.0
-"""Least time between two writes of epochs alone to a bucket. A killed driver does not lose waiting epochs, because a
-checkpoint has them."""
+"""Least time between two writes to a bucket that hold only epochs. A killed driver does not lose waiting epochs,
+because a checkpoint has them."""
 
 _EPOCH, _TRIAL = b'{"kind":"epoch",', b',"trial_id":"'
-"""Beginning of an epoch's line as a driver writes it, and what stands before its trial, near the line's end."""
+"""Beginning of an epoch's line as a driver writes it, and the text before its trial id, near the line's end."""
 
 LOCK_SECONDS = 1.0
 """How long a driver tries to get the lock, which 'cktf status' holds for an instant."""
@@ -47,8 +47,8 @@ def read_ledger(run: Storage) -> Iterator[Row]:
     A last line of a segment that is torn, by a kill in the middle of a write, is left out.
 
     Raises:
-        InputError: If any other line is no row, or precedes a row that it needs; the message names segment and line. Or
-            if the place cannot be read.
+        InputError: If any other line is no row, or precedes a row that it needs (the message names segment and line),
+            or the place cannot be read.
     """
     reader = RowReader()
     for line, place in _lines(run):
@@ -56,7 +56,7 @@ def read_ledger(run: Storage) -> Iterator[Row]:
 
 
 def read_latest(run: Storage) -> Iterator[Row]:
-    """Yield the rows of a run's ledger, but of each trial's epochs the last one alone, before its end.
+    """Yield the rows of a run's ledger with only the last epoch of each trial, which comes before the trial's end.
 
     Counts and scores follow from these. The values of the other epochs are not looked at, so that a large ledger is
     read some fifty times as fast; errors in them are left to `read_ledger`, which resume and report use. For the rows

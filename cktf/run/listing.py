@@ -1,4 +1,4 @@
-"""The runs below a folder, and what their reports say, for lists of runs. No PyTorch and no Ray here."""
+"""The runs below a folder, and the verdicts in their reports, for lists of runs. No PyTorch and no Ray here."""
 
 import io
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def runs_below(place: Storage, levels: int = 2) -> Iterator[Storage]:
 
 
 def verdicts_in_words(run: Storage) -> str:
-    """Return the verdicts of a run's report in one line, those that are decided with their arms; empty without any."""
+    """Return the verdicts of a run's report in one line, decided ones with their arms; empty without a report."""
     import pyarrow.parquet as pq
 
     with naming(run.root):

@@ -13,14 +13,16 @@ from cktf.study.paths import differences
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDEST = 60
-"""Characters of a sparkline; of a longer curve it has every n-th value."""
+"""Largest number of characters of a sparkline, which shows every n-th value of a longer curve."""
 
 
 def find_trial(state: RunState, trial: str | None, arm: str | None, seed: int | None) -> TrialState:
-    """Return the trial whose id begins with ``trial``, or that of an arm (``context: arm`` where several have it).
+    """Return the trial whose id begins with ``trial``, or that of an arm and seed.
+
+    ``arm`` is a name, or ``context: name`` if several contexts have it.
 
     Raises:
-        InputError: If there is none, or several; the message names those.
+        InputError: If there is none, or several; the message lists trials.
     """
     if (trial is None, arm is None, seed is None) not in ((False, True, True), (True, False, False)):
         raise InputError("TRIAL: give the beginning of a trial's id, or --arm and --seed")
@@ -41,7 +43,7 @@ def find_trial(state: RunState, trial: str | None, arm: str | None, seed: int | 
 
 
 def facts_of(trial: TrialState, study: StudyRow) -> list[tuple[str, str]]:
-    """Return what the ledger has of a trial, as pairs of name and value."""
+    """Return the ledger's facts about a trial, as pairs of name and value."""
     row, end = trial.planned, trial.end
     trained_as = row.config["seed"]
     seed = f"{row.seed}" if trained_as == row.seed else f"{row.seed}, in training {trained_as}"
@@ -65,7 +67,8 @@ def facts_of(trial: TrialState, study: StudyRow) -> list[tuple[str, str]]:
 def changes_of(trial: TrialState, state: RunState, study: StudyRow) -> list[tuple[str, Any, Any]]:
     """Return each path at which a trial differs from its context's baseline, seeds left out, with both values.
 
-    If the baseline has no trial, as in most searches, these are the factors that the trial sets, beside None.
+    If the baseline has no trial, as in most searches, the paths are the factors that the trial sets, and the baseline's
+    values are None.
     """
     row, arm_id = trial.planned, study.baseline_of(trial.planned.context)
     base = next((each.planned.config for each in state.trials.values() if each.planned.arm_id == arm_id), None)

@@ -16,7 +16,7 @@ from cktf.trial.teachers import CPU, score_teacher, teacher_id
 
 
 def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow]:
-    """Build the parts of a study's arms on this machine, and return the scores of their teachers from files.
+    """Build the parts of a study's arms on this machine, and return the scores of teachers that come from files.
 
     For a search the arms are the baseline, and the baseline with one factor at each of its bounds, but no conditional
     factors. Every teacher from a file is scored once, on the validation split of the study's first seed. If ``arm`` is
@@ -74,7 +74,7 @@ def remarks_on_networks(spec: StudySpec) -> list[str]:
 
 @contextmanager
 def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
-    """Let an InputError, and what a plug-in raises, name the study and the arm."""
+    """Turn an InputError, or an exception from a plug-in, into a NotRunnable that names the study and the arm."""
     try:
         yield
     except InputError as error:

@@ -24,10 +24,10 @@ STARTING = "starting Ray and first epochs"
 """The live line's words until the first row."""
 
 WIDE = 120
-"""Characters of a terminal whose live line has room for the best arm."""
+"""Width in characters from which a terminal's live line has room for the best arm."""
 
 BAR_WIDTH, LONGEST_NAME, LONGEST_ARM = 12, 20, 40
-"""Characters of the live line's bar and of the study's name in it, and of an arm's name in a line of its own."""
+"""Widths in characters: the live line's bar, the study's name in it, and an arm's name in a line of its own."""
 
 MOST_LISTED = 10
 """Trials in training that have lines of their own in a run's status."""
@@ -75,7 +75,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
 
 
 def read_run(run_dir: str, read: Callable[[Storage], Iterator[Row]] = read_latest) -> tuple[StudyRow, RunState]:
-    """Return what a run's latest launch asks, as in the report, and the state of its trials.
+    """Return the study row of a run's latest launch, as the report does, and the state of its trials.
 
     Raises:
         UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
@@ -89,7 +89,7 @@ def read_run(run_dir: str, read: Callable[[Storage], Iterator[Row]] = read_lates
 
 
 def standing(run: Storage, state: RunState) -> str:
-    """Return in a line how a run stands: how many trials have ended, pruned and failed ones among them."""
+    """Return one line on a run: whether it is at work, and how many trials have ended, were pruned and failed."""
     every = [*state.teacher_trials.values(), *state.trials.values()]
     stopped = "interrupted" if any(trial.end is None for trial in every) else "complete"
     counts = state.counts()
@@ -202,7 +202,7 @@ def _line_of(trial: TrialState, metric: str, longest: int | None = None, *, stat
 def _left(state: RunState, since: float, total: int, now: float) -> str:
     """Return the time that is left at the pace since a launch; empty before its first end and after the last.
 
-    The first start of a trial that has ended begins it: starting Ray and the training of teachers do not count.
+    The pace counts from the first start of a trial that has ended: not from the start of Ray or of teachers' training.
     """
     ends = [trial.end for trial in state.trials.values() if trial.end and trial.end.time >= since]
     to_do = total - state.num_ended

@@ -26,14 +26,14 @@ def load_student(
 ) -> Student:
     """Return a trained student: a module, in eval mode on the CPU, whose forward maps images to logits.
 
-    Images are (batch, channels, height, width), uint8, or floats from 0 to 1; the module normalises them. What else is
-    known of it, such as the names of classes, is its ``about``.
+    Images are (batch, channels, height, width), uint8, or floats from 0 to 1; the module normalises them. Its attribute
+    ``about`` has further facts, such as the names of classes.
 
     Args:
         place: A run directory, or a student's file in one or taken out of one.
-        arm: Of a run: the name of the arm, ``CONTEXT: NAME`` where several have it.
+        arm: Name of an arm of the run, ``CONTEXT: NAME`` if several contexts have it.
         seed: The replicate.
-        trial: Instead of both: the beginning of a trial's id, a teacher's too.
+        trial: Beginning of a trial's id, instead of arm and seed; it may be a teacher's.
 
     Raises:
         UserError: If there is no such trial, its student is not stored or damaged, or its plug-ins are not there.
@@ -71,8 +71,8 @@ def export_student(
 ) -> str:
     """Write a student in one of `cktf.trial.formats.FORMATS`, and return what was written and how it is used.
 
-    ``out`` is the file, None: the trial's id, with the format's suffix, in this folder. The other arguments are those
-    of `load_student`; it raises what that and `write_student` raise.
+    ``out`` is the file; None: one in this folder, named by the trial's id, with the format's suffix. The other
+    arguments are those of `load_student`, and errors those of `load_student` and `write_student`.
     """
     student = load_student(place, arm=arm, seed=seed, trial=trial)
     path = Path(out or f"{student.about.config.trial_id}{SUFFIXES[to]}")

@@ -17,10 +17,10 @@ from cktf.study.spec import StudySpec
 
 
 def observe(spec: StudySpec) -> dict[str, Any]:
-    """Return the observations of a study with ``warm_start``, as its `cktf.rows.StudyRow` has them.
+    """Return the observations of a study with ``warm_start``, in the form of `cktf.rows.StudyRow.warm_start`.
 
-    An arm's scores are its means over the trials that have ended; one with a pruned or failed trial is left out. One
-    whose other settings differ from this study's is taken, and ``differing`` has their paths with the numbers of arms.
+    An arm's scores are its means over the trials that have ended; an arm with a pruned or failed trial is left out. An
+    arm whose other settings differ from this study's is taken; ``differing`` is path to number of such arms.
 
     Raises:
         InputError: If there is no such run, it is a smoke run and this study is not, or has another metric.
@@ -61,7 +61,7 @@ def observe(spec: StudySpec) -> dict[str, Any]:
 
 
 def observed_in(rows: Iterable[Row]) -> dict[str, Any]:
-    """Return what `observe` returned when a run was launched; empty if the run was not, or without a warm start."""
+    """Return the result of `observe` at a run's launch, from its rows; empty before that, or without a warm start."""
     return next((row.warm_start for row in rows if isinstance(row, StudyRow) and row.warm_start), {})
 
 

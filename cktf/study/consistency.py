@@ -25,7 +25,7 @@ ONLY_WITH = {
     "search": ("sampler", "sampler_seed", "prune", "enqueue", "warm_start", "trials", "confirm"),
     "fractional": ("resolution",),
 }
-"""Design to the keys that only a study with it may have."""
+"""Design to the keys that are allowed only in a study of that design."""
 
 MOST_CELLS = 10_000
 """Largest number of combinations of a grid; more could not be checked within seconds."""
@@ -35,7 +35,7 @@ Finding = tuple[Location, str]
 
 
 def find_problems(spec: StudySpec) -> list[Finding]:
-    """Return the problems of a study whose keys are valid one by one: those of the first step that finds any."""
+    """Return the problems of a study whose keys are each valid: those that the first failing step finds."""
     steps = (
         _check_keys,
         _check_names,
@@ -171,7 +171,7 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
             mapping = overlay(spec.baseline, {path: edge})
             yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
         for asked in domain.conditions:
-            # Nothing, null, may stand at any path: the section above it may be missing.
+            # null is valid at any path, because the section above may be missing.
             if asked.symbol not in ORDERINGS and asked.literal is not None:
                 mapping = overlay(spec.baseline, {asked.path: asked.literal})
                 yield from _check_trial(mapping, ("search", path, "when", asked.path), asked.path, elsewhere=False)
@@ -190,7 +190,7 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _check_arms(spec: StudySpec) -> Iterator[Finding]:
-    """Yield problems of a design's arms; one that not every context has names the contexts that have it."""
+    """Yield problems of a design's arms; a problem that only some contexts have names these contexts."""
     if spec.search is not None:
         return
     for check in (_check_trials, _check_different):
@@ -207,9 +207,7 @@ def _check_arms(spec: StudySpec) -> Iterator[Finding]:
 
 def _check_trials(spec: StudySpec, context: str) -> Iterator[Finding]:
     for candidate in candidates(spec, context):
-        path = (
-            candidate.paths[0] if spec.ablate or spec.leave_one_out else ""
-        )  # of other designs several factors are set
+        path = candidate.paths[0] if spec.ablate or spec.leave_one_out else ""  # other designs set several factors
         yield from _check_trial(candidate.mapping, candidate.where, path)
 
 
@@ -217,7 +215,7 @@ def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
     """Yield arms that equal one of an earlier context, and arms of `compare` that equal another of their own context.
 
     One training cannot belong to two contexts, and a named arm is expected in the results. Other equal arms are left
-    out silently, unless nothing is left to compare or a fraction is no longer one.
+    out silently, unless nothing is left to compare, or two levels of a fraction train alike.
     """
     contexts = list(spec.baselines)
     others = {arm.arm_id: arm for other in contexts[: contexts.index(context)] for arm in arms_in(spec, other)}
@@ -336,8 +334,8 @@ def _check_trial(
 ) -> Iterator[Finding]:
     """Yield the problems of a trial's configuration.
 
-    ``where`` are the keys in the study that set the factor at ``path``, or the whole configuration if that is empty.
-    Problems of other settings than the factor's are left out unless ``elsewhere``.
+    ``where`` are the keys in the study that set the factor at ``path`` or, if ``path`` is empty, the whole
+    configuration. Problems outside the factor are left out unless ``elsewhere``.
     """
     try:
         TrialConfig.model_validate(mapping)

@@ -61,12 +61,12 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """Its name after that of its context."""
+        """Name of the arm, after that of its context if it has one."""
         return arm_label(self.name, self.context)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its own name and those of its aliases."""
+        """Names of the arm and of its aliases."""
         return (self.name, *(alias["arm"] for alias in self.aliases))
 
 
@@ -88,7 +88,7 @@ class Candidate:
 
 
 def candidates(spec: StudySpec, context: str = "") -> Iterator[Candidate]:
-    """Yield every arm of a design except a context's baseline, equal ones included; none for a search."""
+    """Yield every arm of a design except a context's baseline, duplicates included; none for a search."""
     base = spec.baselines[context]
     for path, levels in (spec.ablate or {}).items():
         for index, level in enumerate(levels):
@@ -113,9 +113,9 @@ def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:
 
 
 def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
-    """Return arms without those that train like an earlier one of their context, which gets them as aliases.
+    """Return arms, merging those of a context that train alike: the first lists the others as its aliases.
 
-    Trained separately, one result would count several times. A context's baseline comes before its other arms. Those
+    Trained separately, one result would count several times. A context's baseline comes before its other arms. Arms
     whose ids are in ``apart`` come first and are not merged, because a run already has trials of them.
     """
     merged: dict[tuple[str, str], Arm] = {}
@@ -143,7 +143,7 @@ def _small(spec: StudySpec, arm: Arm) -> Arm:
 
 
 def arms_in(spec: StudySpec, context: str) -> tuple[Arm, ...]:
-    """Return the arms of one context in full size, its baseline first, without levels that equal an earlier one."""
+    """Return the arms of one context in full size, its baseline first, without arms that equal an earlier one."""
     baseline = Arm(BASELINE, {}, spec.baseline_configs[context], context)
     arms = {baseline.arm_id: baseline}
     for candidate in candidates(spec, context):
@@ -180,7 +180,7 @@ def compared_arms(spec: StudySpec, arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]
 
 
 def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
-    """Return the arm of a search; raise a ValidationError if the values, each valid alone, do not fit together."""
+    """Return a search's arm with ``params``; raise a ValidationError if these, each valid, do not fit together."""
     config = trial_config(overlay(spec.baseline, params))
     if config.arm_id == spec.baseline_config.arm_id:
         return _small(spec, Arm(BASELINE, {}, config))
@@ -189,7 +189,7 @@ def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
 
 
 def replicates(spec: StudySpec, config: TrialConfig, seed: int, context: str = "") -> list[TrialConfig]:
-    """Return an arm's trials at a seed: one, or where teachers are crossed with seeds one with each teacher."""
+    """Return an arm's trials at a seed: one, or one with each teacher if teachers are crossed with seeds."""
     config = config.with_seed(spec.training_seed(seed, context))
     if not is_crossed(spec, config):
         return [config]
@@ -210,7 +210,7 @@ def with_teacher_seed(config: TrialConfig, seed: int) -> TrialConfig:
 
 
 def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17) -> str:
-    """Return an arm's name, ``temperature=0.5, negatives=32``, of path to value; ``factors`` are all of the study."""
+    """Return the name of an arm with ``params``: ``temperature=0.5, negatives=32``; ``factors`` are all the study's."""
     return ", ".join(f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items())
 
 
@@ -273,7 +273,7 @@ def smoke_study(spec: StudySpec) -> StudySpec:
 def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
     """Return a configuration without settings that have no effect: of objectives with weight 0, of an unread teacher.
 
-    Where health or agreement ``is_measured``, the teacher of every arm that has one is read.
+    If health or agreement ``is_measured``, the teacher of every arm that has one is read.
     """
     active = active_objectives(config.objective)
     names = type(config.objective).model_fields

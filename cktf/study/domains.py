@@ -210,7 +210,7 @@ class ChoiceDomain(_Domain):
 
 
 def _tag(value: Any) -> str | None:
-    """Return the tag of the domain that a value is, or has the keys of; None if it has those of none or several."""
+    """Return the tag of a domain, or of a mapping with the key of exactly one kind of domain; None otherwise."""
     types = {"float": FloatDomain, "int": IntDomain, "choice": ChoiceDomain}
     found = [key for key in types if (key in value if isinstance(value, Mapping) else isinstance(value, types[key]))]
     return f"{found[0]} domain" if len(found) == 1 else None
@@ -250,7 +250,7 @@ def drawing_order(domains: Mapping[str, Domain]) -> tuple[str, ...]:
 def draw(
     domains: Mapping[str, Domain], baseline: Mapping[str, Any], choose: Callable[[str, Domain], Scalar]
 ) -> dict[str, Scalar]:
-    """Return factor path to a chosen value, for the factors whose conditions hold.
+    """Return chosen values by factor path, for the factors whose conditions hold.
 
     Where no value was chosen, conditions read ``baseline``: the full configuration, defaults included.
     """

@@ -102,7 +102,7 @@ class Fraction:
 
 
 def smallest_fraction(num_factors: int, resolution: int) -> Fraction:
-    """Return the fraction with the fewest runs of at least this resolution; raise an InputError if there is none."""
+    """Return the fraction of at least this resolution with the fewest runs; raise an InputError if there is none."""
     if not FEWEST_FACTORS <= num_factors <= MOST_FACTORS:
         raise InputError(f"must have {FEWEST_FACTORS} to {MOST_FACTORS} factors; got {num_factors}")
     for factors, runs in sorted(GENERATORS, key=lambda size: size[1]):

@@ -39,9 +39,9 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
-"""Metrics that may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`.
+"""Metrics that may decide a study, each with its better direction: validation columns of `cktf.rows.EpochResult`.
 
-So may the measures that the study names, such as ``validation_ece`` or ``flops``."""
+Measures that the study names may decide it too, such as ``validation_ece`` or ``flops``."""
 
 MOST_TRIALS = 1_000_000
 """Largest number of arms of a search; with more, identities might collide."""
@@ -87,8 +87,8 @@ class StudyKeys(Settings):
     an arm beside it."""
 
     resolution: int = Field(default=4, ge=3, le=5)
-    """Least resolution of the fraction, of which the smallest is taken. 3: main effects are confounded with
-    interactions of two factors; 4: these with one another; 5: neither."""
+    """Lowest resolution allowed; the smallest fraction that has it is taken. 3: main effects are confounded with
+    interactions of two factors; 4: such interactions only with one another; 5: neither."""
 
     search: dict[str, Domain] | None = Field(default=None, min_length=1)
     """Path to domain; arms are chosen as results come."""
@@ -101,12 +101,13 @@ class StudyKeys(Settings):
     for a race."""
 
     seeds_by_context: bool = False
-    """Whether each context has seeds of its own (see `StudySpec.training_seed`), so that no luck of a seed comes in all
-    of them; arms of one context share theirs all the same. New studies with contexts want it; it cannot be changed
-    once a run has begun."""
+    """Whether each context has seeds of its own (see `StudySpec.training_seed`), so that a lucky seed does not
+    affect all contexts alike; arms of one context still share theirs. Recommended for new studies with contexts; it
+    cannot be changed once a run has begun."""
 
     race: RaceConfig | None = None
-    """Looks that are paid for; `{}` takes the defaults. None: every arm gets all seeds, and is judged once."""
+    """Interim looks, paid for by alpha spending; `{}` takes the defaults. None: every arm gets all seeds and is judged
+    only once."""
 
     teacher_seeds: Seeds | None = None
     """Seeds of teachers, as their number or a list, crossed with the students' seeds: every arm with a teacher that is
@@ -117,17 +118,17 @@ class StudyKeys(Settings):
     `[top5, {ece: {bins: 10}}]`. They change no training and no trial's identity."""
 
     metric: str | Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] = "validation_accuracy"
-    """What decides: `validation_accuracy`, `validation_loss` or a measure, such as `validation_ece` or `flops`. A
-    search may have two or three, `[validation_accuracy, flops]`: it looks for the best trade-offs, and the first one is
-    that of effects and verdicts."""
+    """Metric that decides: `validation_accuracy`, `validation_loss` or a measure, such as `validation_ece` or `flops`.
+    A search may have two or three, `[validation_accuracy, flops]`: it looks for the best trade-offs, and effects and
+    verdicts are of the first."""
 
     delta: float | None = Field(default=None, gt=0, le=100)
     """The smallest effect that matters, in the unit of the metric (percentage points of an accuracy); an arm whose
     effect is shown to be smaller is called equivalent. None: no arm can be. Set it before the first result."""
 
     contrasts: Contrasts = ()
-    """Pairs of names of arms: the first is compared with the second, in every context that has both, in place of every
-    arm with the baseline; the entry `baseline` stands for all of these, beside the pairs. All are one family."""
+    """Pairs of arm names: the first arm is compared with the second, in every context that has both, instead of every
+    arm with the baseline; the entry `baseline` adds the comparisons with the baseline. All are one family."""
 
     family: Family = Family.STUDY
     """Comparisons over which Holm's method adjusts p values: all of the study, or those of each context."""
@@ -136,8 +137,8 @@ class StudyKeys(Settings):
     """Effects that are looked for: in either direction, or only better, or only worse ones."""
 
     margin: float | None = Field(default=None, ge=-100, le=100)
-    """With a one-sided alternative: by how much, in the unit of the metric, an arm is to be shown to be better (or
-    worse). Below 0, that it is not worse (not better) by so much: non-inferiority. None: 0."""
+    """With a one-sided alternative: least difference, in the unit of the metric, by which an arm must be shown to be
+    better (or worse). Below 0: it must be shown not to be worse (better) by that much, non-inferiority. None: 0."""
 
     expect_sd: float | None = Field(default=None, gt=0, le=100)
     """Expected standard deviation of the paired differences, in the unit of the metric, from which `cktf validate` says
@@ -175,7 +176,7 @@ class StudyKeys(Settings):
     finite is a result and no error."""
 
     storage_patience: float = Field(default=PATIENCE, ge=0, le=7 * 86400)
-    """Seconds for which what cannot be read or written in a bucket is tried again before it ends anything."""
+    """Seconds for which a failing read or write in a bucket is repeated before it counts as an error."""
 
     step: Literal["auto", "eager"] = "auto"
     """How training steps run on a GPU. `auto`: recorded as a CUDA graph and replayed, where that is possible and gives
@@ -190,15 +191,15 @@ class StudyKeys(Settings):
     costs a GPU some speed, and an operation that has no such algorithm fails its trial. A CPU needs none of it."""
 
     stall: Literal["retry", "wait"] = "retry"
-    """What happens to a running trial of which nothing was heard for too long: its worker is ended, and it goes on from
-    its checkpoint, as after a worker's death; or it is waited for. Either is said."""
+    """Treatment of a running trial that reports nothing for too long. `retry`: its worker is ended, and it goes on from
+    its checkpoint, as after a worker's death; `wait`: it is waited for. Both are reported."""
 
     stall_seconds: float = Field(default=600.0, ge=1, le=7 * 86400)
-    """Seconds without an epoch that are too long: ten times the slowest epoch, but at least so many. Ten times so many
-    before the first epoch of the study."""
+    """Least time, in seconds, without an epoch after which a trial counts as stalled; if longer, the limit is ten times
+    the slowest epoch. Before the study's first epoch it is ten times this setting."""
 
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
-    """Optuna's sampler of a search; of several metrics ``tpe`` or ``nsgaii``, a genetic algorithm."""
+    """Optuna's sampler of a search; for several metrics only ``tpe``, or ``nsgaii``, a genetic algorithm."""
 
     sampler_seed: Seed = 0
     """Seed of the sampler."""
@@ -208,13 +209,12 @@ class StudyKeys(Settings):
 
     enqueue: tuple[dict[str, Scalar], ...] = ()
     """Settings that a search tries before those of its sampler, which learns from them: each a path to a value of its
-    domain. The sampler chooses the factors that one does not name."""
+    domain. The sampler chooses the factors that an entry leaves out."""
 
     warm_start: str | None = Field(default=None, min_length=1)
     """Another run's directory, or its URI in a bucket. Its arms within the domains of this search, with the mean of
-    their trials, are observations from which the sampler learns before the first trial; they are no trials of this
-    study.
-    They are copied at the launch, so that a resume does without the other run."""
+    their trials, are observations from which the sampler learns before the first trial, not trials of this study. They
+    are copied at the launch, so that a resume does not need the other run."""
 
     trials: int = Field(default=40, ge=1, le=MOST_TRIALS)
     """Number of arms that a search tries."""
@@ -266,7 +266,7 @@ class StudyKeys(Settings):
     @field_validator("baseline")
     @classmethod
     def _valid_trial(cls, baseline: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
-        if "plugins" not in others.data:  # they are wrong, which is reported; the names in them are not known
+        if "plugins" not in others.data:  # plug-ins are wrong, which is reported; their names are unknown
             return baseline
         if "seed" in baseline:
             raise refusal((("seed",), "cannot be set here; the study's 'seeds:' name the replicates"))
@@ -297,7 +297,7 @@ class StudyKeys(Settings):
     @field_validator("metric")
     @classmethod
     def _validation_only(cls, metric: str | tuple[str, ...], others: ValidationInfo) -> str | tuple[str, ...]:
-        if "plugins" not in others.data or "measures" not in others.data:  # they are wrong, which is reported
+        if "plugins" not in others.data or "measures" not in others.data:  # these are wrong, which is reported
             return metric
         measured = directions(built(others.data["measures"]))
         allowed = [*METRICS, *(name for name in measured if not name.startswith("test_"))]

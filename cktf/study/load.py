@@ -120,7 +120,7 @@ def dump_study(spec: StudySpec) -> str:
 
 
 def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], dict[Location, str]]:
-    """Return the study with overrides, and the keys of each with its option of the command line, for messages."""
+    """Return the study's values with overrides, and the keys of each override to its command-line option."""
     options: dict[Location, str] = {}
     for override in overrides:
         path, sign, text = override.partition("=")
@@ -170,7 +170,7 @@ def _place(location: Location, lines: dict[Location, int], options: dict[Locatio
     """Return the option that set a key, or one above or below it; else the line of the key or of the nearest above."""
     at_or_above = [location[:depth] for depth in range(len(location), 0, -1)]
     said = [options[keys] for keys in at_or_above if keys in options][:1]
-    # A key that is missing within a section may be asked for by what was set beside it.
+    # A missing key of a section may be required by an option that set another key of it.
     within = location if location in lines or len(location) < 3 else location[:-1]
     said += [option for keys, option in options.items() if within and keys[: len(within)] == within and not said]
     if said:

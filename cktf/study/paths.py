@@ -14,7 +14,7 @@ Location = tuple[str | int, ...]
 
 
 def known_paths(model: type[BaseModel], prefix: str = "") -> set[str]:
-    """Return every path of a settings model, of sections and of fields, each after a prefix."""
+    """Return every path in a settings model, to sections and to fields, each after a prefix."""
     found = set()
     for name, annotation in _fields(model).items():
         found.add(f"{prefix}{name}")
@@ -64,7 +64,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def no_such_path(path: str, *models: type[BaseModel]) -> str:
-    """Return the message that a path is in none of some settings models, with what was perhaps meant."""
+    """Return the message that a path is in none of the settings models, with the closest known paths."""
     beginnings = ", ".join(name for model in models for name in section_at((), model))
     known = set[str]().union(*map(known_paths, models))
     return f"no such path{suggestion(path, known) or f'; a path begins with one of {beginnings}'}"

@@ -44,7 +44,7 @@ WORDS = {
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a mapping of keys to values"),
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
 }
-"""Type of pydantic's error to what is allowed; in braces stand fields of the error's context."""
+"""Pydantic's error type to the text that says what is allowed; braces name fields of the error's context."""
 
 
 def refusal(*problems: tuple[Location, str]) -> ValidationError:

@@ -46,7 +46,7 @@ TYPES = {
 class Key:
     """One key of a study file; ``path`` has the keys from the top of the file to it, joined by dots.
 
-    ``values`` is what it may be, with bounds, ``default`` its value where a study has none, empty if it must have one.
+    ``values`` states its allowed values and bounds, ``default`` its value if it is left out, empty if it is required.
     """
 
     path: str
@@ -91,7 +91,7 @@ class SchemaOfFiles(GenerateJsonSchema):
 
 
 def _docstrings(section: type[Settings]) -> dict[str, str]:
-    """Return the docstrings of a class's fields; none where it has no source, as one that pydantic has made."""
+    """Return the docstrings of a class's fields; none if it has no source, as a class that pydantic made."""
     try:
         declared = ast.parse(dedent(inspect.getsource(section))).body[0]
     except (OSError, TypeError):
@@ -137,7 +137,7 @@ def _meaning(name: str, schemas: list[dict[str, Any]]) -> str:
 
 
 def _members(schema: dict[str, Any], parts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the alternatives of a schema, with what they refer to in place of the references."""
+    """Yield the alternatives of a schema, with references resolved."""
     if "$ref" in schema:
         yield from _members(parts[schema["$ref"].rpartition("/")[2]], parts)
     elif alternatives := schema.get("anyOf") or schema.get("oneOf"):

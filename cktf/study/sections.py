@@ -27,7 +27,7 @@ class Published(Settings):
 
 
 def _member(value: Any) -> str:
-    """Return the tag of the union's member that an arm's published value is read as."""
+    """Return the union tag of an arm's published value: that of a `Published` or of a number."""
     return f"{'published' if isinstance(value, Published | Mapping) else 'number'} {UNION_TAG}"
 
 
@@ -48,7 +48,7 @@ class Reference(Settings):
     """The publication: a citation, and the table in it."""
 
     metric: str = "test_accuracy"
-    """The column of `cktf.rows.EpochResult` of the values, in its unit; the study must report the same."""
+    """Field of `cktf.rows.EpochResult` that the values are of, in its unit; the study must report the same."""
 
     values: dict[str, Annotated[_Number | _Published | _OfArms, Discriminator(_member_or_arms)]] = Field(min_length=1)
     """Context to arm to value, or to ``{value: 74.9, sd: 0.2, n: 5}``; in a study without contexts, arm to value."""
@@ -101,18 +101,18 @@ class Resources(Settings):
 
 
 class Confirm(Settings):
-    """After a search: the best arms and the baseline again, on fresh seeds."""
+    """Confirmation after a search: the best arms and the baseline are trained again, on fresh seeds."""
 
     top: int = Field(default=3, ge=1)
-    """Number of best arms; of several metrics, of arms on the Pareto front: where it has more, those that lie furthest
-    apart by crowding distance, with its ends (see `cktf.pareto.spread`)."""
+    """Number of best arms. With several metrics, number of arms on the Pareto front; if it has more, its ends and those
+    furthest apart by crowding distance are taken (see `cktf.pareto.spread`)."""
 
     seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
-    """Number of seeds of each arm, none of which the search has used."""
+    """Number of fresh seeds of each arm, which the search has not used."""
 
 
 class RaceConfig(Settings):
-    """Looks at a study while it runs: arms that are decided, or hopeless, get no more seeds."""
+    """Interim looks at a running study: arms that are decided, or hopeless, get no more seeds."""
 
     looks: tuple[Annotated[int, Field(ge=2, le=MOST_SEEDS)], ...] = Field(
         default=(5, 8, 12, 20), min_length=2, max_length=100
@@ -125,8 +125,8 @@ class RaceConfig(Settings):
     any; `pocock`, much. An arm that clears its limit at a look is decided there."""
 
     futility: float = Field(default=0.1, ge=0, le=0.5)
-    """An arm whose chance to be decided at the last look is below this, judged by what is seen, gets no more seeds; 0:
-    none is stopped for that."""
+    """An arm gets no more seeds if its probability of being decided at the last look, estimated from the results so
+    far, is below this; 0: no arm is stopped for futility."""
 
     @field_validator("looks")
     @classmethod

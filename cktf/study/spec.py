@@ -21,7 +21,7 @@ DESIGNS = ("ablate", "compare", "leave_one_out", "grid", "fractional", "search")
 """Keys of which a study has exactly one."""
 
 BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
-"""Those whose keys are dotted paths."""
+"""Designs whose own keys are dotted paths."""
 
 
 class StudySpec(StudyKeys):
@@ -38,7 +38,7 @@ class StudySpec(StudyKeys):
         return "one_at_a_time" if self.kind == "ablate" else self.kind
 
     def train_options(self, **others: bool) -> TrainOptions:
-        """Return how a trial of this study is run; ``others`` are the fields that the study does not set."""
+        """Return the options of this study's trials; ``others`` are the fields that the study does not set."""
         names = TrainOptions.model_fields.keys() & type(self).model_fields.keys()
         own = {name: getattr(self, name) for name in names}
         return TrainOptions(**own, **others)
@@ -96,7 +96,7 @@ class StudySpec(StudyKeys):
 
     @cached_property
     def directions(self) -> dict[str, bool]:
-        """Column of each metric in tables to whether larger is better; the first one first."""
+        """Table column of each metric to whether larger is better, in the order of the metrics."""
         measured = directions(self.built_measures)
         own = {name: METRICS[name] == "max" if name in METRICS else measured[name] for name in self.metrics}
         return {f"{'' if name in METRICS else MEASURE}{name}": larger for name, larger in own.items()}

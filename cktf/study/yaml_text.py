@@ -98,7 +98,7 @@ def parse(text: str) -> Document:
 
 
 def _entries(node: yaml.Node | None, where: Location, above: frozenset[int]) -> Iterator[tuple[Location, yaml.Node]]:
-    """Yield the location of each key and list entry with its node, and check them; merged ones come before own ones."""
+    """Yield the location of each key and list entry with its node, and check them; merged keys come before own ones."""
     if id(node) in above:
         raise _refused(node, where, "an alias stands within what it is an alias of")
     above |= {id(node)}

@@ -23,7 +23,7 @@ class Erase(ImageChange):
         return images.masked_fill(is_in[:, None], 0)
 
     def _first(self, purpose: str, index: Tensor, length: int, seed: int, epoch: int) -> Tensor:
-        """Return the square's first row or column in each image: an address, not a stream, decides what is drawn."""
+        """Return the square's first row or column in each image, a hash of seed, epoch and sample index."""
         return uniform_integers(derive(seed, "erase", purpose, epoch), index, max(1, length - self.side + 1))
 
 

@@ -10,15 +10,15 @@ from cktf.measures import OfPredictions, Predictions
 
 
 class Brier(OfPredictions):
-    """Mean squared distance of the probabilities from the label; its settings are the class's own fields."""
+    """Brier score: squared distance of probabilities from a one-hot label; its settings are the class's own fields."""
 
     maximise: ClassVar[bool] = False
 
     scale: float = Field(default=1.0, gt=0)
-    """Factor of the number."""
+    """Factor by which the score is multiplied."""
 
     def __call__(self, predictions: Predictions) -> Tensor:
-        """Return it, from logits (samples, classes) and labels (samples,)."""
+        """Return the scaled score, from logits (samples, classes) and labels (samples,)."""
         probabilities = functional.softmax(predictions.logits.double(), dim=1)
         labels = functional.one_hot(predictions.labels, probabilities.shape[1])
         return self.scale * (probabilities - labels).square().sum(dim=1).mean()

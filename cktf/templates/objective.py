@@ -8,7 +8,7 @@ from cktf.objectives import BuildContext, Objective, ObjectiveSettings
 
 
 class Directions(Objective):
-    """Mean difference between student and teacher of the cosines of a batch's samples, seen from their mean."""
+    """Mean difference between student and teacher of the cosines between a batch's samples, about their mean."""
 
     class Config(ObjectiveSettings):
         """Settings, beside the ``weight`` that every objective has."""

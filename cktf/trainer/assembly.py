@@ -18,7 +18,7 @@ from cktf.trainer.phases import Phase, objective_phases, probe_phase
 from cktf.trainer.probe import Probe
 
 MOST_GRAPHS = 128
-"""Compiled graphs per network class in one process; PyTorch's own limit for all graphs together is 256."""
+"""Limit of compiled graphs per network class in one process; PyTorch's own for all graphs together is 256."""
 
 
 def assemble(
@@ -29,7 +29,7 @@ def assemble(
     labels: Tensor | None = None,
     initial: Callable[[nn.Module], None] | None = None,
 ) -> tuple[nn.Module, WeightedSum, list[Phase]]:
-    """Build a trial's parts, on the data set's device: the network that is evaluated, the objectives, and the phases.
+    """Return a trial's parts, on the data set's device: the network that is evaluated, the objectives, and the phases.
 
     The network is the student or, in a transfer, the probe around it. ``teacher`` is the frozen one on the device,
     compiled if it is to be; None if the trial runs none. ``labels`` (samples,), int64, CPU, are those that the
@@ -76,10 +76,10 @@ def built_student(
     teacher: nn.Module | None,
     initial: Callable[[nn.Module], None] | None = None,
 ) -> tuple[nn.Module, Probe | None, BuildContext]:
-    """Return a trial's student on the CPU with the layers that an objective adds, and the probe around it, if any.
+    """Return a trial's student, the probe around it or None, and the context that objectives are built for.
 
-    ``num_classes`` are those of the student's own classifier, and of the data set, which are the probe's. The rest is
-    as for `assemble`.
+    The student, on the CPU, has the layers that an objective adds. ``num_classes`` are those of its own classifier and
+    those of the data set, which the probe has. The other arguments are as for `assemble`.
     """
     try:
         with initialisation(config.seed, "student"):

@@ -56,7 +56,7 @@ def trial_storage(run: Storage, trial_id: str) -> Storage:
 
 
 class CheckpointWriter:
-    """Writes a trial's checkpoints into its folder while it trains on, one at a time; none without a folder.
+    """Writes a trial's checkpoints into its folder while training goes on, one at a time; none without a folder.
 
     ``seconds`` is the least time between two within a phase; the end of a phase always has one.
     """
@@ -79,13 +79,13 @@ class CheckpointWriter:
         self._writing = self._thread.submit(_write, self._place, _as_file(checkpoint))
 
     def wait(self) -> None:
-        """Return once nothing is being written; raise a StorageTrouble if the last one could not be."""
+        """Wait until nothing is being written; raise a StorageTrouble if the last checkpoint could not be written."""
         if self._writing:
             self._writing.result()
 
     @contextmanager
     def ends_with_training(self) -> Iterator[None]:
-        """Wait for the checkpoint being written if the training is abandoned here, so that no file appears later."""
+        """Wait for the checkpoint being written if training is abandoned in this context: no file appears later."""
         try:
             yield
         except GeneratorExit:
@@ -110,8 +110,8 @@ def _write(place: Storage, file: memoryview) -> None:
 def load_checkpoint(place: Storage, workers: Workers = ONE_WORKER, device: torch.device = CPU) -> Checkpoint | None:
     """Return the trial's latest checkpoint with its tensors on the CPU, None if there is none.
 
-    One that is damaged or of another version is set aside: the trial is then trained from its beginning. ``workers``
-    all get the one that the first of them reads, each on its ``device``.
+    A file that is damaged or of another version is set aside: the trial is then trained from its beginning. All
+    ``workers`` get the bytes that the first one reads, exchanged through the ``device`` that trains.
     """
     content = workers.read_by_first(partial(_sound_content, place), device)
     if content is None:

@@ -36,7 +36,7 @@ class TrialConfig(Settings):
     """Data set, fractions and splits."""
 
     source: DataConfig | None = None
-    """The data set that the teacher was trained on: of a `transfer`, and of `distill` if only its features are read."""
+    """Data set that the teacher was trained on: for a `transfer`, and for `distill` if only its features are read."""
 
     student: ModelConfig
     """The student network."""
@@ -69,18 +69,18 @@ class TrialConfig(Settings):
     Initial phases of objectives come before it."""
 
     stop_after: int | None = Field(default=None, ge=1)
-    """Epoch of the main phase after which it ends, its schedule being that of all `epochs`; None: it is not cut."""
+    """Epoch after which the main phase is stopped, with the schedule of all `epochs`; None: it runs them all."""
 
     batch_size: BatchSize = 64
     """Samples of a batch, over all workers together."""
 
     ema: float | None = Field(default=None, gt=0, lt=1)
     """Share of the old value that each step of the main phase leaves in an exponential moving average of the student's
-    parameters and buffers (Tarvainen and Valpola, NIPS 2017, arXiv 1703.01780): 0.999. It is evaluated beside the
-    student. None: there is none."""
+    parameters and buffers (Tarvainen and Valpola, NIPS 2017, arXiv 1703.01780), such as 0.999. The average is
+    evaluated beside the student. None: there is none."""
 
     judge: Literal["student", "ema"] = "student"
-    """Whose accuracies are those of the trial, and whose weights are stored: the student's, or those of its `ema`."""
+    """Network whose accuracies are those of the trial, and whose weights are stored: the student, or its `ema`."""
 
     probe: ProbeConfig | None = None
     """For `transfer`: training on the labelled images of the training split; `{}` takes the defaults."""
@@ -242,7 +242,7 @@ class TrialConfig(Settings):
 
     @property
     def _beside(self) -> dict[str, Any]:
-        """What is part of the identity beside the settings: versions of plug-ins, and what differs in each teacher."""
+        """Parts of the identity beside the settings: versions of plug-ins, and settings that differ in each teacher."""
         of_teachers = {}
         for name, teacher in (self.teachers or {}).items():
             alone = self.with_teacher(teacher)
@@ -252,7 +252,7 @@ class TrialConfig(Settings):
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """Kind (see `cktf.plugins.KINDS`) and name of every part that this trial uses and that a plug-in may have."""
+        """Kind (see `cktf.plugins.KINDS`) and name of every part of this trial that a plug-in may provide."""
         changes = [self.augmentation, *([self.probe.augmentation] if self.probe else [])]
         return [
             ("MODELS", self.student.model),
@@ -270,7 +270,7 @@ class TrialConfig(Settings):
 
     @property
     def outside(self) -> set[str]:
-        """Paths of settings outside the identity: the seed, places of files with known content, what has no effect."""
+        """Paths of settings outside the identity: seed, places of files with known content, settings without effect."""
         outside = {"seed", "teacher.accept_any", "teachers"}
         for name, data in (("data", self.data), ("source", self.source)):
             outside |= {f"{name}.download", f"{name}.test_classes"}

@@ -14,7 +14,7 @@ from cktf.objectives.parts.workers import sum_with_gradient
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers of one trial, and which of them, from 0, this one is; only worker 0 writes files."""
+    """The workers of one trial: the rank, from 0, of this one, and their number; only worker 0 writes files."""
 
     rank: int = 0
     size: int = 1
@@ -27,7 +27,7 @@ class Workers:
         return cls()
 
     def read_by_first(self, read: Callable[[], bytes | None], device: torch.device) -> bytes | None:
-        """Return to every worker what the first one reads: others may not see its file yet, or see an older one.
+        """Return the bytes that the first worker reads, to all: others may not see its file yet, or see an older one.
 
         ``device`` is the one that trains, through which the bytes are exchanged.
         """

@@ -14,12 +14,12 @@ MOST_AT_ONCE = 500
 """Largest number of images that are evaluated at once."""
 
 SMALL = 32 * 2**20
-"""Bytes of maps within which more images may be evaluated at once than are trained."""
+"""Bytes of maps up to which more images may be evaluated at once than are trained at once."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a network does on one split.
+    """Results of a network on one split.
 
     Attributes:
         loss: Mean cross-entropy.
@@ -77,7 +77,7 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, wi
 
 @contextmanager
 def _no_tf32() -> Iterator[None]:
-    """Let cuDNN's convolutions be taken in float32, where training takes the 10 bits of TF32: answers would flip."""
+    """Run cuDNN's convolutions in float32: with the 10 bits of TF32, as in training, some predictions would flip."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

@@ -11,12 +11,12 @@ from typing import Any
 
 
 def _in(*sections: str, **defaults: Any) -> dict[str, Any]:
-    """Return path to default of the same settings in each of some sections."""
+    """Return path to default, for the same settings in each of several sections."""
     return {f"{section}.{name}": default for section in sections for name, default in defaults.items()}
 
 
 def _optional(*sections: str, **defaults: Any) -> dict[str, Any]:
-    """Return `_in` with the sections themselves, which are not there by default."""
+    """Return `_in`, and None for the sections themselves, which are absent by default."""
     return dict.fromkeys(sections) | _in(*sections, **defaults)
 
 

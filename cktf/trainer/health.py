@@ -15,8 +15,8 @@ and in the epoch's first step:
     gradient.OBJECTIVE.TERM       norm of the gradient of that term, times its factor in the sum, with respect to the
                                   student's parameters
 
-No random number is drawn and no state changes. Every worker measures the whole split; of a gradient each has its
-shard's part. With `compile` no gradients are measured, because the graph of a compiled network
+No random number is drawn and no state changes. Every worker measures the whole split; gradients are summed over the
+workers' shards. With `compile` no gradients are measured, because the graph of a compiled network
 serves one backward only, and training differs by rounding, because compilation depends on the batches seen before.
 """
 
@@ -74,9 +74,9 @@ class Health:
         return epoch % self.settings.every == 0 or epoch == self.phase.epochs
 
     def gradient_norms(self, terms: Mapping[str, Tensor], share: float, workers: Workers) -> dict[str, float]:
-        """Return ``gradient.TERM`` of each unweighted term of one step, before the backward of their sum.
+        """Return the gradient norm of each term of one step as ``gradient.TERM``; call it before the step's backward.
 
-        The terms are means over this worker's ``share`` of the batch; gradients are summed over the workers.
+        ``terms`` are unweighted, means over this worker's ``share`` of the batch; gradients are summed over workers.
         """
         if self.config.compile:
             return {}
@@ -123,7 +123,7 @@ class Health:
 
     def _batches(self) -> Iterator[Batch]:
         """Yield all samples of the validation split in order, normalised, with the channels innermost."""
-        # As in training: an objective may normalise over the batch, and indices follow those of the training samples.
+        # Batches as in training, since an objective may normalise over them; indices follow the training samples'.
         first = len(self.phase.samples.rows)
         batches = evaluation_batches(self.dataset, self.rows, batch_size=self.config.batch_size)
         for step, (images, labels) in enumerate(batches):

@@ -47,7 +47,7 @@ def differing(settings: BaseModel, *, outside: Collection[str] = ()) -> dict[str
 def _differing(
     settings: BaseModel, above: str, defaults: BaseModel | None, outside: Collection[str]
 ) -> Iterator[tuple[str, Any]]:
-    """Yield path and value; ``defaults`` is the default of this section in the section above."""
+    """Yield the items of `differing`; ``defaults`` is the default of this section in the section above."""
     for name, field in type(settings).model_fields.items():
         path = f"{above}{name}"
         if path in outside:

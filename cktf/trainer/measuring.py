@@ -53,7 +53,7 @@ class Measuring:
     def evaluated(self, network: nn.Module, split: str, *, is_last: bool) -> tuple[Evaluation, dict[str, float]]:
         """Return a network's evaluation on a split, and the measures due; ``is_last``: in the last epoch.
 
-        Those of the network itself are due in the last epoch, and are taken with those on the validation split.
+        Measures of the network itself are due in the last epoch, together with those on the validation split.
         """
         due = {name: each for name, each in self._of_outputs.items() if is_last or each.every_epoch}
         is_stored = is_last and self._keep_logits
@@ -109,5 +109,5 @@ def stored_predictions(place: Storage) -> dict[str, Predictions]:
 
 
 def packed(correct: Tensor) -> str:
-    """Return truth values (samples,) as `cktf.rows.EpochResult.test_correct` has them."""
+    """Return booleans (samples,) encoded as in `cktf.rows.EpochResult.test_correct`."""
     return base64.b64encode(np.packbits(correct.cpu().numpy()).tobytes()).decode()

@@ -12,7 +12,7 @@ from cktf.errors import InputError
 from cktf.settings import Settings
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-"""Share of an old average that one step keeps."""
+"""Decay rate of a running average: share of the old value that a step keeps."""
 
 
 class OptimizerConfig(Settings):
@@ -46,8 +46,8 @@ class OptimizerConfig(Settings):
     3.1)."""
 
     head_learning_rate: float | None = Field(default=None, gt=0)
-    """Learning rate of the objectives' own parameters, such as projections to compare, in the main phase; the schedule
-    acts on it alike. None: `learning_rate`. A teacher's training and a probe have no such parameters."""
+    """Learning rate of the objectives' own parameters, such as projection heads, in the main phase; it follows the same
+    schedule. None: `learning_rate`. A teacher's training and a probe have no such parameters."""
 
     schedule: Literal["step", "cosine", "linear", "constant"] = "step"
     """`step`: times `decay` at each milestone; to zero over all epochs as half a `cosine` (Loshchilov and Hutter, ICLR
@@ -66,7 +66,7 @@ class OptimizerConfig(Settings):
     """Largest norm of all gradients together; larger ones are scaled down. None: no limit."""
 
     accumulate: int = Field(default=1, ge=1, le=10_000)
-    """Batches whose gradients make one step: that of the mean over all their samples (Ott et al., 2018, arXiv
+    """Batches whose gradients make one step, on the mean loss of all their samples (Ott et al., 2018, arXiv
     1806.00187, section 3). Batch-norm, negatives and banks see one batch. The last step of an epoch may have fewer."""
 
     @field_validator("milestones")
@@ -92,7 +92,7 @@ class OptimizerConfig(Settings):
         return self.model_copy(update={**rates, "schedule": "constant", "warmup_epochs": 0})
 
     def require_fitting(self, epochs: int, *, has_heads: bool) -> None:
-        """Raise an InputError if the warm-up would fill all epochs, or there are no heads to have a rate."""
+        """Raise an InputError if the warm-up would fill all epochs, or a head learning rate has no heads to act on."""
         if self.head_learning_rate is not None and not has_heads:
             raise InputError("optimizer.head_learning_rate: no objective's parameters are trained here; leave it out")
         if self.warmup_epochs >= epochs:
@@ -125,7 +125,7 @@ def build_optimizer(
 def accumulated(number: int, samples: int, batch_size: int, accumulate: int) -> tuple[float, bool]:
     """Return a batch's share of the samples of its step of the optimizer, and whether it is the step's last batch.
 
-    ``number`` is the batch's in its epoch, from 0; ``accumulate`` batches make a step.
+    ``number`` is the batch's index in its epoch, from 0; ``accumulate`` batches make a step.
     """
     first = number - number % accumulate
     of_step = min(samples, (first + accumulate) * batch_size) - first * batch_size

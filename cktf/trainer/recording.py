@@ -1,4 +1,4 @@
-"""Records a training step as a CUDA graph, and finds what a replay of it would not repeat."""
+"""Records a training step as a CUDA graph, and detects effects of the step that a replay would not repeat."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class Recorder:
         torch.cuda.current_stream(self.device).wait_stream(self.stream)
 
     def record(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Return the replay of a graph; nothing is computed yet."""
+        """Record ``run`` as a graph and return the function that replays it; nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
         # A thread that writes a checkpoint meanwhile is no part of it.
         with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):

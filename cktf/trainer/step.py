@@ -7,7 +7,7 @@ objectives draw for a batch among them (see `Objective.draws`). A step is record
     the batch is whole, of one worker, and makes one step of the optimizer
     nothing in it reads the number of its batch or epoch, or draws random numbers
     nothing in it changes an attribute of a module that is no tensor
-    the GPU's memory holds the step twice: a graph's is its own
+    the GPU's memory holds the step twice: a graph has memory of its own
 
 and if its first replays leave the same state as eager steps, up to rounding: these steps are made both ways, and the
 eager result stays. All other steps run eagerly.
@@ -90,11 +90,11 @@ class Step:
 
     @property
     def way(self) -> str:
-        """How the steps since `begin_epoch` ran, as `EpochResult.step` says it."""
+        """How the steps since `begin_epoch` ran, as in `EpochResult.step`."""
         return ("graph" if self.replayed else "eager") + ("+fused" if self._is_fused else "")
 
     def begin_epoch(self, rate: float, read_teacher: ReadTeacher | None) -> None:
-        """Set the learning rate and how the teacher is read in this epoch, and begin the means anew."""
+        """Set the learning rate and how the teacher is read in this epoch, and reset the means."""
         for group in self.optimizer.param_groups:
             of_group = rate * group.get("factor", 1.0)
             if self._recorder is None:
@@ -138,7 +138,7 @@ class Step:
         is_last: bool = True,
         observe: Observe | None = None,
     ) -> None:
-        """Train on a batch: a whole step by default, else the ``share`` of its samples, whether first or last ones."""
+        """Train eagerly on a batch: by default one step, else a ``share`` of one, maybe its first or last batch."""
         phase, images = self.phase, batch.images.contiguous(memory_format=torch.channels_last)
         with self.autocast:
             of_teacher = teach()
@@ -161,7 +161,7 @@ class Step:
         self.means.add(observed, len(batch.labels))
 
     def _train_by_recording(self, batch: Batch) -> bool:
-        """Train by the recording, which is made first if it is time; return whether that was possible."""
+        """Return whether the batch was trained on by the recording, which is made first when it is time."""
         if self._recorder is None or self._whole_steps <= EAGER_STEPS:
             return False
         # A live teacher runs within the recording. Stored readings, whose tables differ by epoch, are inputs.
@@ -190,7 +190,7 @@ class Step:
         return True
 
     def _record(self, batch: Batch, before: Moment, recorder: Recorder) -> None:
-        """Train on a batch eagerly from the buffers, and record the same."""
+        """Train on a batch eagerly from the buffers, and record the same step."""
         self._buffers = {key: value.clone() for key, value in self._inputs(batch).items()}
         of: dict[str, dict[Any, Tensor]] = {"batch": {}, "drawn": {}, "read": {}}
         for (kind, name), buffer in self._buffers.items():
@@ -256,7 +256,7 @@ def _log_once(reason: str) -> None:
 
 
 class RunningMeans:
-    """Means of named scalars over batches, weighted by batch size; whoever adds them counts the ``samples``.
+    """Means of named scalars over batches, weighted by batch size; the caller of `add` counts the ``samples``.
 
     Reading a value at every step would make the CPU wait for the GPU, so sums stay on the device until `result`.
     """
@@ -296,6 +296,6 @@ class RunningMeans:
 
 
 def share_correct(logits: Tensor, batch: Batch) -> Tensor:
-    """Return the share of a batch that is right, a scalar, float64; of mixed images by the shares of their labels."""
+    """Return the share of correct predictions, a scalar, float64; mixed images count by the shares of their labels."""
     predicted = logits.argmax(dim=1)
     return batch.by_shares(lambda labels: (predicted == labels).double())

@@ -76,7 +76,7 @@ class AboutStudent:
 
         Raises:
             InputError: If it has none.
-            pydantic.ValidationError: If the trial is none that this process knows, as without its plug-ins.
+            pydantic.ValidationError: If this process cannot read the trial's settings, as without its plug-ins.
         """
         metadata = metadata_of(content)
         if "config" not in metadata:

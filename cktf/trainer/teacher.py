@@ -50,7 +50,7 @@ class TeacherConfig(ModelConfig):
     """Passes over the training split."""
 
     epoch: int | None = Field(default=None, ge=1)
-    """Epoch after which its training is stopped, its schedule being that of all `epochs`; None: it is trained whole."""
+    """Epoch after which its training is stopped, with the schedule of all `epochs`; None: it runs them all."""
 
     batch_size: BatchSize = 64
     """Samples per step."""
@@ -77,7 +77,7 @@ class TeacherConfig(ModelConfig):
             raise InputError(
                 f"mean and std: go together, one number a channel in each; got {shown(self.mean)} and {shown(self.std)}"
             )
-        # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
+        # Compared by value, not by which fields were set: a configuration read back from a row sets every field.
         names = OF_CHECKPOINT if self.checkpoint is None else OF_TRAINING
         changed = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
         if changed and self.checkpoint is None:

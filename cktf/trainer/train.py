@@ -50,8 +50,8 @@ class TrainOptions(Settings):
     """Share the teacher's outputs between trials, rounded to float16; see `cktf.trial.teacher_once`."""
 
     health: HealthConfig | None = None
-    """How often the health of the distillation is measured; None: never. A trial whose teacher no objective needs is
-    then measured against it."""
+    """How often the health of the distillation is measured; None: never. A teacher that no objective needs
+    is then run to be compared with the student."""
 
     measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Name to settings of each further measure of the student; see `cktf.measures`."""
@@ -70,7 +70,7 @@ class TrainOptions(Settings):
     """Least time between two checkpoints within a phase, whose last epoch always has one; 0: one after each epoch."""
 
     deterministic: bool = False
-    """Let only deterministic algorithms train; see `cktf.study.spec.StudySpec.deterministic`."""
+    """Train with deterministic algorithms only; see `cktf.study.spec.StudySpec.deterministic`."""
 
     @property
     def reads_teacher(self) -> bool:
@@ -246,7 +246,7 @@ def _scores(split: str, found: Evaluation) -> dict[str, float]:
 
 
 def only_deterministic_products() -> None:
-    """Let cuBLAS compute alike each time, for `TrainOptions.deterministic`; PyTorch reads this at its first product."""
+    """Make cuBLAS deterministic, for `TrainOptions.deterministic`; call it before PyTorch's first product."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 

@@ -41,7 +41,7 @@ def check_trial(
 ) -> None:
     """Build all parts of a trial of that many workers on the CPU, with memory banks of one sample per class.
 
-    Measures of plug-ins are tried on made-up outputs, and on the network that is not trained.
+    Measures of plug-ins are tried on made-up outputs and on the untrained student.
 
     Raises:
         InputError: If a data set or the teacher's file is missing, networks, data, batches and objectives do not fit
@@ -83,7 +83,7 @@ def _try_measures(measures: Mapping[str, Measure], network: nn.Module, dataset: 
 
 
 def look_at_data(config: TrialConfig) -> list[str]:
-    """Return remarks for the user on their own data: on a folder of images by its layout, on others by all images."""
+    """Return remarks for the user on their own data: for an image folder from its layout, else from all images."""
     found: list[str] = []
     for data in (config.data, config.source):
         if data is None or not data.is_own:
@@ -111,7 +111,7 @@ def look_at_data(config: TrialConfig) -> list[str]:
 
 
 PAIR_STAGES = {"at", "nst", "vid", "fitnet", "cktf"}
-"""Objectives that pair a student's stages with a teacher's from the end if it has fewer."""
+"""Objectives that pair a student's stages with a teacher's, from the end if the student has fewer."""
 
 
 def look_at_networks(config: TrialConfig) -> list[str]:
@@ -121,7 +121,7 @@ def look_at_networks(config: TrialConfig) -> list[str]:
         return [said for each in alone for said in look_at_networks(each)]
     if config.teacher is None or not PAIR_STAGES & active_objectives(config.objective).keys():
         return []
-    side = config.data.side or 32  # any side has as many stages
+    side = config.data.side or 32  # the number of stages does not depend on the side
     both = config.student, config.teacher
     shapes = [_shapes(network.model_dump_json(include=_LAYERS), side) for network in both]
     of_student, of_teacher = (len(found.stages) if found and found.has("stages") else 0 for found in shapes)
@@ -139,7 +139,7 @@ _LAYERS = {"model", "stem", "stages", "penultimate"}
 
 @lru_cache
 def _shapes(settings: str, side: int) -> Shapes | None:
-    """Return the shapes of a network's activations; None if it cannot be built, as its check will say."""
+    """Return the shapes of a network's activations; None if it cannot be built, which its check reports."""
     try:
         with torch.random.fork_rng(devices=[]):
             network = build_model(ModelConfig.model_validate_json(settings), 2, (3, side, side))

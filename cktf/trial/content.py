@@ -10,7 +10,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trial.weights import content_digest
 
 _HASHES = {"root": "content", "checkpoint": "sha256", "weights": "weights_sha256"}
-"""Setting that names an input to the one that is its hash."""
+"""Setting that names an input, to the setting that holds its hash."""
 
 
 @dataclass(frozen=True, order=True)

@@ -1,4 +1,4 @@
-"""A student in the formats of other programs, each read back and compared before it counts as written."""
+"""Export of a student to other programs' formats; a file is read back and compared before it counts as written."""
 
 import warnings
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from cktf.seeding import generator
 from cktf.trainer.stored_student import Student
 
 TOLERANCE = 1e-5
-"""Largest difference of a logit, and share of it, between a student and its exported file."""
+"""Absolute and relative tolerance of logits, between a student and its exported file."""
 
 Reader = Callable[[Tensor], Tensor]
 """A file read back: images (batch, channels, height, width), float32 from 0 to 1, to logits."""
@@ -55,7 +55,7 @@ def write_student(student: Student, to: str, path: Path) -> str:
 
 def _as_torchscript(student: Student, path: Path) -> tuple[Reader, str]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is deprecated, and looks at shapes; another batch is compared below
+        warnings.simplefilter("ignore")  # of deprecation and fixed shapes; another batch size is compared later
         traced = torch.jit.trace(student, _blank(student, 2))  # type: ignore[no-untyped-call]
         torch.jit.save(traced, path)
         loaded: Reader = torch.jit.load(path)  # type: ignore[no-untyped-call]
@@ -67,7 +67,7 @@ def _as_onnx(student: Student, path: Path) -> tuple[Reader, str]:
 
     sizes = {"images": {0: torch.export.Dim.DYNAMIC}}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of onnxscript's own
+        warnings.simplefilter("ignore")  # about onnxscript's own code
         program: Any = torch.onnx.export(
             *(student, (_blank(student, 2),)),
             input_names=["images"],
@@ -92,12 +92,12 @@ def _as_torch(student: Student, path: Path) -> tuple[Reader, str]:
 
     def run(program: str, images: Tensor) -> Tensor:
         scope = {"images": images}
-        exec(program, scope)  # noqa: S102  # what the user is told to do, so that it is known to be right
+        exec(program, scope)  # noqa: S102  # the usage that is shown to the user, to test it
         return scope["logits"]
 
     *programs, last = _programs(student, path)
     for program in programs:
-        with suppress(TypeError):  # as networks raise that do not take an argument
+        with suppress(TypeError):  # raised by networks that reject an argument
             run(program, _blank(student, 1))
             return partial(run, program), program
     return partial(run, last), last
@@ -140,6 +140,6 @@ FORMATS: dict[str, Callable[[Student, Path], tuple[Reader, str]]] = {
     "torchscript": _as_torchscript,
     "onnx": _as_onnx,
 }
-"""Name of a format to the function that writes a file of it, and returns that file read back and how it is used."""
+"""Format to the function that writes a student's file, and returns a reader of that file and its usage."""
 
 SUFFIXES = {"torch": ".pt", "torchscript": ".torchscript", "onnx": ".onnx"}

@@ -9,7 +9,7 @@ from cktf.plugins import forgets_with_plugins
 
 
 def held_dataset(config: DataConfig, device: torch.device) -> Dataset:
-    """Return a data set on ``device``; the last two stay loaded, whatever fractions of them trials take."""
+    """Return a data set on ``device``; the last two stay loaded, whatever their split settings."""
     fields = type(config).model_fields
     return _held(config.model_copy(update={name: fields[name].default for name in OF_SPLIT}), device)
 

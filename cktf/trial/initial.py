@@ -1,4 +1,4 @@
-"""Parameters of a network from a file of weights: a teacher's trained ones, or the first ones for fine-tuning."""
+"""Parameters of a network from a file of weights: a teacher's trained ones, or initial ones for fine-tuning."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from cktf.trial.weights import differences, part_of, read_weights, unusable, wro
 def initial_weights(config: ModelConfig, role: str) -> Callable[[nn.Module], None] | None:
     """Return a function that loads the file of a network's initial parameters into it; None if it has none.
 
-    The network keeps its own classifier where the file's is for another number of classes, or not there. ``role`` is
+    The network keeps its own classifier if the file's is missing or has another number of classes. ``role`` is
     ``student`` or ``teacher``, for messages. The function raises what `load_file` does.
     """
     file = config.weights_file

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 def size_limit() -> int:
-    """Return how many bytes all files together may have: ``$CKTF_CACHE_GB`` times 10^9, by default 20 of them.
+    """Return the largest total size of all files in bytes: ``$CKTF_CACHE_GB`` times 10^9, by default 20 of them.
 
     It belongs to the machine's disk, as ``$CKTF_CACHE`` does, and not to a study.
     """
@@ -51,7 +51,7 @@ def size_limit() -> int:
 
 
 class ReadingFiles:
-    """Tables below one folder, which need not be there; together they have ``limit`` bytes at most."""
+    """Tables below one folder, which may not exist yet; their total size is ``limit`` bytes at most."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
@@ -59,7 +59,7 @@ class ReadingFiles:
         self._has_complained = False
 
     def read(self, name: str, rows: int, columns: int) -> Tensor | None:
-        """Return a table (rows, columns), float16, CPU, mapped and to be read only; None if it is not there."""
+        """Return a table (rows, columns), float16, CPU, mapped, read-only; None if it is not there."""
         path = self._path(name)
         with suppress(OSError):
             if (values := read_array(path, np.float16, (rows, columns))) is not None:
@@ -84,9 +84,9 @@ class ReadingFiles:
 
     @contextmanager
     def turn(self, name: str) -> Iterator[None]:
-        """Let one process at a time compute what is called ``name``; the others find it when their turn comes."""
+        """Let one process at a time compute the table ``name``; the others find it stored when their turn comes."""
         with ExitStack() as stack:
-            with suppress(OSError):  # which is logged when the file is to be written
+            with suppress(OSError):  # logged later, when the file cannot be written
                 stack.enter_context(exclusive(self.folder / f"{name}.lock"))
             yield
 

@@ -34,7 +34,7 @@ def run_trial(
     with the same number of threads the results are then bit for bit those of an uninterrupted training.
 
     Args:
-        config: All that decides the training.
+        config: Everything that determines the training.
         options: How it is run; None takes the defaults.
         seed: The replicate; None takes that of ``config``.
         run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
@@ -43,7 +43,7 @@ def run_trial(
     Raises:
         TrainingFailed: If the loss is no longer finite.
         DatasetMissing: If the data set is not there.
-        InputError: If the teacher's checkpoint does not fit, or does no better than chance; or the seed is none.
+        InputError: If the teacher's checkpoint does not fit, or does no better than chance; or the seed is invalid.
         StorageTrouble: If a file cannot be read or written.
     """
     if seed is not None:
@@ -85,5 +85,5 @@ def run_trial(
         initial=initial_weights(config.student, "student"),
         workers=workers,
     )
-    del checkpoint  # which is freed once it is loaded
+    del checkpoint  # its memory is freed once training has loaded it
     yield from training

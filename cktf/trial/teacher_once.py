@@ -35,8 +35,8 @@ _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
 class TeacherOnce:
     """A teacher whose outputs are read from files that trials share.
 
-    ``identity`` is everything that determines the values except the batches, ``epochs`` those of the phase. In epochs
-    after ``shared_epochs``, for which the files have no room, the teacher is live.
+    ``identity`` is everything that determines the values except the batches, ``epochs`` the phase's number of epochs.
+    In epochs after ``shared_epochs``, for which the files have no room, the teacher is live.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
             "objective": {"cross_entropy": {}},
             "optimizer": teacher.optimizer,
             "epochs": teacher.epochs,
-            # The last epoch is no earlier one.
+            # To stop after the last epoch is not to stop early.
             "stop_after": None if teacher.epoch == teacher.epochs else teacher.epoch,
             "batch_size": teacher.batch_size,
             "precision": teacher.precision,
@@ -90,8 +90,8 @@ def load_teacher(
 
     The first worker that has the teacher writes it into the run directory and every other worker reads it from there,
     so that all trials of a run have the same teacher, on whatever machine. Of several teachers, with ``others``, it is
-    the `MeanOfLogits`. Constants with which images are normalised, ``shown``, or those of ``data``, are replaced by its
-    own. It is compiled here, for a trial that wants it uncompiled needs another network.
+    the `MeanOfLogits`. It takes images normalised with ``shown``, by default the constants of ``data``, and converts
+    them to its own. It is compiled here, within the cache, because a trial that wants it uncompiled needs another.
 
     Raises:
         TrainingFailed: If the teacher's training fails.
@@ -183,7 +183,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
 @forgets_with_plugins
 @lru_cache(maxsize=4)
 def held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
-    """Return `build_teacher`; the last few stay loaded, because most arms of a study share them."""
+    """Return the network of `build_teacher`; the last four stay loaded, because most arms of a study share them."""
     return build_teacher(teacher, held_dataset(data, CPU))
 
 

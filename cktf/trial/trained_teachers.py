@@ -131,7 +131,7 @@ def trained_row(run: Storage, identity: str) -> TeacherRow | None:
     """Return the scores of a run's teacher at the end of its training; None if no record of them can be read now."""
     try:
         record = json.loads(Storage(run.root).child("teachers").read(f"{identity}.json") or b"{}")
-    except (OSError, ValueError):  # the second: it is damaged
+    except (OSError, ValueError):  # ValueError: the record is damaged
         return None
     if not record:
         return None

@@ -111,7 +111,7 @@ def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> Sta
     except InputError as error:
         raise InputError(f"{path} {error}") from error
     size = sum(value.numel() * value.element_size() for value in weights.values())
-    if size > max(LARGEST_FILE // 16, 10 * len(content)):  # views of a few numbers; trained ones hardly compress
+    if size > max(LARGEST_FILE // 16, 10 * len(content)):  # views of a few numbers; trained weights hardly compress
         raise InputError(f"{path} is not loaded: it has {len(content)} bytes and its tensors would have {size}")
     return weights
 
@@ -119,7 +119,7 @@ def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> Sta
 def _read_pytorch(path: Path, content: bytes) -> object:
     """Return the object that `torch.save` wrote into a file, on the CPU; no code of it is run."""
     try:
-        # Published checkpoints keep their options in a Namespace, a class without code that filling one would run.
+        # Published checkpoints keep their options in a Namespace, a class that runs no code when it is filled.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about kinds of tensors that are refused afterwards
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -267,7 +267,7 @@ def _state_dicts(loaded: object, place: tuple[str, ...], seen: set[int]) -> Iter
 
 
 def _bare(weights: StateDict) -> StateDict:
-    """Return a state dict without wrappers' parts of its keys, and without `OUTER` names that all keys begin with."""
+    """Return a state dict whose keys lack parts that wrappers add, and `OUTER` names with which all of them begin."""
     inner = {".".join(p for p in key.split(".") if p not in WRAPPERS): value for key, value in weights.items()}
     if len(inner) < len(weights):  # two keys would be one, so these are the network's own names
         return dict(weights)

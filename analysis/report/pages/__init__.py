@@ -6,7 +6,7 @@ from typing import Any
 
 
 def rendered(template: str, values: dict[str, Any]) -> str:
-    """Return a template of this folder with these values; in HTML all are escaped but what `libraries` gives."""
+    """Return a template of this folder filled with values; in HTML all but the result of `libraries` are escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -20,7 +20,7 @@ def rendered(template: str, values: dict[str, Any]) -> str:
 
 
 def prose(template: str, values: dict[str, Any]) -> str:
-    """Return a template of sentences with these values, its lines joined by spaces."""
+    """Return a template of sentences filled with values, its lines joined by spaces."""
     lines = rendered(template, values).split("\n")
     return " ".join(line for line in lines if line)
 

@@ -28,10 +28,10 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
     "importance": searches.importance,
     "path": searches.path,
 }
-"""Kind of table to its function, which returns no table where the kind does not apply; in the order of the page."""
+"""Kind of table -> its function, which returns no table if the kind does not apply; in the order of the page."""
 
 ANSWERS = {"effects": ("contexts", "effects"), "leaderboard": ("leaderboard",)}
-"""What answers the question of a study (see `main_name`) -> the kinds of its tables."""
+"""Result of `main_name` -> the kinds of the tables that answer the question of a study."""
 
 WITHOUT_DIRECTION = {"health", "importance", "measures", "pareto", "path", "settings", "teachers"}
 """Kinds whose numbers are not values of the metric."""

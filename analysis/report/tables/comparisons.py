@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def pairing(results: Results) -> list[Table]:
-    """Return each comparison's pairing and further tests; none where no arm is compared."""
+    """Return the table of each comparison's pairing and further tests; none where no arm is compared."""
     effects, study = results.effects, results.facts.study
     if effects.empty:
         return []
@@ -76,13 +76,13 @@ def pairing(results: Results) -> list[Table]:
 
 
 def _interval(row: "pd.Series[Any]", columns: str, decimals: int) -> str:
-    """Return an interval in brackets, after a space; nothing where there is none."""
+    """Return an interval in brackets, after a space; an empty text if there is none."""
     ends = [row[columns.format(end)] for end in ("low", "high")]
     return "" if np.isnan(ends).any() else f" [{', '.join(number_text(end, decimals) for end in ends)}]"
 
 
 def over_teachers(results: Results) -> list[Table]:
-    """Return the effect of every arm for further seeds and teachers; none where teachers are not crossed with seeds."""
+    """Return the table of effects over seeds and teachers; none where teachers are not crossed with seeds."""
     if results.over_teachers.empty:
         return []
     measured = quantity(results.facts.study.report_metric)
@@ -104,7 +104,7 @@ def over_teachers(results: Results) -> list[Table]:
 
 
 def over_contexts(results: Results) -> list[Table]:
-    """Return every arm's mean effect over its contexts; none where no arm stands in two contexts."""
+    """Return the table of every arm's mean effect over its contexts; none where no arm stands in two contexts."""
     if not (count := len(results.over_contexts)):
         return []
     measured = quantity(results.facts.study.report_metric)
@@ -133,7 +133,7 @@ def over_contexts(results: Results) -> list[Table]:
 
 
 def ranks(results: Results) -> list[Table]:
-    """Return every arm's mean rank over the contexts, and the test of it; none where there is one context."""
+    """Return the table of every arm's mean rank over the contexts, with its test; none where there is one context."""
     found = results.ranks
     if found.empty:
         return []
@@ -149,7 +149,7 @@ def ranks(results: Results) -> list[Table]:
 
 
 def rank_test_text(ranks: "pd.DataFrame") -> str:
-    """Return sentences on what was ranked, by which test, and how little few contexts can tell."""
+    """Return sentences on what was ranked, on the test, and on how little few contexts can show."""
     ranked = ranks[ranks["mean_rank"].notna()]
     num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
     text = (
@@ -176,7 +176,7 @@ def rank_test_text(ranks: "pd.DataFrame") -> str:
 
 
 def interactions(results: Results) -> list[Table]:
-    """Return the main effects and interactions of a grid or a fraction; none where the design has no main effects."""
+    """Return the table of main effects and interactions of a grid or a fraction; none for other designs."""
     found = results.interactions
     if found.empty:
         return []

@@ -22,7 +22,7 @@ MOST_ARMS, MOST_SETTINGS = 8, 40
 
 
 def settings(results: Results) -> list[Table]:
-    """Return the settings in which the arms of a context differ; no table where they do not, or are not known.
+    """Return the table of the settings in which the arms of a context differ; none if they do not, or are not known.
 
     A setting is one row, or one for each context where it is not the same in all.
     """
@@ -64,10 +64,10 @@ def settings(results: Results) -> list[Table]:
 
 
 def components(results: Results) -> list[Table]:
-    """Return the arms, which components are on in each, and their effects in each context.
+    """Return the table of the arms, which components are on in each, and their effects in each context.
 
-    A level that is 0, false or unset is off. Of a component with one other level a tick stands for it, of others the
-    level itself. There is no table of fewer than two components, or of more than can be read.
+    A level that is 0, false or unset is off. If a component has one other level, a tick stands for it, otherwise the
+    level itself. There is no table for fewer than two components, or for more than `MOST_COMPONENTS`.
     """
     arms = reported(results.trials).drop_duplicates("arm_id")
     named = [factor for factor in results.facts.study.factors if f"param.{factor}" in arms]
@@ -103,7 +103,7 @@ def _effect(arm_id: Any, effects: Any, arms: Any, decimals: int) -> str:
 
 
 def shapley(results: Results) -> list[Table]:
-    """Return what each component of a full grid of two levels adds; none where the design is no such grid."""
+    """Return the table of what each component of a full grid of two levels adds; none for other designs."""
     found = results.shapley
     if found.empty:
         return []

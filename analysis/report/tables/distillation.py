@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NEAR_CHANCE = f"no better than chance, within {STANDARD_ERRORS} standard errors"
 
 MOST_MOVED = 3
-"""Measures of health that are listed for each arm."""
+"""Number of measures of health that are listed for each arm."""
 
 
 def teachers(results: Results) -> list[Table]:
@@ -50,7 +50,7 @@ def teachers(results: Results) -> list[Table]:
 def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
     """Return sentences on the teachers' accuracies; empty where no teacher is known.
 
-    In a smoke run they saw a few generated images, of which nobody expects them to know anything.
+    In a smoke run, whose teachers saw a few generated images, there is no warning of an accuracy near chance.
     """
     sentences = []
     for _, row in found.iterrows():
@@ -73,7 +73,7 @@ def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
 
 
 def health(results: Results) -> list[Table]:
-    """Return which measures of health moved most in each arm; none where none differs from the baseline's."""
+    """Return the table of each arm's measures of health that moved most; none if none differs from the baseline's."""
     moved = moved_most(results.health, MOST_MOVED)
     if moved.empty:
         return []

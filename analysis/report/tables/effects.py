@@ -1,4 +1,4 @@
-"""Tables of every arm against its baseline, one for each context; of several contexts, also one of all means."""
+"""Tables of every arm against its baseline, one for each context; with several contexts, also a table of all means."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEAN = "mean ± sd"
-"""Ends the head of the column of the arms' means."""
+"""End of the head of the column of the arms' means."""
 
 MARK = "*"
 """Mark behind a published value that differs significantly from the measured mean."""
@@ -90,9 +90,9 @@ def contexts(results: Results) -> list[Table]:
 
 
 def context_rows(results: Results) -> Rows:
-    """Return arm x context: mean and standard deviation, and in parentheses the reference; above them the teachers.
+    """Return rows of arms x contexts: mean, standard deviation and, in parentheses, reference; above them the teachers.
 
-    Where arms have different numbers of seeds, each cell says its own.
+    If arms have different numbers of seeds, each cell has its own n.
     """
     decimals = quantity(results.facts.study.report_metric).decimals
 
@@ -119,9 +119,9 @@ def context_rows(results: Results) -> Rows:
 
 
 def published_text(results: Results, arm: "pd.Series[Any]") -> tuple[str, str]:
-    """Return the published value of an arm, marked if the measured mean is told from it, and the difference as a note.
+    """Return an arm's published value, marked if the measured mean differs significantly, and a note on the difference.
 
-    The latter is empty where the publication has no standard deviation.
+    The note is empty where the publication has no standard deviation.
     """
     study = results.facts.study
     decimals = quantity(study.report_metric).decimals
@@ -139,9 +139,9 @@ def published_text(results: Results, arm: "pd.Series[Any]") -> tuple[str, str]:
 
 
 def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cells, Cells]:
-    """Return the cells of the best means of their context, and those not told from them.
+    """Return the cells of the best means of each context, and those of means not significantly different from these.
 
-    ``columns`` are the indices of the columns of means, with their contexts.
+    ``columns`` maps the index of each column of means to its context.
     """
     best = results.best
     names = best["arm"]
@@ -163,7 +163,7 @@ def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cel
 def teacher_of(results: Results, context: str) -> tuple[float, float]:
     """Return the teacher's score in a context, measured and published; NaN if unknown, or if there are several."""
     study, trials = results.facts.study, results.trials
-    column = f"teacher_{study.report_metric}"  # a measure has none
+    column = f"teacher_{study.report_metric}"  # a further measure has no such column
     is_here = trials["context"] == context
     measured = [*trials.loc[is_here, column].dropna().unique()] if column in trials else []
     published = study.reference_teachers.get(context, np.nan)
@@ -173,9 +173,9 @@ def teacher_of(results: Results, context: str) -> tuple[float, float]:
 def effects_rows(results: Results, context: str = "") -> Rows:
     """Return a context's baseline and arms: n, mean, effect with intervals, p, Holm's p, verdict, and what is missing.
 
-    Where a value of the context was published, a column of references stands beside the means; where arms are compared
-    with others than the baseline, a column says with which, and an arm has a row for each comparison, or one without.
-    Simultaneous intervals stand beside the single ones where there are several comparisons.
+    If the context has published values, a column of references follows the means. If arms are compared with others than
+    the baseline, a column names these, and an arm has a row for each comparison, or a single row without any.
+    Simultaneous intervals follow the single ones if there are several comparisons.
     """
     study = results.facts.study
     measured = quantity(results.facts.study.report_metric)
@@ -223,9 +223,9 @@ def effects_rows(results: Results, context: str = "") -> Rows:
 
 
 def verdict_text(effect: "pd.Series[Any]", decimals: int) -> str:
-    """Return a verdict; if it is undecided, with the seeds that would decide about delta or the detectable effect.
+    """Return a verdict; if undecided, with the detectable effect or, with a delta, the seeds that would decide on it.
 
-    A verdict of a one-sided alternative has its margin; with a delta, a decided one says how large the effect may be.
+    A one-sided verdict has its margin; with a delta, a decided one has a remark on how large the effect may be.
     """
     if effect.get("size"):
         form = "{} ({})" if effect["verdict"] == Verdict.EQUIVALENT else "{}, {}"
@@ -278,7 +278,7 @@ def note_text(effect: "pd.Series[Any]") -> str:
 
 
 def decision_text(results: Results) -> str:
-    """Return which test the verdicts come from, or that there is none; nothing where no arm is compared."""
+    """Return which test the verdicts come from, or that there is none; empty where no arm is compared."""
     count = len(results.effects)
     if not count:
         return ""

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_LEADERS = 10
-"""Arms of a search that are listed by their search scores."""
+"""Largest number of arms in the leaderboard."""
 
 EVALUATORS = {"ped-anova": ("PED-ANOVA", "split"), "fanova": ("fANOVA", "share of variance")}
-"""Method -> its name, and what its numbers are."""
+"""Method -> its name, and the kind of its numbers."""
 
 
 def leaderboard(results: Results) -> list[Table]:
-    """Return the best arms of a search, best first, by the score that selected them; empty where none is complete."""
+    """Return the table of a search's best arms, by the score that selected them; it is empty if none is complete."""
     measured = quantity(results.facts.study.metric)
     columns: Columns = {
         "arm": "arm",
@@ -34,7 +34,7 @@ def leaderboard(results: Results) -> list[Table]:
 
 
 def confirmed(results: Results) -> list[Table]:
-    """Return every confirmed arm's score in the search, its mean at fresh seeds, and its effect; none without any."""
+    """Return the table of confirmed arms: score in the search, mean at fresh seeds, and effect; none without any."""
     if results.confirmed.empty:
         return []
     study = results.facts.study
@@ -67,7 +67,7 @@ def confirmed(results: Results) -> list[Table]:
 
 
 def pareto(results: Results) -> list[Table]:
-    """Return the Pareto front of a search of several metrics, with means at fresh seeds; none for one metric."""
+    """Return the table of the Pareto front of a search, with means at fresh seeds; none for a single metric."""
     found, directions = results.pareto, results.facts.study.directions
     if found.empty:
         return []
@@ -95,7 +95,7 @@ def pareto(results: Results) -> list[Table]:
 
 
 def importance(results: Results) -> list[Table]:
-    """Return every factor's importance by both evaluators; none where no importance is known."""
+    """Return the table of every factor's importance by both evaluators; none where no importance is known."""
     import pandas as pd
 
     found = results.importance

@@ -1,4 +1,4 @@
-"""Boxes in images: which are drawn for each sample, and which pixels are in them."""
+"""Random boxes in images, one for each sample, and masks of the pixels inside."""
 
 import math
 
@@ -20,13 +20,13 @@ def draw_boxes(
     area: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Tensor:
-    """Return a random box in each image in one epoch, by default that of the random resized crop: (4, batch), int64.
+    """Return a random box for each image in an epoch, (4, batch), int64; by default as in the random resized crop.
 
-    The four are its first row and column, its height and its width, in pixels. The area is uniform, the ratio of the
-    sides uniform in its logarithm; of ten such pairs the first is taken whose box fits into the image, or the whole
-    image where none does. The box's place is uniform. ``area`` and ``ratio`` are the ranges of its share of the area
-    and of width over height; ``index`` (batch,), int64, are the samples' positions in the training split, ``epoch``
-    counts from 1.
+    The rows are the box's first row and column, its height and its width, in pixels. Its area is uniform, the ratio of
+    its sides uniform in the logarithm; the first of ten draws whose box fits into the image is taken, or the whole
+    image if none fits. The box's place is uniform. ``area`` is the range of its share of the image, ``ratio`` that of
+    width over height; ``index`` (batch,), int64, are the samples' positions in the training split, ``epoch`` counts
+    from 1.
     """
 
     def key(*purpose: str | int) -> int:
@@ -42,7 +42,7 @@ def draw_boxes(
     sides = torch.stack([(areas / ratios).sqrt(), (areas * ratios).sqrt()]).round().long().clamp(min=1)
     whole = constant((height, width), torch.int64, index.device)[:, None, None]
     sides = torch.cat([sides, whole.expand(2, 1, len(index))], dim=1)  # (2, attempts + 1, batch)
-    first = (sides <= whole).all(dim=0).int().argmax(dim=0)  # the first of equal maxima
+    first = (sides <= whole).all(dim=0).int().argmax(dim=0)  # argmax returns the first of equal maxima
     heights, widths = sides.gather(1, first.expand(2, 1, -1))[:, 0]
     tops = uniform_integers(key("top"), index, height - heights + 1)
     lefts = uniform_integers(key("left"), index, width - widths + 1)

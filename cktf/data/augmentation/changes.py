@@ -22,20 +22,20 @@ OPERATIONS = (
     "translate_x",  # pixels
     "translate_y",
     "rotate",  # degrees, against the clock
-    "brightness",  # of these four: 0 leaves the image as it is, -1 is black, grey, evenly grey or blurred
+    "brightness",  # this and the next three: 0 changes nothing, -1 is black, grey, evenly grey, blurred
     "color",
     "contrast",
     "sharpness",
     "posterize",  # bits that are left
-    "solarize",  # share of the largest value from which on values are inverted
+    "solarize",  # threshold, as a share of the largest value, from which values are inverted
     "autocontrast",
     "equalize",
 )
 """Operations of RandAugment and TrivialAugment."""
 
-_LEVELS = 30  # the last of the published levels of strength, which begin at 0
-_NUM_SIGNED = 9  # operations after the first that go either way
-_SMALLEST, _RATIO = 0.02, 0.3  # share of the image's area; width over height, or the other way round
+_LEVELS = 30  # highest published level of strength; the lowest is 0
+_NUM_SIGNED = 9  # operations, after the first, whose strength gets a random sign
+_SMALLEST, _RATIO = 0.02, 0.3  # lowest share of the image's area; lowest width over height, inverse of the highest
 
 
 class ImageChange(Settings, ABC):
@@ -45,24 +45,24 @@ class ImageChange(Settings, ABC):
     def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
         """Return changed images, (batch, channels, height, width), uint8, as ``images`` are.
 
-        What is drawn must depend on the seed, the epoch, from 1, and the sample's index alone (see `uniform_integers`),
-        so that a sample is changed alike in any batch, by any worker and after a resume. ``index`` (batch,), int64, are
-        the samples' positions in the training split.
+        Draws must depend only on the seed, the epoch (from 1) and the sample's index (see `uniform_integers`), so that
+        a sample is changed alike in any batch, by any worker and after a resume. ``index`` (batch,), int64, are the
+        samples' positions in the training split.
         """
 
 
 class RandAugment(ImageChange):
-    """Some operations one after the other, drawn for each sample, all at one level of strength.
+    """RandAugment: operations drawn for each sample, one after the other, all at one level of strength.
 
     Cubuk, Zoph, Shlens and Le, CVPR workshops 2020, arXiv 1909.13719. Operations and strengths are those of
     `torchvision.transforms.v2.RandAugment`.
     """
 
     operations: int = Field(default=2, ge=0, le=14)
-    """N: operations that each sample gets, of 14."""
+    """N: operations drawn for each sample, out of 14."""
 
     magnitude: int = Field(default=9, ge=0, le=_LEVELS)
-    """M: level of strength, of 0 to 30."""
+    """M: level of strength, 0 to 30."""
 
     def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
         height, width = images.shape[2:]
@@ -74,14 +74,14 @@ class RandAugment(ImageChange):
 
 
 class TrivialAugment(ImageChange):
-    """One operation at one strength, both drawn for each sample.
+    """TrivialAugment: one operation at one strength, both drawn for each sample.
 
-    Müller and Hutter, ICCV 2021, arXiv 2103.10158, in its wide space, as
+    Müller and Hutter, ICCV 2021, arXiv 2103.10158, with the wide ranges of strength of
     `torchvision.transforms.v2.TrivialAugmentWide`.
     """
 
     strengths: int = Field(default=31, ge=2, le=1000)
-    """Levels of strength, from none to the widest, of which one is drawn."""
+    """Number of levels of strength, from none to the widest; one is drawn for each sample."""
 
     def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
         key = derive(seed, "trivial_augment", epoch)
@@ -90,10 +90,10 @@ class TrivialAugment(ImageChange):
 
 
 def _with_one(images: Tensor, index: Tensor, level: Tensor, widest: tuple[float, ...], key: int) -> Tensor:
-    """Return images (batch, channels, height, width), uint8, each with one operation and sign that are drawn for it.
+    """Return images (batch, channels, height, width), uint8, each changed by one operation drawn for it.
 
-    ``level`` (batch,), float32, is from 0, no change, to 1, at which the strengths are ``widest``: those of two shears,
-    two translations, the rotation and the blends, and the bits that are removed. ``key`` is that of the draws.
+    Its sign is drawn too. ``level`` (batch,), float32, is from 0, no change, to 1, where the strengths are ``widest``:
+    of the two shears, two translations, rotation and blends, and the number of bits removed. ``key`` seeds the draws.
     """
     *moves, blend, bits = widest
     ends = constant((0, *moves, *[blend] * 4, -bits, -1, 0, 0), torch.float32, images.device)
@@ -106,7 +106,7 @@ def _with_one(images: Tensor, index: Tensor, level: Tensor, widest: tuple[float,
 
 
 class RandomErasing(ImageChange):
-    """A box of some of the images is painted over.
+    """Random erasing: paints over a random box in some of the images.
 
     Zhong, Zheng, Kang, Li and Yang, AAAI 2020, arXiv 1708.04896, algorithm 1; published as RE-R.
     """
@@ -115,10 +115,10 @@ class RandomErasing(ImageChange):
     """Share of the images that lose a box."""
 
     largest: float = Field(default=0.4, gt=_SMALLEST, le=1)
-    """Largest share of an image's area in its box; the smallest is 0.02."""
+    """Largest share of an image's area that the box covers; the smallest is 0.02."""
 
     fill: Literal["random", "black"] = "random"
-    """What the box is painted with: a random value for each pixel and channel, or black."""
+    """Fill of the box: a random value for each pixel and channel, or black."""
 
     def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
         seed = derive(seed, "random_erasing")
@@ -129,7 +129,7 @@ class RandomErasing(ImageChange):
         is_in = inside(boxes, height, width) & is_erased[:, None, None, None]
         if self.fill == "black":
             return images.masked_fill(is_in, 0)
-        num_words = -(-size.numel() // 8)  # each of 64 random bits, which are eight pixels' values
+        num_words = -(-size.numel() // 8)  # each has 64 random bits, the values of eight pixels
         words = torch.arange(num_words, device=images.device) + index[:, None] * num_words
         paint = splitmix64(derive(seed, "pixels", epoch), words).view(torch.uint8)[:, : size.numel()].view(-1, *size)
         return torch.where(is_in, paint, images)
@@ -138,10 +138,10 @@ class RandomErasing(ImageChange):
 def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
     """Return images (batch, 1 or 3 channels, height, width), uint8, each changed by one operation.
 
-    Each operation is computed for all images and acts on those that were given it. So a step does the same whatever was
-    drawn, and nothing is read from the device. They are those of `torchvision.transforms.v2` for uint8: geometric ones
-    take the nearest pixel, and what comes from outside the image is black. ``chosen`` (batch,), int64, are positions in
-    `OPERATIONS`, ``strengths`` (batch,), float32, are in the operations' units.
+    Each operation is computed for all images and applied to those it was drawn for, so that a step does the same work
+    whatever was drawn and nothing is read from the device. Operations are those of `torchvision.transforms.v2` for
+    uint8: geometric ones take the nearest pixel, and pixels from outside the image are black. ``chosen`` (batch,),
+    int64, are positions in `OPERATIONS`, ``strengths`` (batch,), float32, are in the operations' units.
     """
     from torchvision.transforms.v2 import functional as of_torchvision  # which takes a second to import
 
@@ -152,7 +152,7 @@ def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
         return (chosen == OPERATIONS.index(name))[:, None, None, None]
 
     images = _moved(images, strength)
-    # Blends of the image with one that has none of the quality.
+    # Blends of the image with a version without the quality (brightness, contrast, sharpness or colour).
     grey = of_torchvision.rgb_to_grayscale(images).float()
     without = torch.where(is_given("contrast"), grey.mean((1, 2, 3), keepdim=True), 0.0)
     without = torch.where(is_given("sharpness"), _blurred(images), without)
@@ -160,7 +160,7 @@ def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
     if images.shape[1] > 1:  # a grey image has no colour to change
         without = torch.where(is_given("color"), grey, without)
         more = more + strength("color")
-    # In this form an image that has none of the quality stays exactly as it is.
+    # In this form an image that equals `without` stays exactly as it is.
     images = (images + more * (images - without)).clamp(0, 255).to(torch.uint8)
     images = images & (256 - 2 ** (8 - strength("posterize", 8.0))).to(torch.uint8)
     images = torch.where(images >= 255 * strength("solarize", math.inf), 255 - images, images)
@@ -171,8 +171,8 @@ def operate(images: Tensor, chosen: Tensor, strengths: Tensor) -> Tensor:
 def _moved(images: Tensor, strength: Callable[[str], Tensor]) -> Tensor:
     """Return the images sheared, translated and rotated; shears leave the first corner in its place, as in PIL."""
     height, width = images.shape[2:]
-    # Coordinates of each new pixel from the image's centre, and from them those of the old pixel that it shows.
-    # No matrix product: its last bits would depend on the size of the batch, and the nearest pixel may hang on them.
+    # Coordinates of each new pixel relative to the image's centre; from them, those of the old pixel that it shows.
+    # No matrix product: its last bits would depend on the batch size, and could change which pixel is nearest.
     x, y = (torch.arange(side, device=images.device) - (side - 1) / 2 for side in (width, height))
     y = y[:, None]
     angle = torch.deg2rad(strength("rotate")[:, 0])

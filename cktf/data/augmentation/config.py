@@ -14,13 +14,13 @@ AUGMENTATIONS: dict[str, type[ImageChange]] = {
     "trivial_augment": TrivialAugment,
     "random_erasing": RandomErasing,
 }
-"""Name to a change with settings of its own, built in or of a plug-in; in a study it is a key under ``augmentation:``.
-They are made in this order, after crop and flip."""
+"""Key under ``augmentation:`` in a study to its change, built in or of a plug-in. Changes are applied in this order,
+after crop and flip."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of each sample: the settings of `AugmentationConfig`, resolved; 0: none.
+    """Resolved settings of `AugmentationConfig`: the random changes of each sample; 0: none.
 
     ``changes`` are made one after the other, after crop and flip; with ``resized_crop`` there is no ``crop``.
     """
@@ -75,7 +75,7 @@ class AugmentationConfig(Settings):
 
     @property
     def mixes(self) -> bool:
-        """Whether images are mixed of two samples each."""
+        """Whether images are mixed, each from two samples."""
         return bool(self.mixup or self.cutmix) and self.mix_probability > 0
 
     def resolve(self, standard: Augmentation) -> Augmentation:

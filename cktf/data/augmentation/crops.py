@@ -1,6 +1,6 @@
 """Random crops, flips and normalisation of a whole batch, on the device that holds it.
 
-What is drawn for a sample is a hash of (seed, epoch, index), the same in any batch and on any device. The resized crop
+Each draw is a hash of (seed, epoch, index), so it is the same in any batch and on any device. The resized crop
 is that of Szegedy et al., "Going deeper with convolutions", CVPR 2015, section 6, with the ranges usual in PyTorch.
 """
 
@@ -14,9 +14,10 @@ from cktf.seeding import derive
 
 
 def draw(augmentation: Augmentation, index: Tensor, seed: int, epoch: int) -> Tensor:
-    """Return flip and crop of each sample, of positions ``index`` in the training split, in an epoch from 1.
+    """Return the crop and flip drawn for each sample in an epoch: (3, batch), int64.
 
-    These are (3, batch), int64: the window's first row and column in the padded image, and 1 where it is mirrored.
+    The rows are the window's first row and column in the padded image, and 1 if it is mirrored. ``index`` (batch,) are
+    the samples' positions in the training split; ``epoch`` counts from 1.
     """
     num_offsets = 2 * augmentation.crop + 1
     num_values = {"row": num_offsets, "column": num_offsets, "flip": 2 if augmentation.flip else 1}
@@ -32,8 +33,8 @@ def crop_and_flip(images: Tensor, draws: Tensor, padding: int) -> Tensor:
     batch, channels, height, width = images.shape
     padded = functional.pad(images, (padding, padding, padding, padding))
     both = torch.stack([padded, padded.flip(-1)])  # (2, batch, channels, padded height, padded width)
-    # A window is `height` runs of `width` pixels in each channel. Reading whole runs, out of a view that has
-    # one for every first pixel, takes a quarter of the time of a gather by pixel.
+    # A window is `height` runs of `width` pixels in each channel. Reading whole runs, from a view with one
+    # run for every first pixel, takes a quarter of the time of a gather by pixel.
     rows, columns, flips = draws
     samples, planes, lines = (torch.arange(n, device=images.device) for n in (batch, channels, height))
     flip_stride, sample_stride, plane_stride, line_stride, _ = both.stride()
@@ -44,7 +45,7 @@ def crop_and_flip(images: Tensor, draws: Tensor, padding: int) -> Tensor:
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Return images (batch, channels, height, width), uint8, in float32 and [0, 1] less the mean, over the deviation.
+    """Return uint8 images (batch, channels, height, width), scaled to [0, 1] and normalised, as float32.
 
     Mean and standard deviation (channels,) are of images in [0, 1].
     """
@@ -53,7 +54,7 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def resized_crop(images: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
-    """Return a box of each image, scaled to another size in pixels bilinearly, with antialiasing, from the box alone.
+    """Return a box of each image, scaled to (height, width) bilinearly, with antialiasing, from the pixels in the box.
 
     ``images`` are (batch, channels, rows, columns), uint8, and ``boxes`` (4, batch), as `draw_boxes` returns them.
     """
@@ -65,11 +66,10 @@ def resized_crop(images: Tensor, boxes: Tensor, height: int, width: int) -> Tens
 
 
 def _shares(starts: Tensor, lengths: Tensor, num_pixels: int, num_new: int) -> Tensor:
-    """Return the share that each pixel of an image has in each new one, along one axis.
+    """Return the weights of the old pixels in each new one, along one axis: (batch, num_new, num_pixels), float32.
 
-    It falls linearly with the distance of their centres, to 0 at the width of a pixel, new or old, whichever is wider.
-    ``starts`` and ``lengths`` (batch,) are the boxes'; of the shares (batch, num_new, num_pixels), float32, those of a
-    new pixel add up to 1.
+    A weight falls linearly with the distance of the two centres, to 0 at the width of the wider of the two pixels. The
+    weights of a new pixel add up to 1. ``starts`` and ``lengths`` (batch,) are the boxes'.
     """
     starts, lengths = starts[:, None, None], lengths[:, None, None]
     pixels = torch.arange(num_pixels, device=starts.device)

@@ -8,15 +8,15 @@ from torch import Tensor
 
 @lru_cache(maxsize=64)
 def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return constants as a tensor (values,) on a device, copied there once: at each copy the host waits for a GPU."""
+    """Return constants as a tensor (values,) on a device, cached: the host waits for a GPU at each copy."""
     return torch.tensor(values, dtype=dtype, device=device)
 
 
 def uniform_integers(key: int | Tensor, index: Tensor, num_values: int | Tensor) -> Tensor:
     """Return an integer in [0, num_values) for each index, uniform, a pure function of (key, index).
 
-    It is the upper half of the index-th output of SplitMix64, seeded with the 63 bits of ``key``, scaled to the range,
-    of at most 2^31. ``index`` is of any shape, int64; tensors of keys and ranges are broadcast with it.
+    It is the upper half of the index-th output of SplitMix64, seeded with the 63 bits of ``key``, scaled to the range;
+    ``num_values`` is at most 2^31. ``index`` is of any shape, int64; tensors of keys and ranges are broadcast with it.
     """
     upper = _shift_right(splitmix64(key, index), 32)
     return (upper * num_values) >> 32
@@ -40,7 +40,7 @@ def splitmix64(key: int | Tensor, index: Tensor) -> Tensor:
 
 
 def _shift_right(bits: Tensor, distance: int) -> Tensor:
-    # The shift of an int64 drags its sign along; the generator's bits have none.
+    # An int64 shifts in copies of its sign bit; the generator's numbers are unsigned.
     return (bits >> distance) & ((1 << (64 - distance)) - 1)
 
 

@@ -1,7 +1,7 @@
-"""Images mixed of two samples each: mixup and CutMix.
+"""Mixup and CutMix: images mixed from two samples each.
 
-Each sample of a batch is mixed with that in its mirrored place, the first with the last: the order is random, so this
-is a random partner. What is drawn is a hash of (seed, epoch, index), for each sample by itself.
+A sample's partner is the one in the mirrored place of its batch, the last for the first; it is random because the
+order is. Draws are hashes of (seed, epoch, index), separate for each sample.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Mixes:
     """Weights and boxes by which the samples of an epoch, in its order, are mixed with their partners.
 
     Attributes:
-        weights: (samples,), float32: weight of the sample's own pixels within its box; beside the box it is 1.
-        boxes: (4, samples), int64: as of `draw_boxes`.
+        weights: (samples,), float32: weight of the sample's own pixels within its box; outside it is 1.
+        boxes: (4, samples), int64, as `draw_boxes` returns them.
         shares: (samples,), float32: mean of the weights over the image, which is the weight of the sample's own label.
     """
 
@@ -39,8 +39,9 @@ class Mixes:
 def draw_mixes(
     augmentation: Augmentation, index: Tensor, seed: int, epoch: int, height: int, width: int, device: torch.device
 ) -> Mixes:
-    """Return how samples, of positions ``index`` (samples,), int64, CPU, are mixed in an epoch from 1, on a device.
+    """Return the `Mixes` of samples in an epoch, on a device.
 
+    ``index`` (samples,), int64, CPU, are the samples' positions in the training split; ``epoch`` counts from 1.
     lambda is drawn from Beta(alpha, alpha), as the quantile of a uniform number. mixup (Zhang, Cisse, Dauphin and
     Lopez-Paz, ICLR 2018, arXiv 1710.09412) weighs the images with it. CutMix (Yun et al., ICCV 2019, arXiv 1905.04899)
     takes a box with the share 1 - lambda of the area, before it is cut at the image's edges, from the partner.

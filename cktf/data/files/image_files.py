@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-"""PIL's names of those formats that files are read as, whatever their names end in; EPS would be run by Ghostscript."""
+"""PIL's names of the formats that are read, whatever the files' suffixes; without EPS, which Ghostscript would run."""
 
 _AT_A_TIME = 1024  # images in memory while files are decoded
 
 BACKGROUND = "white"
-"""Colour that transparent pixels are laid on, whatever colour the file has there."""
+"""Background of transparent pixels, whatever colour the file stores in them."""
 
 MADE_BY = f"upright, on {BACKGROUND}, 16 bits to 8"
-"""How a file's pixels are changed: part of the name under which decoded images are stored."""
+"""Description of how pixels are converted; it enters the hash by which the file of decoded images is named."""
 
 _DIRECT = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
 """Modes of 8 bits a channel or fewer, without transparency, that PIL converts to RGB."""
 
 _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-"""Grey of 16 bits; but a file's signed or 32-bit numbers, which have no stated white, are of mode I, too."""
+"""PIL's modes of 16-bit grey. Mode I also holds signed and 32-bit numbers, which have no stated white."""
 
 _WHITE = {"I": ("PNG", "PPM"), "I;16": ("PNG", "PPM", "JPEG2000", "TIFF")}
 """Wide mode to the formats in which 65,535 is white; the mode of PNG and PPM differs between versions of PIL."""
@@ -45,15 +45,15 @@ _WHITE = {"I": ("PNG", "PPM"), "I;16": ("PNG", "PPM", "JPEG2000", "TIFF")}
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 _OTHER_KEY = ("L;2", "L;4", "RGB;16B")
-"""Layouts of a PNG whose transparent colour PIL does not give in the 8 bits of the decoded pixels."""
+"""PNG layouts for which PIL gives the transparent colour at another bit depth than the decoded pixels."""
 
 
 Encoded = tuple[str, Path | bytes]
-"""An image's name, for messages, and its file or the bytes of one."""
+"""An image's name, for messages, and its path or its encoded bytes."""
 
 
 class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
-    """Files cannot be read as images; ``found`` has the name of each, as it is shown, and what it is instead."""
+    """Files cannot be read as images; ``found`` has the name of each, as displayed, and what is wrong with it."""
 
     def __init__(self, found: Sequence[tuple[str, str]]) -> None:
         self.found = tuple(found)
@@ -64,8 +64,8 @@ class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
 def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) -> list[Tensor]:
     """Return the images of each part, (samples, 3, side, side), uint8, decoded once and mapped from then on.
 
-    They are decoded again when a file's path, size or time of change has changed, by `eight_bit_colour`, and scaled and
-    cut, out of the middle, to squares of ``side`` pixels. Each part has at least one file.
+    Images are converted by `eight_bit_colour`, scaled, and cut out of the middle to squares of ``side`` pixels. A part
+    is decoded again when a file's path, size or modification time has changed. Each part has at least one file.
 
     Raises:
         DamagedImages: If files of any part are no images, are too large, or are of a mode without a stated range.
@@ -87,7 +87,7 @@ def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) 
 
 
 def size_of(image: Encoded) -> int:
-    """Return the side of a square image; raise a DamagedImages if it is none."""
+    """Return the side of a square image; raise a DamagedImages if it is not square or cannot be read."""
     name, file = image
     with _opened(file, name) as opened:
         width, height = opened.size
@@ -97,7 +97,7 @@ def size_of(image: Encoded) -> int:
 
 
 def decoded(images: Iterable[Encoded], side: int, *, is_exact: bool = False) -> Iterator[Tensor]:
-    """Yield images as squares, (some, 3, side, side), uint8; with `is_exact` each must have this side already.
+    """Yield batches of images as squares, (some, 3, side, side), uint8; with `is_exact` each must have this side.
 
     Raises:
         DamagedImages: If some cannot be read; all of these are named.
@@ -112,7 +112,7 @@ def decoded(images: Iterable[Encoded], side: int, *, is_exact: bool = False) -> 
             with warnings.catch_warnings(action="ignore"):
                 found = list(pool.map(lambda image: _square(image, side, is_exact=is_exact), some))
             damaged += [each for each in found if not isinstance(each, Tensor)]
-            if not damaged:  # else the rest is only looked at, so that all damaged files are named at once
+            if not damaged:  # else the rest is decoded only to name all damaged files at once
                 yield torch.stack([image for image in found if isinstance(image, Tensor)])
     if damaged:
         raise DamagedImages(damaged)
@@ -121,7 +121,7 @@ def decoded(images: Iterable[Encoded], side: int, *, is_exact: bool = False) -> 
 def _square(image: Encoded, side: int, *, is_exact: bool) -> Tensor | tuple[str, str]:
     """Return one image, (3, side, side), uint8: scaled bilinearly with antialiasing, cut where it is too long.
 
-    For a file that cannot be read: its name, and what it is instead.
+    For a file that cannot be read: its name, and what is wrong with it.
     """
     from PIL import Image, ImageOps
 
@@ -140,7 +140,7 @@ def _square(image: Encoded, side: int, *, is_exact: bool) -> Tensor | tuple[str,
 
 @contextmanager
 def _opened(file: Path | bytes, name: str) -> Iterator["Image.Image"]:
-    """Open an image; any error in it, such as PIL's limit of its size, becomes a `DamagedImages` that names it."""
+    """Open an image; any error in it, such as exceeding PIL's size limit, becomes a `DamagedImages` that names it."""
     from PIL import Image, UnidentifiedImageError
 
     source = BytesIO(file) if isinstance(file, bytes) else file
@@ -166,7 +166,7 @@ def eight_bit_colour(image: "Image.Image") -> "Image.Image":
     Grey of 16 bits is scaled so that its largest value becomes 255.
 
     Raises:
-        InputError: If its numbers have no stated range, or PIL cannot convert them to RGB.
+        InputError: If its pixel values have no stated range, or PIL cannot convert them to RGB.
     """
     from PIL import Image, ImageOps
 
@@ -200,7 +200,7 @@ def _from_wide(image: "Image.Image") -> "Image.Image":
     from PIL import Image
 
     # PIL's mode states the order of bytes, by which NumPy reads them.
-    values = np.asarray(image).astype(np.int32)  # holds 255 times the largest value
+    values = np.asarray(image).astype(np.int32)  # holds 255 * 65,535
     white = 2**16 - 1
     grey = (255 * values + white // 2) // white
     if (key := image.info.get("transparency")) is not None:

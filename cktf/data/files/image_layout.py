@@ -26,7 +26,7 @@ TEST_PARTS = ("test", "val", "valid")
 """Folders of the test part; the first of them that has classes is read."""
 
 DRAWN_SHARE = 0.2
-"""Share of each class's images that is the test part if no folder is."""
+"""Share of each class's images that is the test part if no folder holds one."""
 
 SUFFIXES = frozenset(
     {
@@ -43,19 +43,19 @@ SERVICES = frozenset(
         *("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"),
     }
 )
-"""Names, in small letters, of what file servers, systems and archivers put beside the files of their users."""
+"""Names, in lower case, of files and folders that file servers, operating systems and archivers add."""
 
 _PARTS = ("train", *TEST_PARTS)
 
 _NAMES_OF_TESTS = frozenset({"test", "testing", "tst", "eval", "evaluation", "val", "valid", "validation", "dev"})
-"""Names, in small letters, of folders beside which no test part is drawn from train/."""
+"""Folder names, in lower case, that mean a test part; beside one of these, none is drawn from train/."""
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Names of what lies directly in a folder, in order: images by their suffix, folders, and what else is left out.
+    """Sorted names of a folder's direct entries: images, by their suffix, folders, and ``others``, which are left out.
 
-    Hidden files and those of systems are in none; their folders, broken links and other files are among the ``others``.
+    Hidden files and those in `SERVICES` are not listed; such folders, broken links and other files are ``others``.
     """
 
     images: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Entries:
 
 
 def entries_of(folder: Path) -> Entries:
-    """Return what lies directly in a folder; nothing where there is no such folder."""
+    """Return the direct entries of a folder; empty if there is no such folder."""
     if not folder.is_dir():
         return Entries()
     found: dict[str, list[str]] = {"images": [], "folders": [], "others": []}
@@ -73,7 +73,7 @@ def entries_of(folder: Path) -> Entries:
             is_odd = entry.name.startswith(".") or entry.name.lower() in SERVICES
             try:
                 is_folder, is_file = entry.is_dir(), entry.is_file()
-            except OSError:  # links that lead to each other
+            except OSError:  # links in a cycle
                 is_folder = is_file = False
             if is_folder and not is_odd:
                 found["folders"].append(entry.name)
@@ -108,7 +108,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """The parts that are read; the classes of ``test`` are among those of ``train``."""
+    """The training and the test part of a folder of images; the classes of ``test`` are among those of ``train``."""
 
     train: Part
     test: Part
@@ -171,7 +171,7 @@ def images_in(of_class: Path) -> Path:
 
 
 def _drawn(whole: Part) -> tuple[Part, Part]:
-    """Return a part in two, divided by the hashes of its images' names: an image stays in its part at every seed."""
+    """Return a training and a test part, divided by hashes of the images' names, so alike at every seed."""
     parts: tuple[dict[str, list[Path]], ...] = {}, {}
     for name, files in whole.files.items():
         by_hash = sorted(files, key=lambda file: hashlib.sha256(os.fsencode(f"{name}/{file.name}")).digest())
@@ -182,7 +182,7 @@ def _drawn(whole: Part) -> tuple[Part, Part]:
 
 
 def folder_digest(root: str | None) -> str | None:
-    """Return the SHA-256 of the names and sizes of a folder's images; None where this machine has none there."""
+    """Return the SHA-256 of the names and sizes of a folder's images; None if this machine has none."""
     folder = data_folder(root)
     parts = [folder / name for name in _PARTS]
     inner = (of_class / "images" for part in parts for of_class in _folders(part))
@@ -191,7 +191,7 @@ def folder_digest(root: str | None) -> str | None:
     return _digest(folder, changed) if changed else None
 
 
-@lru_cache  # a study makes the configurations of all its arms, and checks each
+@lru_cache  # a study checks the configuration of each arm
 def _digest(folder: Path, _changed: tuple[tuple[Path, int], ...]) -> str:
     digest = hashlib.sha256()
     with_classes = [part for part in _PARTS if _folders(folder / part)]
@@ -200,7 +200,7 @@ def _digest(folder: Path, _changed: tuple[tuple[Path, int], ...]) -> str:
         if part == "valid" and part not in read:
             continue
         for of_class in _folders(folder / part):
-            # A val/ that is not read counts too, as it always did.
+            # A val/ that is not read is hashed too, because earlier digests include it.
             images = images_in(of_class) if part in read else of_class
             for name in entries_of(images).images:
                 file = images / name
@@ -215,7 +215,7 @@ def _folders(part: Path) -> list[Path]:
 def _part(folder: Path) -> Part:
     classes: dict[str, Path] = {}
     for of_class in _folders(folder):
-        # File systems differ in how they spell é.
+        # File systems differ in how they encode é: as one character or as two.
         other = classes.setdefault(unicodedata.normalize("NFC", of_class.name), of_class)
         if other is not of_class:
             raise InputError(

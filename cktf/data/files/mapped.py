@@ -20,7 +20,7 @@ from cktf.errors import InputError
 from cktf.locks import exclusive
 from cktf.mapped_arrays import read_array, write_array
 
-_LARGE = 2**30  # bytes that take minutes to make, of which the user is told
+_LARGE = 2**30  # bytes above which the user is warned that making the file takes minutes
 
 
 def mapped_images(
@@ -28,8 +28,8 @@ def mapped_images(
 ) -> Tensor:
     """Return images from their file below `$CKTF_DATA/pixels`, which is made first if it is not there yet.
 
-    The file holds the pixels and nothing else, and may be deleted at any time. Its name begins with ``name``, and has a
-    hash of the text of its ``sources``, everything that determines the pixels. The images, of a ``shape`` (samples,
+    The file holds the pixels and nothing else, and may be deleted at any time. Its name is ``name`` and a hash of
+    ``shape`` and ``sources``, texts of everything that determines the pixels. The images, of a ``shape`` (samples,
     channels, height, width), are uint8, on the CPU, read-only; ``make`` yields them in order, some at a time.
 
     Raises:

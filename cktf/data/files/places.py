@@ -77,7 +77,7 @@ def data_folder(root: str | None) -> Path:
 
 @contextmanager
 def reading(root: str | None) -> Iterator[None]:
-    """Turn an OSError inside into one message that names its file or, if it has none, the `data_folder`."""
+    """Turn an OSError in the block into an InputError that names its file or, if it has none, the `data_folder`."""
     try:
         yield
     except OSError as error:
@@ -103,7 +103,7 @@ def files_digest(files: Mapping[str, Path]) -> str | None:
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest() if files else None
 
 
-@lru_cache  # a study makes the configurations of all its arms
+@lru_cache  # a study makes the configuration of each arm
 def _digest(path: Path, kind: str, _size: int, _changed: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

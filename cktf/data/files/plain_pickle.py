@@ -1,6 +1,6 @@
-"""The content of a pickle that holds data alone: dicts, lists, tuples, text, bytes, numbers and arrays of numbers.
+"""Safe reading of pickles of plain data: dicts, lists, tuples, text, bytes, numbers and arrays of numbers.
 
-Python's reader finds nothing but the stand-ins of this module, so a pickle that names anything else is refused.
+The unpickler finds only the stand-ins of this module; a pickle that names anything else is refused.
 """
 
 import io
@@ -19,12 +19,12 @@ _PLAIN_TYPE = re.compile(r"[<>=|]*[biuf][1248]")
 
 
 def read_plain_pickle(path: Path, keys: Collection[str]) -> dict[str, Any]:
-    """Return the entries ``keys`` of the dict in a file of data alone, whatever version of Python and NumPy wrote it.
+    """Return the entries ``keys`` of the dict in a pickle of plain data, written by any version of Python and NumPy.
 
-    Keys that are not there are left out; keys of bytes are known as text.
+    Missing keys are left out; keys of bytes are decoded to text.
 
     Raises:
-        ValueError: If it is no such file, is damaged, or asks for anything but data.
+        ValueError: If the file is not such a pickle, is damaged, or names anything but data.
     """
     try:
         with warnings.catch_warnings():
@@ -46,11 +46,11 @@ def read_plain_pickle(path: Path, keys: Collection[str]) -> dict[str, Any]:
 
 
 class _AsksForMoreError(Exception):
-    """A pickle names something that is no data."""
+    """A pickle names something other than data."""
 
 
 class _Type:
-    """The type of an array's numbers."""
+    """Stand-in for an array's dtype."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         code = _text(code)
@@ -63,7 +63,7 @@ class _Type:
 
 
 class _Array:
-    """An array of a pickle: its numbers come with its state, and are a view of the file's bytes."""
+    """Stand-in for an array; its state holds the numbers, as bytes of the file."""
 
     def __init__(self, *_: Any) -> None:
         self.found: Any = None
@@ -119,7 +119,7 @@ class _Reader(pickle._Unpickler):
     dispatch = _DISPATCH
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for what a pickle names."""
+        """Return the stand-in for a name in a pickle."""
         named = f"{module}.{name}"
         try:
             return _STAND_INS[named.replace("numpy._core.", "numpy.core.")]

@@ -34,11 +34,11 @@ class Published:
         return self.url.rpartition("/")[2]
 
     def places(self, root: str | None) -> list[Path]:
-        """Return where the files are looked for: as the archives unpack below the folder, and in the folder itself."""
+        """Return the folders to search: those that archives unpack to below the data folder, and that folder itself."""
         return [data_folder(root) / name for name in dict.fromkeys((self.folder, "", self.binary_folder))]
 
     def files_in(self, folder: Path, *, verify: bool) -> tuple[str, ...]:
-        """Return the names of the files to be read in a folder; none where some are missing."""
+        """Return the names of the files to be read in a folder; empty if some are missing."""
         binary = tuple(f"{name}.bin" for name in self.sums) if self.binary_folder and not verify else ()
         for names in (tuple(self.sums), binary):
             if names and all((folder / name).is_file() for name in names):

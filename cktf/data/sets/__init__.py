@@ -1,4 +1,4 @@
-"""The data sets, one file each: where its files are, how they are read, and what is known without them."""
+"""The data sets, one module each: where the files are, how they are read, and what is known without them."""
 
 from collections.abc import Callable
 

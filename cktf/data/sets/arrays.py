@@ -18,7 +18,7 @@ ARRAYS = "arrays"
 """Name of the data set."""
 
 _NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("{}_x", "{}_y"), ("{}_data", "{}_labels"))
-"""Images and labels of a part, in small letters."""
+"""Names of the arrays of a part's images and labels, in lower case."""
 
 
 def load_arrays(place: DataPlace) -> Dataset:
@@ -49,7 +49,7 @@ def arrays_digest(root: str | None) -> str | None:
 
 
 def _members(root: str | None) -> dict[str, tuple[Path, str]]:
-    """Return name of each array, in small letters, to its file and, in an archive, its name there."""
+    """Return, by each array's name in lower case, its file and, in an archive, its name there."""
     place = data_folder(root)
     if place.is_dir():
         if arrays := sorted(path for path in place.glob("*.npy") if path.is_file()):
@@ -71,7 +71,7 @@ def _name(path: Path, inside: str) -> str:
 
 
 def _array(path: Path, inside: str) -> np.ndarray[Any, Any]:
-    """Return an array; that of a file is mapped."""
+    """Return an array, mapped from a `.npy` file or read from an archive."""
     try:
         if not inside:
             return np.lib.format.open_memmap(path, mode="r")
@@ -85,7 +85,7 @@ def _array(path: Path, inside: str) -> np.ndarray[Any, Any]:
 
 
 def _images(path: Path, inside: str, side: int | None) -> Tensor:
-    """Return images (samples, channels, height, width), as large as stored or, cut square and scaled, of ``side``."""
+    """Return images (samples, channels, height, width), cut square and scaled to ``side`` if it is set."""
     pixels = _array(path, inside)
     shape = pixels.shape
     channels_at = [at for at in (1, 3) if len(shape) == 4 and shape[at] in (1, 3)]

@@ -53,7 +53,7 @@ def _load(place: DataPlace, kind: Kind, files: Published, label_key: str) -> Dat
 
 
 def _read_records(path: Path, label_key: str, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Return images and labels of a file of the binary version: each image's labels, coarse before fine, and planes."""
+    """Return images and labels of a binary file: a record is an image's labels, coarse before fine, then its planes."""
     at = int(label_key == "fine_labels")
     size = at + 1 + 3 * _SIDE * _SIDE
     content = np.fromfile(path, dtype=np.uint8)

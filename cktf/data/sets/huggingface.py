@@ -18,7 +18,7 @@ from cktf.data.files.places import DataPlace, DatasetMissing, data_folder, files
 from cktf.data.sets.own import own_dataset, test_part
 from cktf.errors import InputError
 
-if TYPE_CHECKING:  # imported where it is used: what only trains needs no pyarrow
+if TYPE_CHECKING:  # imported where it is used, so that training alone needs no pyarrow
     import pyarrow as pa
 
 HUGGINGFACE = "huggingface"
@@ -28,7 +28,7 @@ _IMAGES = ("image", "img")
 _LABELS = ("label", "labels", "fine_label")
 _PART = re.compile(r"(?:^|[-_.])(train|test|validation|valid|val)(?=[-_.]|$)")
 _SHARD = re.compile(r"-(\d+)-of-(\d+)$")
-_DEEPEST = 3  # folders between the root and a file
+_DEEPEST = 3  # levels that are searched: the root and two below it
 _AT_A_TIME = 256  # rows in memory while images are decoded
 
 
@@ -127,7 +127,7 @@ def _holds_files(kind: "pa.DataType") -> bool:
 def _columns(
     path: Path, names: Sequence[str], fits: Callable[["pa.DataType"], bool], what: str
 ) -> Iterator["pa.Array"]:
-    """Yield the rows of the first column of these names that a file has, some at a time."""
+    """Yield, in batches of rows, the first column of ``names`` that a file has with a type that ``fits``."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -16,10 +16,10 @@ from cktf.data.files.places import DataPlace, data_folder, reading, some_of
 from cktf.errors import LONGEST_LINE, InputError, visible
 
 LOOKED_AT = 300
-"""Images that are decoded before the training, about."""
+"""Approximate number of images that are decoded, as a check, before the training."""
 
 MOST_COMPARED = 2**30
-"""Bytes of files of equal size up to which they are read to find the same image in both parts."""
+"""Largest total size, in bytes, of the files that are compared to find images in both parts."""
 
 IMAGE_FOLDER_KIND = Kind(
     num_classes=3,  # of a smoke run; a folder has its own, and no side
@@ -34,7 +34,7 @@ IMAGE_FOLDER_KIND = Kind(
 def load_image_folder(place: DataPlace) -> Dataset:
     """Return the images of a folder, decoded once; classes are numbered in the order of their folders' names.
 
-    See `layout_of` for the layout and `eight_bit_colour` for what is made of each image. Mean and deviation are
+    See `layout_of` for the layout and `eight_bit_colour` for how each image is converted. Mean and deviation are
     ImageNet's, which networks with published weights expect.
     """
     side = side_of(place)
@@ -84,7 +84,7 @@ def _labelled(part: Part, classes: Iterable[str]) -> tuple[list[Path], Tensor]:
 
 
 def remarks_on(layout: Layout) -> Iterator[str]:
-    """Yield what is left out of a folder of images, and which of its classes and images are odd."""
+    """Yield remarks on a folder of images: what is not read, classes without test images, images in both parts."""
     train, test = layout.train, layout.test
     root = f"data.root: {train.folder.parent}"
     read = {train.folder.name, test.folder.name}

@@ -25,15 +25,15 @@ TEST_PARTS = ("test", "val", "valid", "validation")
 """Names of the test part; the first of them that is there is read."""
 
 MOST_COMPARED = 2**31
-"""Bytes of images that are compared to find the same one in both parts."""
+"""Largest total size, in bytes, of images that are compared to find those in both parts."""
 
-_MOST_MEASURED = 10_000  # images, for the mean
+_MOST_MEASURED = 10_000  # images from which mean and deviation are computed
 
 
 def test_part(names: Collection[str], held: str) -> tuple[str, list[str]]:
     """Return the name of the test part among ``names``, and remarks on parts that are not read.
 
-    ``held`` says where the parts are, and under which names, for the message if one of the two is missing.
+    ``held`` says where the parts are, and under which names, for the message if train or test is missing.
     """
     found = [name for name in TEST_PARTS if name in names]
     if "train" not in names or not found:
@@ -49,7 +49,7 @@ def own_dataset(
     """Return images and labels of both parts as a data set.
 
     Mean and deviation are those of the training images (of 10,000, evenly spaced, where there are more). The standard
-    augmentation is a crop by an eighth of the side, as for CIFAR; nothing is flipped, which might be a digit. Images
+    augmentation is a crop by an eighth of the side, as for CIFAR, without flip, since images may be digits. Images
     are (samples, channels, height, width), uint8, and labels (samples,), int64, called ``held`` in messages.
 
     Raises:

@@ -35,7 +35,7 @@ _AT_A_TIME = 1000  # images in memory while a file is rewritten
 def load_stl10(place: DataPlace) -> Dataset:
     """Return STL-10 and its unlabelled images.
 
-    In the paper's transfer learning (its figure 2) networks see them at 64x64, cut out of the images of 96: that is
+    In the CKTF paper's transfer learning (figure 2) networks see 64x64 pixels cut out of the 96x96 images: that is
     ``side: 64`` and ``crop_from: 96``. The files hold images column by column; they are rewritten once, row by row and
     at the side that is asked for, and mapped from then on.
     """

@@ -15,7 +15,7 @@ from cktf.data.files.places import DataPlace, data_folder, find_or_fetch
 from cktf.errors import InputError
 
 ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
-"""Where the data set's authors offer it."""
+"""Address of the archive, on its authors' server."""
 
 ARCHIVE_MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 
@@ -29,7 +29,7 @@ TINY_IMAGENET_KIND = Kind(
 )
 
 _NUM_CLASSES = TINY_IMAGENET_KIND.num_classes
-_LONGEST_LINE = 100  # characters that are shown of one
+_LONGEST_LINE = 100  # characters of a line that are shown
 _UNPACKED = "tiny-imagenet-200"
 
 

@@ -1,1 +1,1 @@
-"""CKTF, CRD and all that only they need."""
+"""CKTF and CRD, with the parts that only they use."""

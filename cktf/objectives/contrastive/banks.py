@@ -18,7 +18,7 @@ from cktf.objectives.contrastive.settings import BankPrecision, ContrastiveSetti
 from cktf.objectives.parts.workers import gather_with_gradient
 
 LARGEST_NORM = math.sqrt(3)
-"""Largest norm of a row: of a corner of the cube that initial rows are drawn from; later rows have norm 1."""
+"""Largest norm of a row: an initial one at a corner of the cube that rows are drawn from; later ones have norm 1."""
 
 
 class Bank(nn.Module, ABC):
@@ -28,22 +28,22 @@ class Bank(nn.Module, ABC):
     def rows(self, embeddings: Tensor) -> Tensor:
         """Return all rows (rows, dim) that anchors may be scored against, in the order of `Source.classes`.
 
-        ``embeddings`` (batch, dim) are this side's of the batch that is scored.
+        ``embeddings`` (batch, dim) are this side's embeddings of the batch that is scored.
         """
 
     @abstractmethod
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
         """Return the rows (candidates, dim) that a training step scores, one for each column of `Negatives.weights`.
 
-        ``embeddings`` (batch, dim) are this side's current ones of this worker's shard.
+        ``embeddings`` (batch, dim) are this side's current embeddings of this worker's shard.
         """
 
     def store(self, index: Tensor, values: Tensor) -> None:  # a bank need not store anything
-        """Store values (batch, dim) of the samples of a whole batch, that of all workers."""
+        """Store values (batch, dim) of the samples ``index`` (batch,) of the whole batch, over all workers."""
 
 
 class MemoryBank(Bank):
-    """One side's embeddings of all samples, moved by an exponential mean (Wu et al., 2018, arXiv 1805.01978).
+    """One side's exponential moving averages of all samples' embeddings (Wu et al., 2018, arXiv 1805.01978).
 
     Initial rows are random (see `random_rows`). In bfloat16 they take half the memory, but are updated in float32.
     """
@@ -66,7 +66,7 @@ class MemoryBank(Bank):
 
 
 class EmbeddingQueue(Bank):
-    """One side's embeddings of the last samples; random rows, as of a `MemoryBank`, until samples have filled it."""
+    """One side's embeddings of the last samples; it starts with random rows, as a `MemoryBank` does."""
 
     def __init__(self, length: int, dim: int, precision: BankPrecision) -> None:
         super().__init__()
@@ -94,13 +94,13 @@ class CurrentEmbeddings(Bank):
 
 @torch.no_grad()
 def moved_towards(embeddings: Tensor, rows: Tensor, momentum: float) -> Tensor:
-    """Return rows m of memory banks, moved by embeddings v: normalise(momentum * m + (1 - momentum) * v)."""
+    """Return rows m of memory banks, moved towards embeddings v: normalise(momentum * m + (1 - momentum) * v)."""
     moved = torch.lerp(embeddings, rows.float(), momentum)
     return functional.normalize(moved, dim=-1).to(rows.dtype)
 
 
 def random_rows(num_rows: int, dim: int, precision: BankPrecision) -> Tensor:
-    """Return uniform rows (num_rows, dim) from PyTorch's global stream, whose expected squared norm is 1."""
+    """Return uniform random rows (num_rows, dim) of expected squared norm 1, drawn from PyTorch's global stream."""
     bound = LARGEST_NORM / math.sqrt(dim)
     rows = torch.empty(num_rows, dim).uniform_(-bound, bound)
     return rows if precision == "float32" else rows.bfloat16()

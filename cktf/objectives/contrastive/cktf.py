@@ -30,7 +30,7 @@ class CKTF(FeatureObjective):
     the NCE loss of both sides of a pair (arXiv 1910.10699, eq. 18; see `nce`). Published: gamma 1, alpha 0, beta 0.8,
     theta 0.1, and for CKTF + KD alpha 1; as second objective beside another method, weight 0.8, beta 1 and theta 1.
 
-    Of each pair, with c channels of the teacher and w pooling windows in a map, the heads see
+    For each pair, with c channels of the teacher and w pooling windows in a map, the heads read
 
         stem           (batch, its own channels * w), pooled
         stage1, ...    (batch, c * w), normalised over the batch, the student's padded to c, pooled
@@ -49,10 +49,10 @@ class CKTF(FeatureObjective):
 
     The transforms of FT and RKD are here as well; their losses, which are no squared distances, are in `ft` and `rkd`.
 
-    ``source`` chooses a batch's negatives, once for all pairs without a number of their own.
+    ``source`` chooses a batch's negatives, once for all pairs that do not set ``negatives`` themselves.
     """
 
-    takes_mixed = False  # a bank's row and a negative are of one sample and one class
+    takes_mixed = False  # each row of a bank, and each negative, belongs to one sample and one class
 
     class Config(ContrastiveSettings):
         beta: Factor = 0.8
@@ -62,7 +62,7 @@ class CKTF(FeatureObjective):
         """Factor of the stem's and of each stage's pair, the paper's theta."""
 
         pairing: Pairing = "last"
-        """Which of a teacher stage's blocks the last block of the student's stage is matched with."""
+        """Block of the teacher's stage that is compared with the last block of the student's stage."""
 
         pairs: tuple[LayerPair, ...] = ()
         """Pairs given by hand, in place of beta, theta and pairing: student, teacher and weight of each, and dim,
@@ -74,22 +74,22 @@ class CKTF(FeatureObjective):
 
         transform: Transform = "map"
         """The part of a layer that is compared: `map`, pooled, as published; `hint`, the whole map as in FitNet;
-        `attention` as in AT, of maps alone; `factor`, the whole map normalised, as in FT; or rows of the batch,
+        `attention` as in AT, for maps only; `factor`, the whole map normalised, as in FT; or rows of the batch,
         `similarity` as in SP or `relation` as in RKD."""
 
         @property
         def factors(self) -> dict[str, float | Ramp[float]]:
-            """Factors of the pairs that are named, else beta and theta."""
+            """Factors of the pairs in ``pairs`` by name; beta and theta if there are none."""
             return {pair.name: pair.weight for pair in self.pairs} or {"beta": self.beta, "theta": self.theta}
 
         def of_pair(self, pair: LayerPair) -> Self:
-            """Return the settings, with those that the pair sets itself in place of the method's."""
+            """Return the method's settings, overridden by those that ``pair`` sets itself."""
             own = {name: getattr(pair, name) for name in ("dim", "temperature", "negatives")}
             return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
         @model_validator(mode="after")
         def _fits_together(self) -> Self:
-            # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
+            # Compared by value, not by which fields were set: a configuration read back from a row sets every field.
             replaced = {name: getattr(self, name) for name in ("beta", "theta", "pairing")}
             defaults = type(self).model_fields
             changed = [f"{name}: {value}" for name, value in replaced.items() if value != defaults[name].default]
@@ -163,7 +163,7 @@ class CKTF(FeatureObjective):
         return any(pair.is_fused(device) for pair in self._pairs.values())
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """Return `score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
+        """Return the `score_health` of each pair's two banks: ``stem.student``, ``stem.teacher``, ..."""
         batch = self._classed(batch)
         found: dict[str, dict[str, Tensor]] = {}
         for name, pair in self._pairs.items():

@@ -20,13 +20,13 @@ ELEMENTS = 2**13
 """Numbers in the rows of one block: 32 KiB, which fit twice into the shared memory of every GPU since sm_80."""
 
 LARGEST_DIM = 256
-"""Dimensions of embeddings up to which the kernel is used; blocks of wider ones would have too few rows."""
+"""Largest dimension of embeddings for which the kernel is used; blocks of wider ones would have too few rows."""
 
 LARGEST_ERROR = 1e-4
-"""Largest difference from float64, as a share of the largest number, with which the kernel is used."""
+"""Tolerance of the kernel's test: largest difference from float64, as a share of the largest number."""
 
 PROGRAMS = 1024
-"""Programs that a launch aims at: several for each multiprocessor of the largest GPUs."""
+"""Target number of programs of a launch: several for each multiprocessor of the largest GPUs."""
 
 LAUNCH = {"num_warps": 8, "num_stages": 1}
 """How the kernel is compiled: products in float32 hold their blocks in registers, which with fewer warps or more stages
@@ -36,7 +36,7 @@ would spill into slow memory."""
 def nce_sums(in_bits: Tensor, rows: Sequence[Tensor], weights: Tensor, odds: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Return sums over a side's rows of w log(1 + x) and of w x / (1 + x) m, x being odds 2^(v . m).
 
-    They are (sides, batch) and (sides, batch, dim).
+    The sums are (sides, batch) and (sides, batch, dim).
 
     Args:
         in_bits: (sides, batch, dim), float32: anchors v over the temperature and over log 2.
@@ -49,10 +49,10 @@ def nce_sums(in_bits: Tensor, rows: Sequence[Tensor], weights: Tensor, odds: Seq
 
 
 def info_nce_sums(in_bits: Tensor, rows: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return for each anchor its largest score, and sums of w 2^(v . m - largest) and of the same times m.
+    """Return each anchor's largest score, its sum of w 2^(v . m - largest), and the same sum with each addend times m.
 
-    They are (sides, batch, 1), -inf for an anchor without negatives, (sides, batch, 1) and (sides, batch, dim). A row
-    of weight 0 counts in none; the arguments are those of `nce_sums`.
+    The scores are (sides, batch, 1), -inf for an anchor without negatives, the sums (sides, batch, 1) and (sides,
+    batch, dim). Rows of weight 0 do not count; the arguments are those of `nce_sums`.
     """
     totals, peaks, centres = _launch(in_bits, rows, weights, [1.0] * len(rows), is_nce=False)
     peak = peaks.amax(1, keepdim=True)
@@ -66,7 +66,7 @@ def fault(device: torch.device) -> str:
     anchors, rows = (functional.normalize(torch.randn(n, 100, generator=generator, device=device)) for n in (20, 300))
     weights = (torch.rand(20, 300, generator=generator, device=device) < 0.4).to(torch.uint8)
     in_bits, odds, furthest = anchors * 20, 0.01, 0.0
-    for bank in (rows, rows.bfloat16()):  # each is compiled by itself
+    for bank in (rows, rows.bfloat16()):  # each precision is compiled by itself
         scores, w, m = (in_bits.double() @ bank.double().T), weights.double(), bank.double()
         x = odds * scores.exp2()
         peak = scores.masked_fill(w == 0, -torch.inf).amax(1, keepdim=True)
@@ -75,7 +75,7 @@ def fault(device: torch.device) -> str:
         given = in_bits.unsqueeze(0), [bank], weights
         try:
             found = [side for (side,) in (*nce_sums(*given, [odds]), *info_nce_sums(*given))]
-        except Exception as error:  # a compiler fails in many ways, and the products are always there
+        except Exception as error:  # a compiler fails in many ways, and matrix products can replace it
             return f"{type(error).__name__}: {error}"
         for a, b in zip(found, expected, strict=True):
             error_of_sum = (a.double() - b).abs().max() / b.abs().max()
@@ -86,7 +86,7 @@ def fault(device: torch.device) -> str:
 def _launch(
     in_bits: Tensor, rows: Sequence[Tensor], weights: Tensor, odds: Sequence[float], *, is_nce: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sums of each stretch: twice (sides, stretches, batch), and (sides, stretches, batch, dim)."""
+    """Return each stretch's sums and largest scores, (sides, stretches, batch), and vectors (..., batch, dim)."""
     (sides, batch, dim), num_rows = in_bits.shape, len(rows[0])
     width = max(16, triton.next_power_of_2(dim))
     groups = triton.cdiv(batch, ANCHORS)

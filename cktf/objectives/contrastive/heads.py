@@ -20,9 +20,9 @@ class Head(nn.Module):
     """A projection of the flattened representation, then L2 normalisation unless ``unit_length`` is False.
 
     ``pad`` learns nothing: the embedding is the representation, and `pad_to_wider` makes two sides equally wide. The
-    kind, and what follows ``dim``, are settings (see `ContrastiveSettings`). A representation is of a ``shape``
-    (features,) or (channels, height, width), an embedding of ``dim`` dimensions; not read for ``pad``, and for
-    ``regressor`` a multiple of the positions.
+    ``kind`` and the arguments after ``dim`` are settings (see `ContrastiveSettings`). ``shape`` is that of one
+    representation, (features,) or (channels, height, width). ``dim`` is the number of dimensions of an embedding: a
+    multiple of the positions for ``regressor``, not read for ``pad``.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class OfBatch(nn.BatchNorm1d):
 def embed(heads: Sequence[Head], representations: Sequence[Tensor]) -> Tensor:
     """Return the embeddings (heads, batch, dim) of each head's own representation (batch, ...).
 
-    Heads 2 i and 2 i + 1 are the sides of a pair, and padded to the wider.
+    Heads 2 i and 2 i + 1 are the sides of a pair, whose embeddings are padded to the wider of the two.
     """
     projected = [head.projection(own.flatten(1)) for head, own in zip(heads, representations, strict=True)]
     if len({values.shape[1] for values in projected}) == 1:
@@ -90,7 +90,7 @@ def embed(heads: Sequence[Head], representations: Sequence[Tensor]) -> Tensor:
 
 
 def pad_to_wider(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Return embeddings (batch, dim) of both sides, the narrower with zeros on both sides up to the wider."""
+    """Return both sides' embeddings (batch, dim), the narrower ones padded with zeros at both ends to the wider."""
     missing = teacher.shape[1] - student.shape[1]
     if missing == 0:
         return student, teacher

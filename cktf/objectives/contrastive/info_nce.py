@@ -23,7 +23,7 @@ SMALLEST_EXPONENT = -115.0
 """Lower bound of exponents in bits, relative to the largest: below -126 numbers are subnormal, and slow."""
 
 FAR = 1e30
-"""Larger than the difference of any two scores."""
+"""A number larger than the difference of any two scores."""
 
 
 def info_nce_loss(
@@ -70,9 +70,10 @@ class _InfoNCELoss(GradientTakenForward):
 def _sums(
     in_bits: Tensor, positive: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return of each of one side's anchors the largest score, and sums relative to it over positive and negatives.
+    """Return each anchor's largest score, its sum of exponentials, and its sum of candidates weighted by them.
 
-    They are (batch, 1), of the exponentials (batch, 1), and of these times the candidates (batch, dim).
+    They are (batch, 1), (batch, 1) and (batch, dim), of one side's anchors. Sums are over the positive and the
+    negatives, with exponentials relative to the largest score.
     """
     peak, total, centre = positive, torch.ones_like(positive), positives
     for columns, tile in tiles(in_bits, rows):

@@ -12,7 +12,7 @@ regression on x = log(p / c):
 
     loss = mean over anchors of [softplus(-x_positive) + sum over negatives of softplus(x)]
 
-Where no fused kernel takes it (see `fused`), the scores of all candidates, the rows of a memory bank, are one matrix
+Unless a fused kernel is used (see `fused`), the scores of all candidates, the rows of a memory bank, are one matrix
 product; a weight for each anchor and row says how often the row is a negative of the anchor. The gradient with respect
 to the anchors, sigmoid(x) times the rows, is a second product, taken in the forward pass, tile by tile. So no tensor of
 the size of all scores is stored, and if the rows are the whole bank, neither time nor memory grows with K. Rows that
@@ -60,13 +60,13 @@ def noise_contrastive_loss(
     partitions: Sequence[float],
     num_samples: int,
 ) -> Tensor:
-    """Return the NCE loss of each of several sides of pairs, (sides,).
+    """Return the NCE loss of each side of some pairs, (sides,).
 
     Gradients go to the anchors, and to positives and rows where these require any.
 
     Args:
         anchors: (sides, batch, dim), float32, L2-normalised.
-        positives: (sides, batch, dim), float32: of each anchor, an embedding of the other side.
+        positives: (sides, batch, dim), float32: for each anchor, an embedding of the other side.
         rows: For each side (candidates, dim), float32 or bfloat16: embeddings of the other side, equally many.
         negatives: Which rows are each anchor's negatives.
         temperature: tau.
@@ -93,12 +93,12 @@ def estimate_partition(
 
 
 class GradientTakenForward(torch.autograd.Function):
-    """Losses (sides,) whose ``forward`` saved the gradients of its first two arguments, and of each side's last one."""
+    """Base of losses (sides,) whose ``forward`` saves the gradients of its first two arguments and of all rows."""
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the saved gradients times that of the losses; the other arguments are constants."""
+        """Return the saved gradients times the losses' gradient; the other arguments are constants."""
         of_samples, of_rows = ctx.saved_tensors[:2], ctx.saved_tensors[2:] or [None] * len(gradient)
         factors = gradient.view(-1, 1, 1)
         return (
@@ -172,25 +172,25 @@ class _NoiseContrastiveLoss(GradientTakenForward):
 def apart(values: Tensor) -> Tensor:
     """Return a copy of values (sides, batch) whose sides are not adjacent in memory.
 
-    A CPU computes the last few numbers of a stretch of memory by other instructions than the rest, whose last bits
-    differ: so a side gets the numbers that it gets alone.
+    A CPU computes the last few numbers of a stretch of memory by other instructions than the rest, which changes their
+    last bits. With the sides apart, each gets the same numbers as if it were computed alone.
     """
     return values.new_empty(len(values), values.shape[1] + 1)[:, :-1].copy_(values)
 
 
 def _sum(values: Tensor, scale: Tensor | None) -> Tensor:
-    """Return the sum of values (batch, candidates), a scalar, each anchor's times its scale (batch,)."""
+    """Return the sum of values (batch, candidates), each anchor's times its scale (batch,); a scalar."""
     return values.sum() if scale is None else values.sum(1) @ scale.to(values.dtype)
 
 
 def _logs_of_products(values: Tensor, largest_log: float) -> Tensor:
-    """Return logarithms (batch, products) that have each anchor's sum of the logarithms of values of 1 or more.
+    """Return logarithms of products of values, (batch, products), whose sum per anchor is that of the values' own.
 
     A logarithm costs as much as ten products. So half of the columns are multiplied by the other half first, as long as
-    no product can leave float32. The values, of which no logarithm is above ``largest_log``, are overwritten.
+    no product can leave float32. The values are 1 or more, with logarithms up to ``largest_log``; they are overwritten.
     """
     while (width := values.shape[1]) > 1 and 2 * largest_log < LARGEST_LOG:
-        half = (width + 1) // 2  # of an odd number the middle column stays as it is
+        half = (width + 1) // 2  # if the width is odd, the middle column stays as it is
         values[:, : width - half].mul_(values[:, half:])  # `*=` would copy the slice into itself
         values = values[:, :half]
         largest_log *= 2
@@ -198,9 +198,9 @@ def _logs_of_products(values: Tensor, largest_log: float) -> Tensor:
 
 
 def tiles(anchors: Tensor, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yield slices of the rows with these rows, so few that their scores are one tile.
+    """Yield slices into ``rows``, each with its rows: so few that their scores are one tile.
 
-    Rows in bfloat16 stay so where the device multiplies in it; else they come in the anchors' precision.
+    Rows in bfloat16 stay so if the device multiplies in it; else they are converted to the anchors' precision.
     """
     is_native = rows.dtype == torch.bfloat16 and multiplies_bfloat16(rows.device.type)
     precision = rows.dtype if is_native else anchors.dtype
@@ -213,9 +213,9 @@ def tiles(anchors: Tensor, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
 def times_transposed(left: Tensor, right: Tensor) -> Tensor:
     """Return ``left @ right.T``, (rows of left, rows of right), outside of autograd.
 
-    With ``right`` in bfloat16 factors and result are rounded to that: each number is exact to 2^-9 of itself and to
-    2^-9 of the lengths of its two rows. In float32 on an AMD processor, for which MKL has no AVX-512 kernels, oneDNN's
-    product is 2.4 times as fast.
+    If ``right`` is bfloat16, both factors and the result are rounded to it: errors are at most about 2^-8 of a number
+    plus 2^-8 of the product of its two rows' lengths. In float32 on an AMD processor, for which MKL has no AVX-512
+    kernels, oneDNN's product is 2.4 times as fast.
     """
     if right.dtype == torch.bfloat16:
         return (left.bfloat16() @ right.T).to(left.dtype)
@@ -233,7 +233,7 @@ def tile_elements(device: torch.device) -> int:
 
 
 def kernel_for(device: torch.device, dim: int) -> ModuleType | None:
-    """Return the module of the fused kernel if it takes anchors of ``dim`` dimensions; None: the products take them."""
+    """Return the module of the fused kernel if it takes anchors of ``dim`` dimensions; None: use matrix products."""
     fused = _kernel(device)
     return fused if fused and dim <= fused.LARGEST_DIM else None
 

@@ -17,10 +17,10 @@ from cktf.objectives.contrastive.settings import ContrastiveSettings, SourceKind
 from cktf.objectives.parts.workers import gather_batch
 
 SECOND_WIDTH = 64
-"""Draws for each anchor that `SampledNegatives` adds to the fixed width of its fill."""
+"""Extra draws per anchor of `SampledNegatives`, for when the fixed width of its fill is not enough."""
 
 NO_CLASS = -1
-"""Label of a queue's row that no sample has taken yet: a negative of every anchor."""
+"""Label of a queue's row that holds no sample yet: a negative of every anchor."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Negatives:
         distinct: Whether all weights are 0 or 1, which saves the contrast some work.
         scale: (batch,), float32: factor of each anchor's weights; None: 1.
         rows: (candidates,), int64: rows of a bank that are candidates; None: all rows, in order.
-        mean_count: Negatives of an anchor, mean over the whole batch; None: K for each.
+        mean_count: Mean number of negatives per anchor, over the whole batch; None: K.
         positives: (batch, candidates), float32: 1 for each further positive of the anchor, else 0; None: none.
     """
 
@@ -52,13 +52,13 @@ class Negatives:
 
     @property
     def per_anchor(self) -> float | Tensor:
-        """How many negatives an anchor has on average."""
+        """Mean number of negatives per anchor."""
         return self.count if self.mean_count is None else self.mean_count
 
 
 @torch.no_grad()
 def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | None = None) -> Negatives:
-    """Return as negatives the candidates, of ``classes`` (candidates,), that are of another class than the anchor."""
+    """Return as each anchor's negatives the candidates whose class, in ``classes`` (candidates,), is not its own."""
     weights = (classes != batch.labels.unsqueeze(1)).float()
     mean_count = gather_batch(weights.sum(1), batch).mean()
     return Negatives(weights, count, distinct=True, rows=rows, mean_count=mean_count)
@@ -66,7 +66,7 @@ def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | N
 
 @torch.no_grad()
 def without_alike(negatives: Negatives, teacher: Tensor, rows: Tensor, batch: Batch, threshold: float) -> Negatives:
-    """Return the negatives without candidates whose cosine with the anchor, in the teacher, is above a threshold.
+    """Return the negatives without those whose teacher embedding has a cosine above ``threshold`` with the anchor's.
 
     ``teacher`` (batch, dim) are the teacher's embeddings of the anchors, ``rows`` (candidates, dim) of the candidates.
     """
@@ -80,14 +80,15 @@ class Source(nn.Module, ABC):
     """Chooses a batch's negatives, once for all pairs."""
 
     several: bool = False
-    """Whether candidates of the anchor's class are positives too, beside that of its own sample."""
+    """Whether all candidates of the anchor's class are positives, not only the one of its own sample."""
 
     def with_positives(
         self, negatives: Negatives, classes: Tensor, batch: Batch, index: Tensor | None = None
     ) -> Negatives:
         """Return the negatives with the further positives of each anchor, if there are `several`.
 
-        ``classes`` and ``index`` (candidates,) are those of the candidates; None: all training samples in order.
+        ``classes`` and ``index`` (candidates,) are the candidates' classes and sample indices; ``index`` None: the
+        candidates are all training samples in order.
         """
         if not self.several:
             return negatives
@@ -127,9 +128,9 @@ class FromMemory(Source):
 
 
 class EveryNegative(FromMemory):
-    """All samples of other classes, each of weight K / available: so NCE is its expectation over K sampled negatives.
+    """All samples of other classes, each of weight K / available: NCE then equals its expectation over K draws.
 
-    For InfoNCE it is the limit of many negatives, and an upper bound of the expectation.
+    InfoNCE then equals its limit for many negatives, an upper bound of its expectation.
     """
 
     scales: Tensor
@@ -148,8 +149,8 @@ class EveryNegative(FromMemory):
 class SharedNegatives(FromMemory):
     """K samples, drawn once for the whole batch; each anchor leaves out those of its own class.
 
-    They are uniform, and drawn without replacement where there are K. Only K rows of the bank are then multiplied. The
-    draw depends on (seed, step) alone, so that all pairs and all data-parallel workers share it.
+    They are drawn uniformly, without replacement if there are K of them. Only K rows of the bank are then multiplied.
+    The draw depends on (seed, step) alone, so that all pairs and all data-parallel workers share it.
     """
 
     def __init__(self, labels: Tensor, count: int, seed: int) -> None:
@@ -175,17 +176,17 @@ class SharedNegatives(FromMemory):
 
 
 class SampledNegatives(FromMemory):
-    """K samples of other classes for each anchor, uniform, without replacement where there are K of them.
+    """K samples of other classes for each anchor, drawn uniformly, without replacement if there are K of them.
 
     An anchor whose class leaves fewer than K others draws with replacement, as published. The draw of a batch
     depends on (seed, step, offset) alone, so that objectives with equal K, and all their pairs, share it, and
     data-parallel workers draw independently of one another.
 
     Without replacement, every other-class sample is first taken with a probability a little below K / available, by one
-    random byte each. Then what is missing is filled with uniform draws among those not yet taken; of a set that is too
-    large, one in three million, uniform draws among its members are left out. Neither move prefers one sample to
-    another, hence the set is uniform. Where K is more than half of what is available, the samples to leave out are
-    drawn instead. The fill has a fixed width, which is enough in all but few batches of a thousand. For these there is
+    random byte each. Then the missing ones are filled with uniform draws among those not yet taken; from a set that is
+    too large (one in three million), uniform draws among its members are removed. Neither step prefers one sample to
+    another, hence the set is uniform. If K is more than half of those available, the samples to leave out are drawn
+    instead. The fill has a fixed width, which is enough in all but few batches of a thousand. For these there is
     a second draw; it is always made, because a step must not wait for the device to tell whether it is needed.
     """
 
@@ -210,7 +211,7 @@ class SampledNegatives(FromMemory):
         # Five standard deviations below the rate: one set in three million comes out too large.
         deviation = torch.sqrt(rate * (1 - rate) / available)
         thresholds = (256 * (rate - 5 * deviation)).clamp(min=0).to(torch.uint8)
-        # The first move's shortfall at five deviations, and a quarter more draws than find that many on average.
+        # The first step's shortfall at five deviations, and a quarter more draws than fill it on average.
         missing = torch.minimum(picks, picks + available * (5 * deviation - thresholds / 256))
         self.width = 16 + int((1.25 * missing / (1 - rate)).max())
         for name, value in {
@@ -248,7 +249,7 @@ class SampledNegatives(FromMemory):
         return self.with_positives(negatives, self.labels, batch)
 
     def _draw_distinct(self, classes: Tensor, first: torch.Generator, second: torch.Generator) -> Tensor:
-        """Return weights (batch, num_samples): 1 for each of K distinct negatives, of anchors that have K; else 0."""
+        """Return weights (batch, num_samples): 1 for K distinct negatives of each anchor that has so many; else 0."""
         is_other = self.labels != classes.int().unsqueeze(1)
         # Each number that the generator makes gives eight bytes.
         words = torch.empty(-(-is_other.numel() // 8), dtype=torch.int64, device=classes.device)
@@ -265,11 +266,11 @@ class SampledNegatives(FromMemory):
     def _fill(self, weights: Tensor, missing: Tensor, candidates: Tensor) -> None:
         """Give each anchor the first new samples of its row of candidates (batch, draws), as many as are missing.
 
-        ``weights`` (batch, num_samples), 0 or 1, are changed in place. Where ``missing`` (batch,) is below 0, so many
-        of the anchor's samples are left out instead: the first of the row.
+        ``weights`` (batch, num_samples), 0 or 1, are changed in place. If ``missing`` (batch,) is negative, that
+        many of the anchor's samples are removed instead: the first in its row.
         """
         taken = weights.gather(1, candidates)
-        # For a moment the weights hold the draw, counted from the last, at which a sample comes up first.
+        # For a moment the weights hold the place, counted from the row's end, of each sample's first draw.
         places = torch.arange(candidates.shape[1], 0, -1.0, device=weights.device).expand_as(taken)
         weights.scatter_reduce_(1, candidates, places, "amax")
         first = weights.gather(1, candidates)
@@ -286,14 +287,14 @@ class SampledNegatives(FromMemory):
     ) -> Tensor:
         """Return (batch, count), int64: uniform draws, with replacement, of samples of other classes.
 
-        With a ``second`` generator there are `SECOND_WIDTH` more, which are its own.
+        With a ``second`` generator, `SECOND_WIDTH` more are drawn from that one.
         """
         draws = torch.empty(len(classes), count, dtype=torch.int64, device=classes.device).random_(generator=generator)
         if second:
             more = draws.new_empty(len(classes), SECOND_WIDTH).random_(generator=second)
             draws = torch.cat([draws, more], dim=1)
         ranks = draws % self.available[classes].unsqueeze(1)
-        # In the order of classes, an anchor's own class is one gap: ranks behind it move on by its size.
+        # With samples sorted by class, the anchor's class is one gap: ranks from its start on are shifted by its size.
         behind = ranks >= self.starts[classes].unsqueeze(1)
         return self.by_class[ranks + behind * self.sizes[classes].unsqueeze(1)]
 
@@ -326,7 +327,7 @@ class QueuedNegatives(Source):
 class BatchNegatives(Source):
     """The samples of the whole batch, over all workers, except those of an anchor's class.
 
-    As in SimCLR (arXiv 2002.05709) and CLIP (arXiv 2103.00020). K is the number of the others, whatever the setting.
+    As in SimCLR (arXiv 2002.05709) and CLIP (arXiv 2103.00020). K is the number of other samples, whatever the setting.
     """
 
     def forward(self, batch: Batch) -> Negatives:

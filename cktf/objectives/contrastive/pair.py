@@ -22,14 +22,14 @@ from cktf.objectives.parts.workers import gather_batch, gather_samples
 from cktf.objectives.schedules import Value
 
 MOST_ROWS = 4096
-"""Most rows whose scores are measured; larger banks are sampled evenly, so the cost does not grow with the data."""
+"""Largest number of rows of a bank whose scores are measured; larger banks are sampled evenly, to bound the cost."""
 
 
 class Side(nn.Module):
     """The student's or the teacher's half of a pair; ``name``, (pair, side), addresses the initial parameters.
 
     ``partition`` is Z of its anchors, fixed at their first batch; None before, and with InfoNCE. It is in the state
-    dict, but a number: reading a buffer would make every step wait for the device.
+    dict, as a plain number: reading a buffer would make every step wait for the device.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Side(nn.Module):
 
     @property
     def stored(self) -> Bank:
-        """The bank of a contrast with negatives."""
+        """The bank, which is never None in a contrast with negatives."""
         assert self.bank is not None
         return self.bank
 
@@ -63,7 +63,7 @@ class Side(nn.Module):
 
 
 class ContrastivePair(nn.Module):
-    """Both sides of the pair ``name``, of representations with these ``shapes`` without the batch dimension.
+    """Both sides of the pair ``name``; their representations have ``shapes`` without the batch dimension.
 
     Initial heads and banks are addressed by (seed, pair, side) alone: the same pair starts with the same parameters in
     every objective, whatever the other objectives are. Pairs may share a ``temperature``.
@@ -135,8 +135,8 @@ def losses(
     """Return the loss of each pair of one method, a scalar, and update the banks.
 
     Pairs with the same negatives, width and temperature are contrasted together, since a GPU's time goes by the number
-    of operators. Without negatives a loss is minus the mean critic of the two embeddings. Representations are (batch,
-    ...), the student's and the teacher's.
+    of operators. Without negatives a loss is minus the mean critic of the two embeddings. ``compared`` has each
+    pair's representations (batch, ...), the student's and the teacher's.
     """
     found: dict[ContrastivePair, Tensor] = {}
     together: dict[tuple[object, ...], list[ContrastivePair]] = {}
@@ -193,10 +193,10 @@ def _losses(
 ) -> Tensor:
     """Return the loss of each side's anchors against the other side's positives and rows, (sides,).
 
-    All sides are contrasted as those of ``pair`` are.
+    ``pair`` gives the settings of all sides.
     """
     config, temperature = pair.config, scaled(pair.temperature(), pair.config)
-    if isinstance(temperature, Tensor):  # its gradient, if it is learned, is that of the anchors
+    if isinstance(temperature, Tensor):  # if it is learned, its gradient comes through the anchors
         anchors, temperature = anchors / temperature, 1.0
     if config.estimator == "infonce":
         if config.hardness == 0 and negatives.positives is None:
@@ -213,7 +213,7 @@ def _losses(
 
 
 def scaled(temperature: float | Tensor, config: ContrastiveSettings) -> float | Tensor:
-    """Return the temperature of products: half of it if they replace squared distances of vectors of length 1."""
+    """Return the temperature of dot products: half of it if they replace squared distances of unit vectors."""
     return temperature / 2 if config.critic == "squared_distance" else temperature
 
 
@@ -230,16 +230,16 @@ def score_health(
     gap
         positive - negative.
     temperature
-        The effective one, tau / s. s^2 is the variance of the scores of an anchor's negatives, mean over the anchors.
+        tau / s, the effective temperature. s^2 is the variance of an anchor's scores of negatives, mean over anchors.
         A negative whose score is z standard deviations above the mean weighs exp(z / (tau / s)) times as much in the
-        gradient as one at the mean (the relative penalty of Wang and Liu, CVPR 2021, arXiv 2012.09740; of NCE, where p
-        is small against c). Far above 1 all negatives count alike; far below, the nearest alone. So it compares
+        gradient as one at the mean (the relative penalty of Wang and Liu, CVPR 2021, arXiv 2012.09740; for NCE, where
+        p is small compared with c). Far above 1 all negatives count alike; far below, the nearest alone. So it compares
         contrasts whose heads or banks spread scores differently, where equal taus are not equally sharp.
 
     Args:
         anchors: (batch, dim), float32.
-        positives: (batch, dim), float32: of each anchor, the other side's embedding.
-        rows: (rows, dim), float32: of the other side.
+        positives: (batch, dim), float32: the other side's embedding of each anchor's sample.
+        rows: (rows, dim), float32: rows of the other side's bank.
         is_negative: (batch, rows), bool. Anchors without negatives count only for ``positive``.
         temperature: tau.
     """

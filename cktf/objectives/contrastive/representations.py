@@ -63,13 +63,13 @@ class LayerPair(Settings):
     """Factor of the pair in the sum; 0 means that it is neither built nor computed."""
 
     dim: Dim | None = None
-    """The method's setting of this name for this pair alone, as the next two; None: the method's."""
+    """Dimensions in which this pair is contrasted; None: the method's `dim`."""
 
     temperature: Temperature | None = None
-    """tau of this pair."""
+    """tau of this pair; None: the method's."""
 
     negatives: NumNegatives | None = None
-    """K of this pair."""
+    """K of this pair; None: the method's."""
 
     @field_validator("student", "teacher")
     @classmethod
@@ -175,7 +175,7 @@ class Representations:
         )
 
     def draws(self, pairs: Iterable[LayerPair], batch: Batch) -> dict[Any, Tensor]:
-        """Return the drawn positions, (1,), int64, of the teacher's blocks, for the pairs for which these are drawn."""
+        """Return the position, (1,), int64, of the teacher's block for each pair whose block is drawn at random."""
         if self.pairing != "random":
             return {}
         several = [pair for pair in pairs if len(blocks_of(self.teacher, pair.teacher)) > 1]
@@ -202,7 +202,7 @@ class Representations:
         return ", ".join(words)
 
     def _of_teacher(self, pair: LayerPair, of_student: Tensor | None, teacher: Activations, batch: Batch) -> Tensor:
-        """Return the teacher's representation; of a stage alone, that of the block that the pairing chooses.
+        """Return the teacher's representation; if the layer is a whole stage, that of the block the pairing chooses.
 
         A block's position that is not known before the step stays on the device, so that no step waits for it.
         """
@@ -214,7 +214,7 @@ class Representations:
             return self._head_input(chosen, self.windows[1], batch)
         if len(blocks) > 1 and self.pairing == "random":
             position = batch.drawn.get((self, pair.name))
-            innermost = torch.stack([block.permute(0, 2, 3, 1) for block in blocks])  # in the blocks' own order
+            innermost = torch.stack([block.permute(0, 2, 3, 1) for block in blocks])  # in the order of memory
             chosen = innermost.index_select(0, self._drawn(pair, batch) if position is None else position)[0]
             chosen = chosen.permute(0, 3, 1, 2)
         else:
@@ -271,7 +271,8 @@ def map_similarity(student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
 def transformed(representation: Tensor, transform: Transform, batch: Batch) -> Tensor:
     """Return a transformed map (batch, channels, height, width) or vector (batch, features).
 
-    ``map``, which needs both sides, returns it as it is, and so does ``attention`` a vector.
+    The argument itself is returned for ``map``, which needs both sides (see `Representations`), for ``hint``, and for
+    a vector with ``attention``.
     """
     own = slice(batch.offset, batch.offset + len(representation))
     match transform:

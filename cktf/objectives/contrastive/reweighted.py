@@ -1,4 +1,4 @@
-"""InfoNCE whose negatives weigh by their hardness, and with several positives.
+"""InfoNCE with negatives weighted by their hardness, and with several positives.
 
 Anchor v, positives P (its own m+ and candidates of its class), negatives m of weight w, temperature tau:
 
@@ -9,7 +9,7 @@ Anchor v, positives P (its own m+ and candidates of its class), negatives m of w
 beta is the concentration of Robinson et al. (ICLR 2021, arXiv 2010.04592, section 4, with tau+ = 0): each negative is
 weighed by e^beta over the mean of e^beta. The gradient goes through the weights, as in their code. The mean over P
 outside of the logarithm is L_out of Khosla et al. (NeurIPS 2020, arXiv 2004.11362, eq. 2). With beta 0 and one positive
-it is `info_nce`, and like there the scores are products tile by tile, of which no tensor is stored.
+it is `info_nce`; as there, the scores are computed tile by tile and never stored as a whole.
 """
 
 import math
@@ -23,7 +23,7 @@ from cktf.objectives.contrastive.nce import kernel_for, tiles, times_transposed
 from cktf.objectives.contrastive.negatives import Negatives
 
 FAR = 1e30
-"""The logarithm of a sum without addends is minus this."""
+"""A number in place of infinity: the logarithm of an empty sum is -FAR."""
 
 
 def reweighted_loss(
@@ -59,8 +59,8 @@ class _LogSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
         in_bits = anchors / math.log(2)
-        # Of each anchor: the largest exponent so far, and relative to it the sum of the exponentials and their sum with
-        # the rows they belong to.
+        # For each anchor: the largest exponent so far and, relative to it, the sum of the exponentials and the sum of
+        # the rows weighted by them.
         peak = anchors.new_full((len(anchors), 1), -FAR)
         total, centre = torch.zeros_like(peak), torch.zeros_like(anchors)
         fused = kernel_for(anchors.device, anchors.shape[1])

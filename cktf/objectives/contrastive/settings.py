@@ -32,25 +32,26 @@ class ContrastiveSettings(ObjectiveSettings):
     or, with `infonce`, also a schedule over the epochs, or learned."""
 
     negatives: NumNegatives = 16384
-    """K: samples of other classes that each anchor is contrasted with. 0: there is no contrast, and minus the mean
-    critic of the two sides' embeddings is minimised; two learned heads may then agree by becoming constant."""
+    """K: samples of other classes that each anchor is contrasted with. 0: there is no contrast, and the mean critic
+    of the two sides' embeddings is maximised; two learned heads may then agree by becoming constant."""
 
     source: SourceKind = "sampled"
     """Where negatives come from. `sampled`: K for each anchor, as published; `all`: every sample of another class,
-    weighted as K; `shared`: one draw of K a batch, own classes left out; `queue`: the last K samples' embeddings,
-    own classes left out, whatever the size of the data; `batch`: the batch's other samples, however many."""
+    with a total weight of K; `shared`: one draw of K per batch, without those of the anchor's class; `queue`: the
+    last K samples' embeddings, without those of the anchor's class, whatever the size of the data; `batch`: the batch's
+    other samples, however many."""
 
     labels: bool = True
     """Whether negatives are of other classes; if false, every other sample may be one and no label is read."""
 
     positives: Literal["own", "class"] = "own"
-    """The other side's embeddings that an anchor is drawn to: `own`, that of the same sample; with `infonce` also
+    """Positives of an anchor, embeddings of the other side: `own`, that of the same sample; with `infonce` also
     `class`, those of all samples of its class among the rows it is scored against, as in SupCon (Khosla et al., 2020,
     arXiv 2004.11362)."""
 
     hardness: float = Field(default=0.0, ge=0, le=10)
-    """With `infonce`: beta of Robinson et al. (2021, arXiv 2010.04592). A negative weighs in proportion to
-    exp(beta score), so the more the nearer it is; 0: all alike."""
+    """With `infonce`: beta of Robinson et al. (2021, arXiv 2010.04592). A negative's weight is proportional
+    to exp(beta score), so nearer ones weigh more; 0: all weigh the same."""
 
     teacher_threshold: float | None = Field(default=None, gt=-1, lt=1)
     """Two samples are no negatives of each other if the cosine of the teacher's embeddings of them, behind its head, is
@@ -64,32 +65,32 @@ class ContrastiveSettings(ObjectiveSettings):
     """How two embeddings are compared: `cosine`, or `squared_distance`, minus that; both over the temperature."""
 
     momentum: float = Field(default=0.5, ge=0, lt=1)
-    """Share of the old embedding when a row of a memory bank moves."""
+    """Share of the old embedding in an updated row of a memory bank."""
 
     bank_precision: BankPrecision = "float32"
-    """Precision of the embeddings in banks and queues. `bfloat16` halves their memory, and where the processor has
-    products in it, anchors are scored in it: 1.5 times as fast, and a score is exact to 1 in 512. Exponentials, losses
-    and the positives' scores stay in float32."""
+    """Precision of the embeddings in banks and queues. `bfloat16` halves their memory, and if the processor multiplies
+    in it, anchors are scored in it: 1.5 times as fast, and a score is exact to 1 in 256. Exponentials, losses and the
+    positives' scores stay in float32."""
 
     dim: Dim = 128
     """Dimensions in which representations are contrasted, where the head is `linear` or `mlp`."""
 
     head: HeadKind = "linear"
-    """Projection into these dimensions: `linear`, or `mlp`, linear layers with a ReLU between them. `pad`: none, the
-    narrower representation gets zeros on both sides, and banks are as wide as the other. `regressor`: of the student's
-    side alone, a 1x1 convolution into the teacher's channels, for maps of equal size. Banks and queues begin with
-    random rows, and `nce` fixes Z against those. What `pad` puts in their place, maps behind a ReLU, is never negative
-    and has cosines near 1, for which that Z is far too small; choose `infonce`, or source `batch`."""
+    """Projection into these dimensions: `linear`, or `mlp`, linear layers with a ReLU between them. `pad`: none; the
+    narrower representation gets zeros on both sides, and banks are as wide as the wider one. `regressor`: for the
+    student alone, a 1x1 convolution into the teacher's channels, for maps of equal size. Banks and queues begin with
+    random rows, from which `nce` fixes Z. `pad` replaces them by maps after a ReLU, which are never negative and have
+    cosines near 1, so that this Z is far too small; choose `infonce`, or source `batch`."""
 
     depth: int = Field(default=2, ge=2, le=16)
-    """Linear layers of an `mlp`."""
+    """Number of linear layers of an `mlp`."""
 
     width: int | None = Field(default=None, ge=1, le=65_536)
     """Width of the hidden layers of an `mlp`; None: that of its input."""
 
     norm: HeadNorm = "none"
-    """Normalisation of the hidden layers of an `mlp`, before the ReLU: `batch`, over the batch (of several workers each
-    over its own samples), or `layer`, over a layer's units."""
+    """Normalisation of the hidden layers of an `mlp`, before the ReLU: `batch`, over the batch (each worker over its
+    own samples), or `layer`, over a layer's units."""
 
     unit_length: bool = True
     """Whether embeddings are L2-normalised; false only with `squared_distance` and `negatives` 0."""

@@ -18,7 +18,7 @@ Window = int | None
 def pooling_window(shapes: Shapes) -> Window:
     """Return the pooling window of a network (Zhao et al., 2023, arXiv 2303.07599).
 
-    A quarter of the image's side, rounded up, if its last stage has this side (the CIFAR ResNets and WRNs: 8 at
+    A quarter of the image's side, rounded up, if the last stage has this side (the CIFAR ResNets and WRNs: 8 at
     32x32), so that a map of an earlier stage keeps some of its geometry; else None (VGG, ImageNet-style ResNets).
     """
     quarter = math.ceil(shapes.image[-1] / 4)
@@ -40,7 +40,7 @@ class _NormaliseOverBatch(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, batch: Batch) -> Tensor:
         ctx.batch = batch
-        # In the map's own order of memory, or every sum would jump through it.
+        # In the map's own order of memory, or every sum would jump through memory.
         ctx.order = (0, 1, 2, 3) if maps.is_contiguous() else (0, 2, 3, 1)
         values = maps.permute(ctx.order)
         scale = sum_over_workers(values.square().sum(0), batch).clamp_min_(1e-24).rsqrt_()
@@ -80,7 +80,7 @@ def shrink_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]
 
 
 def attention(maps: Tensor, power: int) -> Tensor:
-    """Return the attention of maps, L2-normalised: (batch, positions), the mean over channels of a power.
+    """Return the L2-normalised attention of maps, (batch, positions): the mean over channels of ``maps ** power``.
 
     Negative activations count negative in an odd power, as published.
     """

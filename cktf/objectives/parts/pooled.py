@@ -19,8 +19,8 @@ def pooled_shape(shapes: Shapes, role: str, key: str) -> torch.Size:
     """Return the shape of the `pooled_map`: (features, height, width).
 
     Raises:
-        ValueError: If the network does not give that map; it names its ``role``, student or teacher, and ``key``, the
-            path of the method in the settings.
+        ValueError: If the network does not return that map; the message has ``role``, student or teacher, and ``key``,
+            the path of the method in the settings.
     """
     shape = shapes.pooled or (shapes.preactivations[-1] if shapes.preactivations else None)
     if shape is None or shape[0] != shapes.penultimate.numel():

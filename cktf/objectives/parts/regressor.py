@@ -8,12 +8,12 @@ from cktf.errors import InputError
 
 
 class ConvolutionalRegressor(nn.Module):
-    """A convolution to the teacher's shape, batch-norm, and with ``relu`` a ReLU, as behind the teacher's map.
+    """A convolution to the teacher's shape, batch-norm and, if ``relu``, a ReLU, as after the teacher's map.
 
     The convolution is as in the published comparison (Tian et al., 2020, arXiv 1910.10699): 3x3 with stride 2
     where the student's side is twice the teacher's, 4x4 transposed with stride 2 where it is half of it, else
     just large enough to leave the teacher's side, 1x1 for equal sides. Shapes are (channels, height, width); ``key`` is
-    the path of the setting that chooses the maps, for the message.
+    the path of the setting that chooses the maps, for the error message.
 
     Raises:
         ValueError: If no such convolution leads from the one height and width to the other.

@@ -24,8 +24,8 @@ def partners(
     A student with fewer stages is paired from the end: its last stage with the teacher's last, and so on.
 
     Raises:
-        ValueError: If the student has more stages or, where they must be ``equal``, fewer; it names ``key``, the path
-            of the setting that asks for the comparison, and ``remedy``, what to choose if the networks are to stay.
+        ValueError: If the student has more stages or, where they must be ``equal``, fewer; the message has ``key``,
+            the path of the setting that asks for the comparison, and ``remedy``, a setting that keeps the networks.
     """
     count, others = len(student.stages), len(teacher.stages)
     if count > others or (equal and count < others):

@@ -49,7 +49,7 @@ def gather_samples(embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def sum_over_workers(values: Tensor, batch: Batch) -> Tensor:
-    """Add up, in place, the values of all workers, which have one shape."""
+    """Return the sum of the values of all workers, which have one shape; ``values`` are overwritten by it."""
     if batch.share < 1:
         dist.all_reduce(values)
     return values
