@@ -38,8 +38,8 @@ class Record:
         self._folder = open_folder(place)
         self.names, self.looks = self._read()
 
-    def claim(self, names: Collection[str]) -> None:
-        """List files that are about to be written; raise an InputError if one is there that no report has written."""
+    def refuse_others(self, names: Collection[str]) -> None:
+        """Raise an InputError if one of these files is there that no report has written."""
         with naming(self._place):
             there = self._folder.get_file_info(fs.FileSelector("", allow_not_found=True, recursive=True))
         for info in sorted(there, key=lambda info: str(info.path)):
@@ -48,6 +48,10 @@ class Record:
                     f"{below(self._place, info.path)}: is in the place of a file of the report, and {RECORD} does not "
                     "list it as the report's own; nothing is written. Move it, or choose another folder"
                 )
+
+    def claim(self, names: Collection[str]) -> None:
+        """List files that are about to be written; raise an InputError as `refuse_others` does."""
+        self.refuse_others(names)
         self._write(self.names | {*names}, patience=0)  # a folder that cannot be written to is reported at once
 
     def release(self, names: Collection[str]) -> None:

@@ -4,7 +4,7 @@ Two trials of CKTF + KD from resnet20 to resnet8: the baseline of `search_spaces
 112 images of 8x8 are nearly as short as its validation split of 126, and the same on all 1,122 training images at
 32x32, in batches of 64. Each is trained with and without, in turns, through `cktf.trial.run.run_trial`, evaluation
 included; figures are medians of epochs, in seconds of this process, so that other work on the machine counts little.
-The first epoch, in which the teacher runs over the validation split, is left out.
+The first epoch, which starts everything, is left out.
 
 Run ``python benchmarks/health.py [--repeats N]``.
 """

@@ -26,7 +26,7 @@ from analysis.report.pages import libraries, rendered
 from analysis.report.provenance import provenance_rows
 from analysis.report.reading import is_look, scope_text
 from analysis.report.table import SMOKE, csv, main_name, markdown_tables, markdown_text
-from analysis.report.tables import main_tables, side_tables
+from analysis.report.tables import TABLES, main_tables, side_tables
 from analysis.report.trial_table import trial_table
 from analysis.results import Results
 from analysis.statistics.any_table import of_fixed_arms
@@ -49,8 +49,20 @@ DERIVED = (
 AFTERTHOUGHT = "afterthought"
 """Folder of a run's report on comparisons that its study did not plan."""
 
+PAPER_KINDS = ("csv", "md", "tex")
+"""Suffixes of the files of a table: its statistics with every digit, and the table for readers."""
+
 FIGURE_KINDS = ("svg", "png", "pdf")
 """Suffixes of the files of each figure, the vector file first."""
+
+POSSIBLE = frozenset(
+    {"report.html", TRIALS_FILE, EPOCHS_FILE}
+    | {f"{name}.parquet" for name in DERIVED}
+    | {f"tables/{name}.{kind}" for name in {*DERIVED, *TABLES, "methods"} for kind in PAPER_KINDS}
+    | {"tables/methods.bib", *(f"tables/{name}_tabular.tex" for name in TABLES)}
+    | {f"figures/{name}.{kind}" for name in FIGURES for kind in (*FIGURE_KINDS, "txt")}
+)
+"""Files that a report may have."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,8 @@ def report_on(
 def _written(results: Results, place: str, tables: dict[str, bytes]) -> ReportPaths:
     """Write a report with these tables of trials and epochs, and delete what is left of an earlier one."""
     record, study = Record(place), results.facts.study
+    record.refuse_others(POSSIBLE)  # before the rest is computed, which takes long
+    record.claim({*tables})
     complete = int((of_fixed_arms(results.trials)["status"] == Status.COMPLETE).sum())
     num_reports = record.looked(study.run, complete, is_look=is_look(results))
     results = replace(results, facts=replace(results.facts, num_reports=num_reports))

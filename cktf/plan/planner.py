@@ -138,7 +138,7 @@ class Planner:
             if trial.planned.stage == Stage.TEACHER:
                 result = replace(result, terms={})  # its only term is the loss, and would be a column of all students
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
-        has_all = trial.planned.epochs in trial.curve  # true also while a resumed trial reports earlier epochs
+        has_all = trial.epochs in trial.curve  # true also while a resumed trial reports earlier epochs
         if has_all or not (self._search and self._search.is_pruned(trial_id)):
             return False
         self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {max(trial.curve)}")

@@ -43,6 +43,11 @@ class TrialState:
         return sum(value is not None for at, value in self.curve.items() if at <= epoch)
 
     @property
+    def epochs(self) -> int:
+        """Number of epochs of the complete trial."""
+        return self.planned.epochs or int(self.planned.config["epochs"])
+
+    @property
     def scores(self) -> list[float | None]:
         """The metrics at the last epoch of a complete trial, never the best epoch's; empty if it is not complete."""
         if self.status is not Status.COMPLETE or not self.curve:

@@ -45,12 +45,12 @@ def find_trial(state: RunState, trial: str | None, arm: str | None, seed: int | 
 def facts_of(trial: TrialState, study: StudyRow) -> list[tuple[str, str]]:
     """Return the ledger's facts about a trial, as pairs of name and value."""
     row, end = trial.planned, trial.end
-    trained_as = row.config["seed"]
+    trained_as = row.config.get("seed", row.seed)
     seed = f"{row.seed}" if trained_as == row.seed else f"{row.seed}, in training {trained_as}"
     facts = {
         **{"trial": row.trial_id, "arm": row.arm, "context": row.context, "seed": seed, "stage": row.stage},
         "status": trial.status,
-        "epochs": f"{max(trial.curve, default=0)} of {trial.planned.epochs}",
+        "epochs": f"{max(trial.curve, default=0)} of {trial.epochs}",
         "trained for": f"{trial.wall_seconds:.1f} s",
     }
     if end:

@@ -1,9 +1,10 @@
 """Checks before the first training: whether the trials of a study can be built. No Ray here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from cktf.errors import InputError, NotRunnable
+from cktf.names import BASELINE
 from cktf.plugins import raised_in
 from cktf.rows import TeacherRow
 from cktf.study.designs import Arm, arm_for, every_arm
@@ -13,6 +14,9 @@ from cktf.trial.check import check_trial, look_at_data, look_at_networks, what_i
 from cktf.trial.content import contents_of
 from cktf.trial.reading_files import size_limit
 from cktf.trial.teachers import CPU, score_teacher, teacher_id
+
+MAX_ARMS_BUILT = 200
+"""Largest number of arms that are all built; of more arms, enough are built to have each level of each factor."""
 
 
 def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow]:
@@ -30,10 +34,7 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
     searched = (spec.search or {}).items()
     edges = ({path: edge} for path, domain in searched if not domain.when for edge in domain.edges)
     arms = [arm] if arm else [*every_arm(spec), *(arm_for(spec, values) for values in edges)]
-    different: dict[object, Arm] = {}
-    for each in arms:
-        different.setdefault(what_is_built(each.config), each)
-    for each in different.values():
+    for each in _different(arms):
         with _naming(spec, each):
             if spec.teacher_once:
                 size_limit()
@@ -98,3 +99,21 @@ def require_known_contents(spec: StudySpec) -> None:
                     f"{spec.name}, arm {arm.label}: {content.key}: {content.place} cannot be read on this machine, "
                     "which plans the trials and has to know them by its content; start the driver where it can"
                 )
+
+
+def _different(arms: Iterable[Arm]) -> list[Arm]:
+    """Return arms whose parts differ; if there are many, enough of them to have every level of each factor."""
+    first: dict[object, Arm] = {}
+    for arm in arms:
+        first.setdefault(what_is_built(arm.config), arm)
+    different = list(first.values())
+    if len(different) <= MAX_ARMS_BUILT:
+        return different
+    covered: set[tuple[str, str, str]] = set()
+    chosen = []
+    for arm in different:
+        levels = {(arm.context, path, repr(level)) for path, level in arm.params.items()}
+        if arm.name == BASELINE or not levels <= covered:
+            chosen.append(arm)
+        covered |= levels
+    return chosen

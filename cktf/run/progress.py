@@ -195,7 +195,7 @@ def _line_of(trial: TrialState, metric: str, longest: int | None = None, *, stat
     if row.stage == Stage.TEACHER:
         label = f"teacher {label}"
     if trial.curve and not trial.end:
-        epochs = f", epoch {max(trial.curve)} of {trial.planned.epochs}"
+        epochs = f", epoch {max(trial.curve)} of {trial.epochs}"
     return f"{label}, seed {row.seed}, {status or trial.status}{epochs}{score}{reason}"
 
 

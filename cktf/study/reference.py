@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from textwrap import dedent
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -93,11 +92,14 @@ class SchemaOfFiles(GenerateJsonSchema):
 def _docstrings(section: type[Settings]) -> dict[str, str]:
     """Return the docstrings of a class's fields; none if it has no source, as a class that pydantic made."""
     try:
-        declared = ast.parse(dedent(inspect.getsource(section))).body[0]
+        source = inspect.getsource(section)
     except (OSError, TypeError):
         return {}
+    if source[0].isspace():  # a class within another one; lines of its texts may begin without a space
+        source = f"if True:\n{source}"
+    declared = next(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef))
     found = {}
-    for field, below in pairwise(getattr(declared, "body", ())):
+    for field, below in pairwise(declared.body):
         match field, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 found[name] = inspect.cleandoc(text)

@@ -147,8 +147,15 @@ def save_student(place: Storage, student: nn.Module, about: Mapping[str, str] | 
 
 
 def metadata_of(content: bytes) -> dict[str, str]:
-    """Return the metadata in the bytes of a safetensors file; files of other programs may have none."""
-    found: dict[str, str] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    """Return the metadata in the bytes of a safetensors file; raise an InputError if they are none.
+
+    Files of other programs may have no metadata.
+    """
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        found: dict[str, str] = header.get("__metadata__", {})
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"it is no whole file of weights: {error}") from error
     return found
 
 

@@ -131,11 +131,14 @@ def _read_pytorch(path: Path, content: bytes) -> object:
                 "tensors alone: a state dict, or safetensors; if you did not make the file, on a machine with nothing "
                 "to lose"
             ) from error
-        said = re.search(r"WeightsUnpickler error:\s+(.+)", str(error))
-        reason = f" ({said[1]})" if said else ""
-        raise InputError(
-            f"{path} is not a PyTorch file of tensors: it is damaged, or of another kind, such as a program{reason}"
-        ) from error
+        reason = "it is damaged, or of another kind"
+        if "TorchScript" in str(error):
+            reason = "it is a program (TorchScript); save its state_dict() instead"
+        elif content.startswith(b"version https://git-lfs.github.com/"):
+            reason = "it is a pointer of Git LFS, not the file itself, which 'git lfs pull' fetches"
+        elif said := re.search(r"WeightsUnpickler error:\s+(.+)", str(error)):
+            reason += f" ({said[1]})"
+        raise InputError(f"{path} is not a PyTorch file of tensors: {reason}") from error
 
 
 def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

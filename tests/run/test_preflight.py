@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from cktf.errors import NotRunnable
-from cktf.run.preflight import remarks_on_data, require_runnable
+from cktf.run import preflight as runnable
+from cktf.run.preflight import MAX_ARMS_BUILT, remarks_on_data, require_runnable
 from cktf.study.designs import every_arm, smoke_study
 from cktf.study.problems import StudyError
 from tests.kinds import MakeSpec
@@ -107,6 +108,22 @@ def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec: Ma
         require_runnable(spec)
     spec = make_spec(**keys, skip={"void": ["kd"]})
     require_runnable(spec)
+
+
+def test_of_many_combinations_as_many_are_built_as_show_every_level(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = [1.0 + step / 8 for step in range(20)]
+    factors = {"objective.kd.temperature": levels, "objective.kd.weight": levels, "augmentation.crop": [0, 2]}
+    spec = make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors)
+    assert len(every_arm(spec)) > MAX_ARMS_BUILT
+    built = []
+    monkeypatch.setattr(runnable, "check_trial", lambda config, *_, **__: built.append(config))
+    require_runnable(spec)
+    assert len(built) < 50
+    assert {config.objective.kd.temperature for config in built} >= set(levels)
+    assert {config.objective.kd.weight for config in built} >= set(levels)
+    assert {config.augmentation.crop for config in built} >= {0, 2}
 
 
 def test_a_level_that_cannot_be_built_is_found_among_many_combinations(make_spec: MakeSpec) -> None:

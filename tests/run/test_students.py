@@ -85,10 +85,12 @@ def test_a_file_that_is_damaged_or_no_student_s_is_refused(run: str, tmp_path: P
     bare, damaged = tmp_path / "bare.safetensors", tmp_path / "damaged.safetensors"
     save_file(load_file(path), bare)
     damaged.write_bytes(path.read_bytes()[:-1])
+    (garbage := tmp_path / "garbage.safetensors").write_bytes(b"garbage")
     with pytest.raises(InputError, match="it is no file of a stored student"):
         cktf.load_student(bare)
-    with pytest.raises(InputError, match=r"damaged\.safetensors: it is no whole file of weights"):
-        cktf.load_student(damaged)
+    for file in (damaged, garbage):
+        with pytest.raises(InputError, match=rf"{file.name}: it is no whole file of weights"):
+            cktf.load_student(file)
 
 
 def test_a_plug_in_s_network_comes_with_its_run_and_is_missed_without(

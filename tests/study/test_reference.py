@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from cktf.errors import InputError
+from cktf.settings import Settings
 from cktf.study.paths import known_paths
-from cktf.study.reference import explained, json_schema, keys
+from cktf.study.reference import _docstrings, explained, json_schema, keys
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from tests.cli.commands import cktf
@@ -64,3 +65,14 @@ def test_the_commands_print_them(tmp_path: Path) -> None:
     assert "default: 0.9" in printed
     assert "accumulate" in cktf("explain", "optimizer", cwd=tmp_path)[1]
     assert json.loads(cktf("schema", cwd=tmp_path)[1]) == json_schema()
+
+
+class Outer:
+    class Config(Settings):
+        words: str = """in
+two lines"""
+        """What a nested class says of its field."""
+
+
+def test_a_nested_class_with_a_text_over_several_lines_is_read() -> None:
+    assert _docstrings(Outer.Config) == {"words": "What a nested class says of its field."}

@@ -77,23 +77,23 @@ def test_a_tensor_that_claims_more_than_its_part_of_the_file_is_refused(tmp_path
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "message"),
     [
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-        b"\n<!DOCTYPE html><html>",
-        b"PK\x03\x04 and no more",
-        b"\x80\x02",
-        b"garbage",
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><html>", "it is damaged, or of another kind"),
+        (b"PK\x03\x04 and no more", "it is damaged, or of another kind"),
+        (b"\x80\x02", "it is damaged, or of another kind"),
+        (b"garbage", "it is damaged, or of another kind"),
     ],
 )
-def test_a_file_of_another_kind_is_called_by_it(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_another_kind_is_called_by_it(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "file.pth").write_bytes(content)
-    with pytest.raises(InputError, match=r"file\.pth is not a PyTorch file of tensors: it is damaged, or of another"):
+    with pytest.raises(InputError, match=rf"file\.pth is not a PyTorch file of tensors: {message}"):
         read_weights(tmp_path / "file.pth")
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_a_program_is_no_file_of_weights(tmp_path: Path) -> None:
     torch.jit.script(torch.nn.Linear(1, 1)).save(tmp_path / "file.pt")  # type: ignore[no-untyped-call]
-    with pytest.raises(InputError, match=r"or of another kind, such as a program"):
+    with pytest.raises(InputError, match=r"it is a program \(TorchScript\); save its state_dict"):
         read_weights(tmp_path / "file.pt")

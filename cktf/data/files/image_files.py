@@ -42,7 +42,13 @@ _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _WHITE = {"I": ("PNG", "PPM"), "I;16": ("PNG", "PPM", "JPEG2000", "TIFF")}
 """Wide mode to the formats in which 65,535 is white; the mode of PNG and PPM differs between versions of PIL."""
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_UPRIGHT = {
+    **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
+    **{6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"},
+}
+"""EXIF orientation -> the name, in `PIL.Image.Transpose`, of the operation that undoes it."""
+
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0112, 258, 262, 0
 
 _OTHER_KEY = ("L;2", "L;4", "RGB;16B")
 """PNG layouts for which PIL gives the transparent colour at another bit depth than the decoded pixels."""
@@ -168,13 +174,21 @@ def eight_bit_colour(image: "Image.Image") -> "Image.Image":
     Raises:
         InputError: If its pixel values have no stated range, or PIL cannot convert them to RGB.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     tiles = getattr(image, "tile", [])  # only images from a file have it
-    has_other_key = (
-        image.format == "PNG" and tiles and str(tiles[0].args) in _OTHER_KEY and "transparency" in image.info
-    )
-    ImageOps.exif_transpose(image, in_place=True)
+    is_other = image.format == "PNG" and tiles and str(tiles[0].args) in _OTHER_KEY
+    has_other_key = bool(is_other) and "transparency" in image.info
+    image.load()  # rotates a TIFF itself, and then drops its orientation
+    # Not by `ImageOps.exif_transpose`, which writes the EXIF data anew and fails if any of them is malformed.
+    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    colour = _in_colour(image, has_other_key=has_other_key)
+    return colour.transpose(Image.Transpose[turn]) if turn else colour
+
+
+def _in_colour(image: "Image.Image", *, has_other_key: bool) -> "Image.Image":
+    from PIL import Image
+
     if image.mode in _WIDE and _is_scaled(image):
         return _from_wide(image)
     if image.has_transparency_data and not has_other_key:

@@ -1,6 +1,7 @@
 """A user's own images, or a data set laid out as ImageNet, from a folder (see `cktf.data.files.image_layout`)."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -126,13 +127,12 @@ def _in_both(layout: Layout) -> Iterator[str]:
         for part in (layout.train, layout.test)
     )
     of_both = {size for size in train.values() if size} & {*test.values()}
-    train, test = ({file: size for file, size in part.items() if size in of_both} for part in (train, test))
-    if sum(train.values()) + sum(test.values()) > MOST_COMPARED:
-        yield (
-            f"{root}: files of equal size are not compared, for they have more than {MOST_COMPARED:,} bytes; "
-            "some images may be in both parts"
-        )
-        return
+    counts, compared, left = Counter([*train.values(), *test.values()]), set[int](), MOST_COMPARED
+    for size in sorted(of_both, key=lambda size: size * counts[size]):
+        if (left := left - size * counts[size]) < 0:
+            break
+        compared.add(size)
+    train, test = ({file: size for file, size in part.items() if size in compared} for part in (train, test))
     known = {_hash(file): file for file in train}
     pairs = [(file, known[digest]) for file in test if (digest := _hash(file)) in known]
     if pairs:
@@ -140,6 +140,11 @@ def _in_both(layout: Layout) -> Iterator[str]:
         yield (
             f"{root}: {len(pairs)} of the test images are training images, too, so the test accuracy will look better "
             f"than it is: {some_of(named)}"
+        )
+    if len(compared) < len(of_both):
+        yield (
+            f"{root}: files of equal size have more than {MOST_COMPARED:,} bytes, and those that have most are not "
+            "compared; more images may be in both parts"
         )
 
 

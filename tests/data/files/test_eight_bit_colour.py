@@ -1,5 +1,6 @@
 """Images of every mode as upright 8-bit colour, against what each mode means."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,14 @@ def test_what_is_half_transparent_is_mixed_with_white(tmp_path: Path) -> None:
 def test_inks_become_colours(tmp_path: Path, name: str) -> None:
     found = colours(tmp_path / name, Image.new("CMYK", (8, 8), (0, 255, 255, 0))).astype(int)
     assert abs(found - (255, 0, 0)).max() <= 2
+
+
+def test_a_photo_with_malformed_exif_data_is_turned_too(tmp_path: Path) -> None:
+    entries = [(0x0112, 3, 6), (0x0128, 4, 70_000)]  # the unit of a resolution should be a number of 16 bits
+    fields = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + fields + bytes(4)
+    found = colours(tmp_path / "a.jpg", Image.new("RGB", (24, 16)), exif=exif)
+    assert found.shape == (24, 16, 3)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

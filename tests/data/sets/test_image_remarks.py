@@ -65,5 +65,11 @@ def test_images_of_both_parts_are_counted(root: Path) -> None:
 
 def test_what_is_not_compared_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_folder, "MOST_COMPARED", 2000)
-    (said,) = remarks(root)
-    assert "files of equal size are not compared, for they have more than 2,000 bytes" in said
+    for number in range(9):
+        Image.new("L", (20, 20), number).save(root / "train" / "cat" / f"large{number}.bmp")
+    shutil.copy(root / "train" / "cat" / "large0.bmp", root / "test" / "cat" / "large.bmp")
+    monkeypatch.setattr(image_folder, "MOST_COMPARED", 13_000)
+    shutil.copy(root / "train" / "dog" / "0.bmp", root / "test" / "dog" / "0.bmp")
+    found, said = remarks(root)
+    assert found.endswith("test/dog/0.bmp is train/dog/0.bmp"), "those of the smaller size are compared"
+    assert "files of equal size have more than 13,000 bytes, and those that have most are not compared" in said
