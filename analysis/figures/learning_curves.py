@@ -28,7 +28,7 @@ class Curves(Record):
 
 
 def record(results: StudyTables) -> Curves | None:
-    """Return the curves of all arms but those of a search's own stage; None where there are none."""
+    """Return the learning curves of all arms, without those that a search tried; None if no arm has a curve."""
     study = results.facts.study
     trials = complete(of_fixed_arms(results.trials), study.report_metric)
     epochs = results.epochs[results.epochs["trial_id"].isin(trials["trial_id"])]

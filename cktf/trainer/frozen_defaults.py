@@ -11,12 +11,12 @@ from typing import Any
 
 
 def _in(*sections: str, **defaults: Any) -> dict[str, Any]:
-    """Return path to default, for the same settings in each of several sections."""
+    """Return path -> default, such as ``data.root`` -> None, with the same defaults in each of the sections."""
     return {f"{section}.{name}": default for section in sections for name, default in defaults.items()}
 
 
 def _optional(*sections: str, **defaults: Any) -> dict[str, Any]:
-    """Return `_in`, and None for the sections themselves, which are absent by default."""
+    """Return `_in` for sections that are absent by default: None is the default of each section itself."""
     return dict.fromkeys(sections) | _in(*sections, **defaults)
 
 

@@ -112,13 +112,13 @@ def _finished(trial: TrialConfig, place: Storage, last: EpochResult) -> tuple[by
 
 
 def _store(teachers: Storage, identity: str, record: bytes, content: bytes) -> None:
-    """Write a teacher; the weights last, because their existence says that both files are there."""
+    """Write a teacher's record and then its weights: if the weights exist, both files do."""
     teachers.write(f"{identity}.json", record)
     teachers.write(f"{identity}.safetensors", content)
 
 
 def validation_part(labels: Tensor, num_classes: int) -> dict[str, Any]:
-    """Return size and chance level of a validation split with labels (samples,), int64, as columns of `TeacherRow`.
+    """Return a validation split's columns of `TeacherRow`: its size, classes and chance level, from labels (samples,).
 
     Chance is the per cent of images in the largest class, the accuracy of always predicting it. It may exceed 100 /
     classes.

@@ -22,7 +22,7 @@ LARGEST_NORM = math.sqrt(3)
 
 
 class Bank(nn.Module, ABC):
-    """The stored embeddings of student or teacher, with which a batch is contrasted."""
+    """Stored embeddings of one network, the student or the teacher, which the other's batch is contrasted with."""
 
     @abstractmethod
     def rows(self, embeddings: Tensor) -> Tensor:
