@@ -38,7 +38,8 @@ def trained_weights(trial: TrialConfig, device: torch.device, run: Storage | Non
         with cache as folder:
             place = Storage(folder)
             teachers = place.child("teachers")
-            if stored_weights(teachers, name) is None:  # without the lock, which cannot be made in a read-only cache
+            content = stored_weights(teachers, name)
+            if content is None:  # looked for without the lock, which cannot be made in a read-only cache
                 # Trials that start together all need the same teacher: the first trains it, the others wait.
                 with naming(folder), exclusive(Path(folder) / "teachers" / f"{trial.trial_id}.lock"):
                     try:
@@ -46,7 +47,7 @@ def trained_weights(trial: TrialConfig, device: torch.device, run: Storage | Non
                     except TrainingFailed as error:
                         raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
                     trial_storage(place, trial.trial_id).clear()
-            content = teachers.read(name)
+                content = teachers.read(name)
             if shared and content:
                 if not shared.exists(name):
                     _store(shared, trial.trial_id, teachers.read(f"{trial.trial_id}.json") or b"{}", content)
