@@ -34,14 +34,16 @@ def over_teachers(trials: pd.DataFrame, *, metric: str) -> pd.DataFrame:
     if not are_crossed(trials):
         return typed([], COLUMNS)
     pool = of_fixed_arms(trials)
+    # A teacher whose students of an arm have all failed stays one of the arm's teachers.
+    pool = pool.assign(**{metric: pool[metric].where(pool.index.isin(complete(pool, metric).index))})
     scores = {
         str(arm_id): of_arm.fillna({TEACHER_SEED: -1}).pivot(index="seed", columns=TEACHER_SEED, values=metric)
-        for arm_id, of_arm in complete(pool, metric).groupby("arm_id", sort=False, observed=True)
+        for arm_id, of_arm in pool.groupby("arm_id", sort=False, observed=True)
     }
     rows = []
     _, compared, against = compared_arms(pool)
     for (arm_id, arm), baseline_id in zip(compared.iterrows(), against, strict=True):
-        both = [scores.get(str(each), pd.DataFrame()) for each in (arm_id, baseline_id)]
+        both = [scores[str(each)] for each in (arm_id, baseline_id)]
         teachers = max((list(side) for side in both), key=len)
         each_alike = [pd.DataFrame(dict.fromkeys(teachers, side.mean(axis="columns"))) for side in both]
         arm_side, baseline_side = (

@@ -78,3 +78,16 @@ def test_trials_of_one_teacher_are_as_they_were(scores: dict[str, np.ndarray]) -
     pd.testing.assert_frame_equal(reported(trials), trials)
     assert over_teachers(trials, metric=METRIC).empty
     assert over_teachers(trials.drop(columns=TEACHER_SEED), metric=METRIC).empty
+
+
+def test_an_arm_whose_students_of_all_teachers_but_one_failed_is_not_taken_for_one_without_teachers() -> None:
+    draw = np.random.default_rng(0)
+    of_teachers = np.array([70.0, 80.0])  # one teacher's students are ten points better in every arm
+    trials = table({arm: of_teachers + 0.1 * draw.normal(size=(5, 2)) for arm in ("baseline", "kd", "at")})
+    is_lost = trials["arm"].eq("kd") & trials["teacher_id"].eq("t1")
+    trials.loc[is_lost, "status"] = "failed"
+    trials.loc[is_lost, METRIC] = np.nan
+    found = over_teachers(trials, metric=METRIC).set_index("arm_id")
+    assert found["n_seeds"].tolist() == [0, 5]
+    assert np.isnan(found.at["kd", "effect"])
+    assert abs(found.at["at", "effect"]) < 1
