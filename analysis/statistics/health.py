@@ -61,18 +61,21 @@ def measured(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.Data
 def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -> pd.DataFrame:
     """Return by how much each measure of each arm differs from its context's baseline, paired by seed.
 
-    A trial counts with the last epoch in which anything was measured, and only if it has the metric.
+    A trial counts with the last epoch in which anything was measured, and only if it has the metric. If teachers are
+    crossed with seeds, a measure of an arm at a seed is the mean over all of its teachers, as its scores are.
 
     Returns:
         One row for each arm and ``measure`` (the column without its prefix) that both sides have, with fields of
         `analysis.statistics.paired.PairedEffects`, and ``p_holm``, adjusted over all rows.
     """
     last = measured(trials, epochs, metric).sort_values("epoch").drop_duplicates("trial_id", keep="last")
-    arms, compared, against = compared_arms(reported(trials))
+    of_trial = last.astype({"trial_id": "str"}).set_index("trial_id")[numbers_of(epochs)]
+    pool = reported(trials.join(of_trial, on="trial_id"))
+    arms, compared, against = compared_arms(pool)
+    scored = complete(pool, metric)
     frames = []
     for column in numbers_of(epochs):
-        values = last.astype({"arm_id": "str"}).groupby(["seed", "arm_id"])[column].mean().unstack("arm_id")
-        values = values.reindex(columns=arms.index)
+        values = scored.pivot(index="seed", columns="arm_id", values=column).reindex(columns=arms.index)
         arm, baseline = (values[ids].to_numpy(np.float64).T for ids in (compared.index, against))
         found = paired_effects(arm, baseline)
         frame = pd.DataFrame({name: getattr(found, name) for name in COLUMNS if hasattr(found, name)})

@@ -12,7 +12,7 @@ from scipy import stats
 from analysis import load
 from analysis.ledger.collect import ledger_tables
 from analysis.report.tables import side_tables
-from analysis.statistics.health import moved_most, number_label
+from analysis.statistics.health import health_effects, moved_most, number_label
 from analysis.statistics.paired import paired_effects
 
 
@@ -115,3 +115,27 @@ def test_of_the_intervals_shown_where_nothing_moved_one_in_twenty_leaves_out_zer
 def moved_index(table: pd.DataFrame, most: int) -> pd.Index:
     sizes = table["statistic"].abs().sort_values(ascending=False)
     return table.loc[sizes.index].groupby("arm_id").head(most).index
+
+
+def test_with_crossed_teachers_a_seed_counts_only_where_the_students_of_all_of_them_have_numbers() -> None:
+    draw = np.random.default_rng(0)
+    of_teachers = np.array([1.0, 2.0])  # the students of one teacher have twice the KL in every arm
+    rows = [
+        {"context": "", "arm": arm, "arm_id": arm, "is_baseline": arm == "baseline", "seed": seed, "stage": "design"}
+        | {"status": "complete", "trial_id": f"{arm}{seed}{teacher}", "teacher_id": f"t{teacher}", "epoch": 3}
+        | {"test_accuracy": 70.0, "health.kl": of_teachers[teacher] + 0.01 * draw.normal()}
+        for arm in ("baseline", "kd")
+        for seed in range(5)
+        for teacher in (0, 1)
+    ]
+    table = pd.DataFrame(rows)
+    trials = table.drop(columns=["epoch", "health.kl"])
+    epochs = table[["trial_id", "arm_id", "seed", "epoch", "health.kl"]]
+    is_lost = trials["trial_id"].isin(["kd01", "kd11"])
+    trials.loc[is_lost, ["status", "test_accuracy"]] = "failed", np.nan
+    (row,) = health_effects(trials, epochs, metric="test_accuracy").to_dict("records")
+    values = table.pivot_table(index="seed", columns="arm", values="health.kl", sort=False)
+    differences = (values["kd"] - values["baseline"])[2:]
+    assert row["n_pairs"] == 3
+    assert row["effect"] == pytest.approx(differences.mean())
+    assert row["p"] == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
