@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.any_table import complete
+from analysis.statistics.any_table import averaged, complete
 from analysis.statistics.intervals import Floats, grouped_estimates
 from cktf.rows import Stage, Status, StudyRow
 
@@ -38,7 +38,7 @@ def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRo
     by_arm = searched.groupby("arm_id", sort=False)
     found = by_arm[["arm", "number", *factors]].first(skipna=False)
     found["number"] = found["number"] + 1
-    found["n"] = by_arm.size()
+    found["n"] = by_arm["seed"].nunique()
     found["wall_seconds"] = by_arm["wall_seconds"].mean()
     found["score"] = by_arm[study.metric].agg(lambda values: values.mean(skipna=False)).astype(np.float64)
     has = {status: searched["status"].eq(status).groupby(searched["arm_id"]).any() for status in Status}
@@ -115,9 +115,9 @@ def leaderboard(trials: pd.DataFrame, *, metric: str, maximise: bool) -> pd.Data
     """Return the complete arms of a search, best first, by the score that selected them.
 
     The best of many noisy scores is too good on average, so these are no estimates of what an arm yields; ``note`` says
-    so in every row. A score is a mean over ``n`` seeds.
+    so in every row. A score is a mean over ``n`` seeds, at each of them over its teachers.
     """
-    searched = trials[trials["stage"] == Stage.SEARCH]
+    searched = averaged(trials[trials["stage"] == Stage.SEARCH])
     # The search, too, scores an arm only when all of its seeds are complete: fewer make a luckier draw.
     incomplete = searched.loc[~searched.index.isin(complete(searched, metric).index), "arm_id"]
     scores = grouped_estimates(searched[~searched["arm_id"].isin(incomplete)], ["arm_id", "arm"], metric)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from analysis.statistics.any_table import averaged
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, Floats, grouped_estimates
 from cktf.pareto import front, hypervolume
@@ -57,13 +58,13 @@ def pareto(trials: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
     judged = fresh if len(fresh) else searched
     best = set(judged.index[front(losses_of(judged, study))])
     named = trials.drop_duplicates("arm_id").set_index("arm_id")
+    of_search, of_fresh = (averaged(trials[trials["stage"] == stage]) for stage in (Stage.SEARCH, Stage.CONFIRM))
+    of_fresh = of_fresh[of_fresh["arm_id"].isin(fresh.index)]
     frames = []
     for metric in study.directions:
-        of_fresh = trials[(trials["stage"] == Stage.CONFIRM) & trials["arm_id"].isin(fresh.index)]
         found = pd.DataFrame({"arm_id": list(dict.fromkeys([*on_front, *fresh.index]))})
         found = found.merge(grouped_estimates(of_fresh, ["arm_id"], metric), on="arm_id", how="left")
-        counts = trials.loc[trials["stage"] == Stage.SEARCH, "arm_id"].value_counts()
-        found["n_search"] = found["arm_id"].map(counts).fillna(0)
+        found["n_search"] = found["arm_id"].map(of_search["arm_id"].value_counts()).fillna(0)
         frames.append(found.assign(metric=metric, search_score=found["arm_id"].map(searched[metric])))
     found = pd.concat(frames, ignore_index=True).fillna({"n": 0})
     found["arm"] = found["arm_id"].map(named["arm"])

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
+import analysis
 from analysis import load
 from analysis.searches.confirmed import run_variance, selection_luck
 from cktf.rows import Stage, Status
@@ -46,6 +47,18 @@ def test_the_luck_of_the_selection_computed_by_hand(confirmed: LedgerWriter) -> 
     share = (1 / 6) / (241 / 3)
     expected = [np.nan, share * (96 - 271 / 3), share * (95 - 271 / 3)]
     np.testing.assert_allclose(table["selection_luck"], expected, rtol=1e-6)
+
+
+def test_with_crossed_teachers_scores_and_luck_are_those_of_the_means_over_teachers(confirmed: LedgerWriter) -> None:
+    results = load(confirmed.close())
+    metric, draws = "validation_accuracy", np.random.default_rng(0)
+    apart = draws.normal(0, 5, len(results.trials))
+    of_teachers = [
+        results.trials.assign(teacher_id=f"t{sign}", **{metric: results.trials[metric] + sign * apart})
+        for sign in (-1, 1)
+    ]
+    found = analysis.confirmed(pd.concat(of_teachers, ignore_index=True), results.effects, metric=metric)
+    pd.testing.assert_frame_equal(found, results.confirmed)
 
 
 def test_the_variance_of_a_run_is_that_of_dummies_for_arms_and_seeds_and_knows_missing_ones() -> None:

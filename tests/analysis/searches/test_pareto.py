@@ -1,10 +1,12 @@
 """The Pareto front of a search of accuracy and size: in tables, figures and importances."""
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 
 from analysis import load
@@ -52,6 +54,20 @@ def compressed(run: Path, *, confirm: bool = True, more: dict[str, bool] | None 
 @pytest.fixture(scope="module")
 def compression(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return compressed(tmp_path_factory.mktemp("compression"))
+
+
+def test_with_crossed_teachers_intervals_and_numbers_of_seeds_are_those_of_the_means_over_teachers(
+    compression: Results,
+) -> None:
+    trials, draws = compression.trials, np.random.default_rng(0)
+    apart = draws.normal(0, 5, len(trials))
+    of_teachers = [
+        trials.assign(teacher_id=f"t{sign}", validation_accuracy=trials["validation_accuracy"] + sign * apart)
+        for sign in (-1, 1)
+    ]
+    found = replace(compression, trials=pd.concat(of_teachers, ignore_index=True))
+    pd.testing.assert_frame_equal(found.pareto, compression.pareto)
+    assert found.searched["n"].tolist() == compression.searched["n"].tolist()
 
 
 def test_the_front_is_that_of_all_pairs_with_means_at_fresh_seeds(compression: Results) -> None:
