@@ -62,9 +62,9 @@ def shapley(
     designed = reported(pool) if len(factors) > 1 else pool.head(0)
     for context, of_context in designed.groupby("context", sort=False):
         cells, reference = factorial_cells(of_context, factors)
-        if len(cells) != 2 ** len(factors):
-            continue
         sides = [dict.fromkeys(side) for side in zip(*cells, strict=True)]
+        if len(cells) != 2 ** len(factors) or any(len(side) != 2 for side in sides):  # 4 × 1 levels are no 2 × 2
+            continue
         off = [
             next((level for level in side if level in OFF), base) for side, base in zip(sides, reference, strict=True)
         ]

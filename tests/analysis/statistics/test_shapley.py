@@ -87,5 +87,8 @@ def test_there_is_none_of_less_than_a_full_grid_of_two_levels() -> None:
     assert analysis.shapley(scores[scores["b"] + scores["c"] == 0], factors=["a"], metric="acc", baseline="000").empty
     half = scores[(scores["a"] + scores["b"] + scores["c"]) % 2 == 0]
     assert analysis.shapley(half, factors=PARTS, metric="acc", baseline="000").empty
+    four = scores.assign(pair=2 * scores["a"] + scores["b"])
+    four = four[four["c"] == 0]  # as many cells as two factors of two levels have
+    assert analysis.shapley(four, factors=["pair", "c"], metric="acc", baseline="000").empty
     with pytest.raises(InputError, match="no column of levels is called 'd'"):
         analysis.shapley(scores, factors=[*PARTS, "d"], metric="acc", baseline="000")
