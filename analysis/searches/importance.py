@@ -350,9 +350,9 @@ def _domain(levels: "pd.Series[Any]", is_log: bool) -> "optuna.distributions.Bas
     """Return the range or the choices that were tried, as a distribution of Optuna."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    plain = sorted({_plain(level) for level in levels})
     if not is_numeric(levels):
-        return CategoricalDistribution(plain)
+        return CategoricalDistribution(sorted({_plain(level) for level in levels}, key=str))  # also "sqrt" and 0.5
+    plain = sorted({_plain(level) for level in levels})
     if isinstance(plain[0], int):
         return IntDistribution(plain[0], int(plain[-1]), log=is_log)
     return FloatDistribution(float(plain[0]), float(plain[-1]), log=is_log)

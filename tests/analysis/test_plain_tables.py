@@ -79,6 +79,19 @@ def test_importance_of_a_plain_table_finds_the_factor_that_matters() -> None:
     pd.testing.assert_series_equal(found["importance"], turned["importance"], rtol=1e-6)
 
 
+def test_importance_takes_levels_of_several_kinds() -> None:
+    draws = np.random.default_rng(0)
+    features = ["sqrt", 0.5, None]
+    rows = [
+        {"arm": f"arm {n}", "seed": 0, "acc": n % 3 + 0.1 * draws.normal(), "features": features[n % 3], "depth": n % 5}
+        for n in range(60)
+    ]
+    found = analysis.importance(
+        pd.DataFrame(rows).fillna({"features": "all"}), metric="acc", factors=["features", "depth"]
+    )
+    assert found.groupby("method", sort=False)["factor"].first().tolist() == ["features", "features"]
+
+
 def test_a_plain_table_of_a_confirmed_search(confirmed_search: Path) -> None:
     results = load(confirmed_search)
     trials = results.trials[results.trials["status"] == "complete"]
