@@ -7,6 +7,7 @@ from analysis.arguments import check_columns
 from analysis.searches.arms import leaderboard
 from analysis.statistics.any_table import as_trials, complete, is_plain, reported, trials_of
 from analysis.statistics.columns import columns, typed
+from analysis.statistics.compared_arms import check_against_baseline
 from analysis.statistics.effects import effects as effects_of
 from analysis.statistics.intervals import CONFIDENCE, Floats, grouped_estimates
 from analysis.wording import larger_is_better
@@ -37,7 +38,8 @@ def confirmed(
 
     Args:
         trials: As `analysis.load` gives them; or a plain table with a column ``stage``, ``search`` or ``confirm``.
-        effects: As `analysis.effects` gives them; None: computed for the metric and the confirmed arms.
+        effects: As `analysis.effects` gives them without contrasts; None: computed for the metric and the confirmed
+            arms.
         metric: Column that was optimised.
         maximise: Whether a larger metric is better; None: it is, and a name that suggests a loss is refused.
         baseline: Name of the arm that the confirmed arms are compared with.
@@ -49,11 +51,12 @@ def confirmed(
         good (negative: too bad); and columns of the arm's row of effects. Empty where nothing was confirmed.
 
     Raises:
-        InputError: If a column or the baseline is missing or does not hold what it must, ``effects`` is no such table,
-            or the direction is not known.
+        InputError: If a column or the baseline is missing or does not hold what it must, ``effects`` is no such table
+            or of other comparisons, or the direction is not known.
     """
     maximise = larger_is_better(metric, maximise)
-    if is_plain(trials, "confirmed"):
+    is_named = is_plain(trials, "confirmed")
+    if is_named:
         trials = _confirmed_search(trials, metric, "baseline" if baseline is None else baseline)
     else:
         trials = trials_of(trials, metric=metric, what="confirmed", baseline=baseline)
@@ -61,9 +64,12 @@ def confirmed(
         effects = effects_of(trials, metric=metric, maximise=maximise)
     needed = ["arm_id", "metric", "effect", "low", "high", "verdict"]
     check_columns(effects, needed, what="confirmed", source="effects, as analysis.effects gives them")
+    check_against_baseline(effects, trials, what="confirmed")
     pool = reported(trials)
     pool = pool[pool["stage"] == Stage.CONFIRM]
     arms = pool.drop_duplicates("arm_id")[["arm_id", "arm", "is_baseline"]]
+    if is_named:  # the effects may be of another plain table, in which arms have other ids
+        effects = effects[["context", "arm", *needed[1:]]].merge(pool[["context", "arm", "arm_id"]].drop_duplicates())
     searched = leaderboard(trials, metric=metric, maximise=maximise)[["arm_id", "rank", "n", "score"]]
     searched = searched.rename(columns={"n": "n_search", "score": "search_score"})
     fresh = grouped_estimates(complete(pool, metric), ["arm_id"], metric)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.arguments import listed
+from analysis.arguments import check_columns, listed
 from analysis.ledger.other_names import other_names
 from cktf.errors import InputError
 from cktf.names import BASELINE
@@ -44,6 +44,18 @@ def compared_arms(pool: pd.DataFrame, contrasts: Contrasts = ()) -> tuple[pd.Dat
     order = {context: place for place, context in enumerate(named)}
     by_context = sorted(pairs, key=lambda pair: order[str(arms.at[pair[0], "context"])])
     return arms, arms.loc[[first for first, _ in by_context]], [second for _, second in by_context]
+
+
+def check_against_baseline(effects: pd.DataFrame, trials: pd.DataFrame, *, what: str) -> None:
+    """Raise an InputError unless effects that were given beside trials are those against their contexts' baselines."""
+    check_columns(
+        effects, ("context", "arm", "against", "effect"), what=what, source="effects, as analysis.effects gives them"
+    )
+    baselines = trials[trials["is_baseline"]].drop_duplicates("arm_id")
+    known = set(zip(baselines["context"], baselines["arm"], strict=True))
+    for context, against in zip(effects["context"], effects["against"], strict=True):
+        if (context, against) not in known:
+            raise InputError(f"{what} takes effects against the baseline alone; one of these is against {against!r}")
 
 
 def names_of(contrast: str | Sequence[str]) -> list[str]:

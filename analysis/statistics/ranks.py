@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.arguments import check_columns
 from analysis.statistics.any_table import reported, trials_of
 from analysis.statistics.columns import columns, typed
+from analysis.statistics.compared_arms import check_against_baseline
 from analysis.statistics.effects import effects as effects_of
 from analysis.statistics.intervals import Floats
 from analysis.statistics.over_contexts import rounding, shared_names
@@ -114,7 +114,7 @@ def ranks(
 
     Args:
         trials: As `analysis.load` gives them; or a plain table with a column ``context``.
-        effects: As `analysis.effects` gives them; None: they are computed.
+        effects: As `analysis.effects` gives them without contrasts; None: they are computed.
         metric: Column that is compared.
         maximise: Whether a larger metric is better; None: it is, and a name that suggests a loss is refused.
         baseline: Name of the arm that the others of each context are compared with.
@@ -128,13 +128,13 @@ def ranks(
 
     Raises:
         InputError: If a column or the baseline is missing, the metric does not hold numbers, ``effects`` is no such
-            table or of another metric, or the direction is not known.
+            table, of another metric or of other comparisons, or the direction is not known.
     """
     maximise = larger_is_better(metric, maximise)
     trials = trials_of(trials, metric=metric, what="ranks", baseline=baseline)
     if effects is None:
         effects = effects_of(trials, metric=metric, maximise=maximise)
-    check_columns(effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them")
+    check_against_baseline(effects, trials, what="ranks")
     for other in set(effects.get("metric", ())) - {metric}:
         raise InputError(f"metric {metric!r}: the effects are of {other!r}")
     contexts = list(dict.fromkeys(effects["context"]))

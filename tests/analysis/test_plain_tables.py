@@ -108,8 +108,33 @@ def test_a_plain_table_of_a_confirmed_search(confirmed_search: Path) -> None:
     ]
     of_trials = analysis.confirmed(results.trials, results.effects, metric="validation_accuracy")
     pd.testing.assert_frame_equal(of_trials, results.confirmed)
+    pd.testing.assert_frame_equal(analysis.confirmed(table, analysis.effects(fresh, metric="acc"), metric="acc"), found)
     turned = analysis.confirmed(table, metric="acc", maximise=False, baseline="search-1")
     assert turned.loc[turned["is_baseline"], "arm"].tolist() == ["search-1"]
+
+
+def test_ranks_and_confirmed_arms_take_no_effects_against_other_arms(confirmed_search: Path) -> None:
+    draws = np.random.default_rng(0)
+    rows = [
+        {"context": context, "arm": arm, "seed": seed, "acc": better + draws.normal()}
+        for context in "uvwxyz"
+        for arm, better in (("baseline", 10), ("kd", 12), ("crd", 14))
+        for seed in range(3)
+    ]
+    table = pd.DataFrame(rows)
+    effects = analysis.effects(table, metric="acc", contrasts=["baseline", ("kd", "crd")])
+    with pytest.raises(
+        InputError, match="ranks takes effects against the baseline alone; one of these is against 'crd'"
+    ):
+        analysis.ranks(table, effects, metric="acc")
+    with pytest.raises(
+        InputError, match="ranks takes effects against the baseline alone; one of these is against 'kd'"
+    ):
+        analysis.ranks(table, analysis.effects(table, metric="acc", baseline="kd"), metric="acc")
+    results = load(confirmed_search)
+    other = analysis.effects(results.trials, contrasts=[("baseline", "search-1")])
+    with pytest.raises(InputError, match="confirmed takes effects against the baseline alone; one of these is against"):
+        analysis.confirmed(results.trials, other, metric="validation_accuracy")
 
 
 ROWS = pd.DataFrame(

@@ -174,7 +174,7 @@ def test_an_arm_in_one_context_is_shown_without_a_test(contexts: Path) -> None:
 
 def test_arms_that_are_equal_everywhere_are_not_tested() -> None:
     rows = [(f"c{c}", arm, 0.0) for c in range(6) for arm in ("kd", "at")]
-    effects = pd.DataFrame(rows, columns=["context", "arm", "effect"])
+    effects = pd.DataFrame(rows, columns=["context", "arm", "effect"]).assign(against="baseline")
     trials = pd.concat([effects, pd.DataFrame({"context": [f"c{c}" for c in range(6)], "arm": "baseline"})])
     trials = trials.assign(
         arm_id=trials["context"] + trials["arm"], is_baseline=trials["arm"] == "baseline", stage="design"
