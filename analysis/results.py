@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.arguments import listed
 from analysis.figures.drawing import Drawing, drawing
 from analysis.statistics.any_table import reported
+from analysis.statistics.intervals import interval_name
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, effect_text, p_text, quantity, unit_text
 from cktf.errors import InputError
@@ -109,7 +110,7 @@ class Results(StudyTables):
             columns = [*(["context"] if len(self.contexts) > 1 else []), "arm", "n_pairs"]
             shown = shown.assign(arm=comparison_names(shown))
             table = shown[columns].rename(columns={"n_pairs": "pairs"})
-            table[f"effect [95% interval]{unit_text(measured)}"] = [
+            table[f"effect [{interval_name(shown)}]{unit_text(measured)}"] = [
                 effect_text(effect, measured.decimals) for _, effect in shown.iterrows()
             ]
             table["p (Holm)"] = shown["p_holm"].map(p_text)

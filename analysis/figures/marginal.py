@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 
 from analysis.figures.theme import BLUE, Chart, Record, Rows, data, level_scale, numbers, rows_of, rules, title_lines
+from analysis.statistics.intervals import interval_name
 from analysis.statistics.levels import factor_label, is_logarithmic, is_numeric
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
@@ -57,7 +58,7 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> Marginals | Non
     is_grid = study.design == "grid"
     caption = (
         "Effect of each level against the reference level (hollow, 0 by definition) at the same seeds"
-        + (", with its 95% interval" if has_intervals else "")
+        + (f", with its {interval_name(results.interactions if is_grid else results.against_baseline)}" * has_intervals)
         + (", averaged over the other factors of the grid" if is_grid else "")
         + f"; better is {'up' if study.maximise else 'down'}; n counts the {'trials' if is_grid else 'pairs'}."
     )

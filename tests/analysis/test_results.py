@@ -1,5 +1,6 @@
 """What a notebook sees of results."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -72,6 +73,20 @@ def test_the_summary_has_the_effects_or_the_leaderboard(ablation: Path, tmp_path
     empty = LedgerWriter(tmp_path / "empty")
     empty.add(study_row())
     assert "trials: none" in load(empty.close())._repr_html_()
+
+
+@pytest.mark.parametrize(("fixture", "kind"), [("ablation", "components"), ("confirmed_search", "confirmed")])
+def test_intervals_of_a_one_sided_study_are_called_what_they_are(
+    fixture: str, kind: str, request: pytest.FixtureRequest
+) -> None:
+    results = load(request.getfixturevalue(fixture))
+    study = replace(results.facts.study, alternative="better")
+    results = replace(results, facts=replace(results.facts, asked=study))
+    assert set(results.effects["confidence"]) == {0.9}
+    assert "effect [90% interval]" in results._repr_html_()
+    for table in (*main_tables(results), side_tables(results)[kind]):
+        (head,) = [head for head in table.rows[0] if head.startswith("effect")]
+        assert head == "effect [90% interval] (percentage points)"
 
 
 def test_the_summary_of_a_search_has_its_best_arms(search: Path) -> None:

@@ -6,6 +6,7 @@ from analysis.report.recipe import setting_name, settings_of
 from analysis.report.table import Columns, Table, cell, rows_of
 from analysis.results import Results
 from analysis.statistics.any_table import of_fixed_arms, reported
+from analysis.statistics.intervals import interval_name
 from analysis.statistics.levels import factor_label
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.shapley import ALL, OFF
@@ -81,7 +82,8 @@ def components(results: Results) -> list[Table]:
     head = [factor_label(factor, columns) for factor in columns]
     unit = unit_text(measured)
     contexts = results.contexts
-    rows = [["arm", *head, *(f"{arm_label('effect', context)} [95% interval]{unit}" for context in contexts)]]
+    interval = interval_name(effects)
+    rows = [["arm", *head, *(f"{arm_label('effect', context)} [{interval}]{unit}" for context in contexts)]]
     for name, of_name in arms.groupby("name", sort=False):
         first = of_name.index[0]
         cells = [

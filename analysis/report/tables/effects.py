@@ -18,6 +18,7 @@ from analysis.report.reading import (
 )
 from analysis.report.table import NOTE, OVER_IMAGES, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
+from analysis.statistics.intervals import interval_name
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.published import difference_interval
 from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, MOST_MORE_SEEDS
@@ -187,7 +188,7 @@ def effects_rows(results: Results, context: str = "") -> Rows:
         further[OVER_IMAGES] = "images"
     published = ["reference"] if arms["reference"].notna().any() else []
     head = ["arm", *(["against"] if has_contrasts else []), "n", f"{measured.label}, {MEAN}", *published]
-    interval = f"{90 if study.alternative != Alternative.TWO_SIDED else 95}% interval"
+    interval = interval_name(results.effects)
     p_head, p_name = ("p (Holm)", "p_holm") if study.delta is None else ("p (adjusted)", "p_both")
     rows = [[*head, f"effect [{interval}]{unit_text(measured)}", *further, UNADJUSTED, p_head, VERDICT, NOTE]]
     others = other_names(results.trials)

@@ -7,6 +7,7 @@ from analysis.results import Results
 from analysis.searches.confirmed import luck_text
 from analysis.searches.importance import importance_text
 from analysis.searches.path import path_text, step_name
+from analysis.statistics.intervals import interval_name
 from analysis.wording import ABSENT, effect_text, interval_text, number_text, quantity, signed_text, unit_text
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def confirmed(results: Results) -> list[Table]:
         ),
         f"above fresh{of_difference}": cell(signed_text, "above_fresh", measured.decimals),
         f"luck of the selection{of_difference}": cell(signed_text, "selection_luck", measured.decimals),
-        f"effect [95% interval]{unit_text(reported)}": effect,
+        f"effect [{interval_name(results.against_baseline)}]{unit_text(reported)}": effect,
         VERDICT: lambda arm: arm["verdict"] or ABSENT,
     }
     remark = (
