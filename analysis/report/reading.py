@@ -29,6 +29,11 @@ def sides_text(study: StudyRow) -> str:
     return f", one-sided: that an arm is {study.alternative}{f' by more than {by}' if study.margin else ''}"
 
 
+def margin_text(study: StudyRow) -> str:
+    """Return the effect from which a test tells others: the margin, in the direction that it looks in, or 0."""
+    return f"{direction(study.alternative, maximise=study.maximise) * study.margin:g}" if study.margin else "0"
+
+
 def test_text(results: Results) -> str:
     """Return the test that decides, in words."""
     if results.facts.study.looks:
@@ -108,8 +113,7 @@ def family_text(results: Results) -> str:
 def reading_text(results: Results) -> str:
     """Return sentences on which interval belongs to which verdict."""
     study, count = results.facts.study, max(results.effects["n_family"], default=1)
-    sign = direction(study.alternative, maximise=study.maximise)
-    bound = f"{sign * study.margin:g}" if study.margin else "0"
+    sign, bound = direction(study.alternative, maximise=study.maximise), margin_text(study)
     text = "Helps or hurts goes with a 95% interval that leaves out 0."
     if sign:
         side = "above" if sign > 0 else "below"
@@ -154,18 +158,17 @@ def open_text(results: Results) -> str:
     count = max(effects["n_family"], default=0)
     level = f"{LEVEL}/{count}" if count > 1 else f"{LEVEL}"
     if effects["more_seeds"].isna().all():
-        bound = f"{direction(study.alternative, maximise=study.maximise) * study.margin:g}" if study.margin else "0"
         return (
-            f"Detectable: the effect that so many seeds tell from {bound} with {POWER:.0%} power, at the strictest "
-            f"level of Holm's method, {level}, if the differences vary as they did; what effect was seen does not "
-            "enter."
+            f"Detectable: the effect that so many seeds tell from {margin_text(study)} with {POWER:.0%} power, at the "
+            f"strictest level of Holm's method, {level}, if the differences vary as they did; what effect was seen "
+            "does not enter."
         )
     text = (
         "More seeds: with so many, an effect of delta is told from 0, and one of 0 called equivalent, with "
         f"{POWER:.0%} power at level {level}, the standard deviation taken at its upper {ASSURANCE:.0%} bound"
     )
-    if (effects["n_pairs"][is_open] < FEWEST_FOR_A_NUMBER).any():
-        text += f"; below {FEWEST_FOR_A_NUMBER} pairs a range, from its lower bound to its upper one"
+    if (effects.loc[is_open, ["n_arm", "n_baseline"]] < FEWEST_FOR_A_NUMBER).any(axis=None):
+        text += f"; below {FEWEST_FOR_A_NUMBER} seeds a range, from its lower bound to its upper one"
     return f"{text}. What effect was seen does not enter."
 
 

@@ -20,7 +20,8 @@ ASSURANCE = 0.8
 """Chance that the true standard deviation is below its bound, from which the recommended seeds are computed."""
 
 FEWEST_FOR_A_NUMBER = 5
-"""Below this many pairs, the recommended seeds are a range: the standard deviation is hardly known."""
+"""Below this many pairs (unpaired: values of a side), the recommended seeds are a range: the standard deviation is
+hardly known."""
 
 MOST_MORE_SEEDS = 100
 """Largest number of extra seeds that is reported; more is infinity, as the estimate is too rough."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.report.reading import sides_text
+from analysis.report.reading import margin_text, sides_text
 from analysis.report.table import NOTE, VERDICT, Columns, Table, cell, rows_of
 from analysis.results import Results
 from analysis.statistics.interactions import models_and_family
@@ -69,8 +69,8 @@ def pairing(results: Results) -> list[Table]:
         f"Correlation of {sides} over the seeds, with Fisher's interval from "
         f"{FEWEST_CORRELATED} pairs on. Variance left: that of the paired differences over that of unpaired ones, with "
         f"Pitman's and Morgan's interval from as many on: below 1, pairing gained.{unpaired} Detectable: the "
-        f"effect that so many pairs tell from {study.margin:g} with {POWER:.0%} power, if the differences vary as they "
-        f"did. The exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
+        f"effect that so many pairs tell from {margin_text(study)} with {POWER:.0%} power, if the differences vary as "
+        f"they did. The exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
     )
     return [Table("Pairing and other tests", rows_of(effects.assign(name=comparison_names(effects)), columns), remark)]
 

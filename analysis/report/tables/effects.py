@@ -246,7 +246,7 @@ def verdict_text(effect: "pd.Series[Any]", decimals: int) -> str:
     if more == 0:
         return f"{Verdict.UNDECIDED}, though the seeds suffice for delta"
     counted = f"more than {MOST_MORE_SEEDS}" if np.isinf(more) else f"{more:.0f}"
-    if effect["n_pairs"] < FEWEST_FOR_A_NUMBER and low < more:
+    if min(effect["n_arm"], effect["n_baseline"]) < FEWEST_FOR_A_NUMBER and low < more:
         counted = f"{low:.0f} to {counted}"
     elif np.isfinite(more):
         counted = f"about {counted}"

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from analysis import load
+from analysis.facts import Foreign
 from analysis.report.table import markdown_tables
 from analysis.report.tables import main_tables, side_tables
 from analysis.report.tables.effects import effects_rows, verdict_text
@@ -79,7 +80,14 @@ def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writ
 
 
 VERDICT = {
-    **{"verdict": "undecided", "n_pairs": 5, "detectable": 3.41, "alternative": "two_sided", "margin": 0.0},
+    **{
+        "verdict": "undecided",
+        "n_arm": 5,
+        "n_baseline": 5,
+        "detectable": 3.41,
+        "alternative": "two_sided",
+        "margin": 0.0,
+    },
     **dict.fromkeys(("more_seeds_low", "more_seeds"), np.nan),
 }
 """What a verdict is written from; each case below changes some of it."""
@@ -95,9 +103,9 @@ VERDICT = {
         ({"more_seeds_low": 4.0, "more_seeds": 12.0}, "undecided, about 12 more seeds"),
         ({"more_seeds_low": 40.0, "more_seeds": np.inf}, "undecided, more than 100 more seeds"),
         ({"more_seeds_low": 0.0, "more_seeds": 0.0}, "undecided, though the seeds suffice for delta"),
-        ({"n_pairs": 4, "more_seeds_low": 2.0, "more_seeds": 12.0}, "undecided, 2 to 12 more seeds"),
-        ({"n_pairs": 3, "more_seeds_low": 6.0, "more_seeds": np.inf}, "undecided, 6 to more than 100 more seeds"),
-        ({"n_pairs": 3, "more_seeds_low": np.inf, "more_seeds": np.inf}, "undecided, more than 100 more seeds"),
+        ({"n_arm": 4, "more_seeds_low": 2.0, "more_seeds": 12.0}, "undecided, 2 to 12 more seeds"),
+        ({"n_baseline": 3, "more_seeds_low": 6.0, "more_seeds": np.inf}, "undecided, 6 to more than 100 more seeds"),
+        ({"n_arm": 3, "more_seeds_low": np.inf, "more_seeds": np.inf}, "undecided, more than 100 more seeds"),
         ({"verdict": "not worse", "alternative": "better", "margin": -0.5}, "not worse by 0.5 or more"),
         ({"verdict": "not better", "alternative": "better", "margin": -0.5}, "not better by 0.5 or more"),
         ({"verdict": "helps", "alternative": "better", "margin": 0.5}, "helps by more than 0.5"),
@@ -123,6 +131,18 @@ def test_without_delta_no_number_of_seeds_is_asked_for_and_with_it_one_is(ablati
         assert "Simultaneous intervals (98.75% each" in table.remark
         assert ("90% interval within ±delta, before the adjustment" in table.remark) == (delta is not None)
         assert ("at the strictest level of Holm's method, 0.05/4" in table.remark) == (delta is None)
+
+
+def test_more_seeds_are_a_number_where_each_side_of_an_unpaired_comparison_has_enough_values(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    for seeds in (4, 6):
+        results = load(ablation_writer(delta=0.3, seeds=seeds).close())
+        foreign = Foreign(origin="", cannot_be_vouched_for=[], unpaired=True)
+        (table,) = main_tables(replace(results, facts=replace(results.facts, foreign=foreign)))
+        undecided = [row[-2] for row in table.rows if row[-2].startswith("undecided")]
+        assert undecided
+        assert any(" to " in verdict for verdict in undecided) == (seeds < 5) == ("a range" in table.remark)
 
 
 def test_failures_of_one_side_are_told_for_the_rest_are_survivors(ablation_writer: Callable[..., Any]) -> None:

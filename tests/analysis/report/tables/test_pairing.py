@@ -23,6 +23,13 @@ def test_what_stands_behind_the_verdicts_has_a_row_for_every_arm(contexts_writer
     assert "within ±1 percentage points (delta)" in main_tables(results)[-1].remark
 
 
+def test_what_is_detectable_is_told_from_the_margin_in_the_direction_that_the_test_looks_in(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    remark = side_tables(load(ablation_writer(alternative="worse", margin=0.5).close()))["pairing"].remark
+    assert "Detectable: the effect that so many pairs tell from -0.5 with" in remark
+
+
 @pytest.mark.parametrize("seeds", [4, 7, 8])
 def test_seeds_if_unpaired_are_whole_and_said_from_eight_pairs_on(
     ablation_writer: Callable[..., Any], seeds: int
