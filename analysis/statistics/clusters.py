@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.arguments import listed
-from analysis.statistics.any_table import averaged, reported
+from analysis.statistics.any_table import averaged, of_fixed_arms
 from analysis.statistics.over_contexts import shared_names
 from cktf.errors import InputError
 
@@ -20,7 +20,7 @@ def in_clusters(trials: pd.DataFrame, cluster: str) -> pd.DataFrame:
     Raises:
         InputError: If there is no such column, a trial has no cluster, or there are fewer than `FEWEST_CLUSTERS`.
     """
-    pool = reported(trials)
+    pool = of_fixed_arms(trials)  # not averaged over teachers first: a seed may stand in several clusters
     if cluster not in pool:
         raise InputError(f"cluster {cluster!r}: there is no such column; there are: {listed(pool)}")
     clusters = pool[cluster]

@@ -35,6 +35,20 @@ def test_each_cluster_counts_once(table: pd.DataFrame) -> None:
         effects(table, metric="acc", baseline="none")
 
 
+def test_trials_of_several_teachers_at_a_seed_are_not_averaged_before_they_are_in_clusters(table: pd.DataFrame) -> None:
+    taught = table.assign(teacher_id="resnet56")
+    of_taught, found = (effects(each, metric="acc", baseline="none", cluster="fold") for each in (taught, table))
+    pd.testing.assert_frame_equal(of_taught, found)
+    # Teachers crossed with seeds are clusters, too: the fixture's folds and seeds, as trials of a run have them.
+    taught = table[table["seed"] < 2].rename(columns={"fold": "config.teacher.seed", "acc": "test_accuracy"})
+    taught = taught.assign(teacher_id=taught["config.teacher.seed"].astype(str), arm_id=taught["arm"], context="")
+    taught = taught.assign(is_baseline=taught["arm"] == "none", stage="design", status="complete")
+    row = effects(taught, cluster="config.teacher.seed").iloc[0]
+    means = taught.groupby(["arm", "config.teacher.seed"])["test_accuracy"].mean().unstack("arm")
+    assert row["n_pairs"] == 5
+    assert row["p"] == pytest.approx(stats.ttest_rel(means["kd"], means["none"]).pvalue)
+
+
 def test_a_fold_in_which_a_trial_failed_forms_no_pair_and_few_folds_no_test(table: pd.DataFrame) -> None:
     lost = (table["arm"] == "kd") & (table["seed"] == 0)
     tables = [table.assign(acc=table["acc"].mask(lost & (table["fold"] < most))) for most in (1, 2)]
