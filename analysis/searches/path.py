@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.ledger.columns import level_text
 from analysis.searches.arms import JUDGED, comparable_scores
 from analysis.searches.fanova import Factor, as_numbers, fitted_forest, predicted
 from analysis.searches.importance import (
@@ -47,9 +48,9 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow)
         ``metric``, ``step`` (0 is the baseline), ``factor``, its level before (``default``) and after (``level``), both
         as text, the ``predicted`` score after the step, the ``change`` by it with ``low`` and ``high`` of its interval,
         ``after_epoch`` (scored epochs after which the arms are compared; NaN: after their last), ``n_complete`` and
-        ``n_pruned`` (arms), and ``omitted``: factors that cannot be on the path, since not every arm has them or no arm
-        has tried the baseline's level. Empty if too few arms have scores, no factor changes, or scikit-learn is not
-        installed.
+        ``n_pruned`` (arms), and ``omitted``: factors that cannot be on the path, since not every arm has them, no arm
+        has tried the baseline's level, or this is null. Empty if too few arms have scores, no factor changes, or
+        scikit-learn is not installed.
     """
     if find_spec("sklearn") is None:
         return typed([], COLUMNS)
@@ -59,8 +60,9 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow)
     if len(judged) < MIN_ARMS or not np.isfinite(scores).all() or leaders.empty or not study.default_levels:
         return typed([], COLUMNS)
     best = leaders.iloc[0]
-    factors = [name for name in study.factors if _is_comparable(judged, name, study.default_levels.get(name))]
-    ends = pd.DataFrame({name: [study.default_levels[name], best[f"param.{name}"]] for name in factors})
+    defaults = {name: _default(judged, name, study.default_levels.get(name)) for name in study.factors}
+    factors = [name for name in study.factors if defaults[name] is not None]
+    ends = pd.DataFrame({name: [defaults[name], best[f"param.{name}"]] for name in factors})
     changed = [name for name in factors if ends[name].iloc[0] != ends[name].iloc[1]]
     if not changed:
         return typed([], COLUMNS)
@@ -106,7 +108,9 @@ def path_text(found: pd.DataFrame) -> str:
     first = found.iloc[0]
     pruned, after_epoch, omitted = first["n_pruned"], first["after_epoch"], first["omitted"]
     on_the_way = "" if np.isnan(after_epoch) else f" Scores are those after {after_epoch:.0f} scored epochs."
-    left_out = f" Not on the path, as not every arm has them or none tried the baseline's level: {omitted}."
+    left_out = (
+        f" Not on the path, as not every arm has them, none tried the baseline's level, or this is null: {omitted}."
+    )
     return (
         "From the baseline's levels to those of the best arm, one factor at a time, next that which improves the "
         "predicted score most. An estimate: the arms on the way were not trained; a forest of regression trees "
@@ -116,15 +120,18 @@ def path_text(found: pd.DataFrame) -> str:
     )
 
 
-def _is_comparable(judged: pd.DataFrame, factor: str, default: Any) -> bool:
-    """Return whether every arm has a factor, and its level in the baseline is one that a forest can predict from."""
+def _default(judged: pd.DataFrame, factor: str, default: Any) -> Any:
+    """Return a factor's level in the baseline as the arms have it; None if not every arm has the factor, or none it.
+
+    A number need not have been tried: a forest predicts from any. Choices of several kinds are texts in their column.
+    """
     column = f"param.{factor}"
     if column not in judged or default is None or judged[column].isna().any():
-        return False
-    is_number = isinstance(default, int | float) and not isinstance(default, bool)
+        return None
     if is_numeric(judged[column]):
-        return is_number
-    return bool((judged[column].astype(str) == str(default)).any())
+        return default if isinstance(default, int | float) and not isinstance(default, bool) else None
+    written = (level_text(default), default)
+    return next((level for level in written if (judged[column] == level).any()), None)
 
 
 def _encoded(judged: pd.DataFrame, ends: pd.DataFrame, study: StudyRow) -> tuple[Floats, list[Factor], Floats]:

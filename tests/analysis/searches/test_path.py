@@ -82,6 +82,21 @@ def test_a_factor_that_is_at_its_default_in_the_best_arm_is_no_step() -> None:
     assert found.iloc[1]["level"] == f"{levels['a'].iloc[int(np.argmax(scores))]:.4g}"
 
 
+@pytest.mark.parametrize(("default", "text"), [(1.0, "1"), (False, "False"), ("linear", "linear")])
+def test_a_default_among_choices_of_several_kinds_is_the_level_that_the_table_has_for_it(
+    default: Any, text: str
+) -> None:
+    kinds = {"other": "1", "plain": "False", "third": "linear"}  # 1.0, false and linear, in a column of texts
+    levels = drawn().assign(kind=lambda rows: rows["kind"].map(kinds))
+    scores = 50 + levels["a"]
+    asked = study(default_levels=DEFAULTS | {"kind": default})
+    found = ablation_path(searched(scores, levels), NOT_ON_THE_WAY, asked)
+    best = levels["kind"].iloc[int(np.argmax(scores))]
+    assert set(found["omitted"]) == {""}
+    steps = found[found["factor"] == "kind"]
+    assert steps[["default", "level"]].to_numpy().tolist() == ([] if best == text else [[text, best]])
+
+
 def test_factors_that_cannot_be_compared_are_named() -> None:
     levels = drawn().assign(sometimes=lambda rows: rows["a"].where(rows["a"] > 0.5))
     asked = study(
