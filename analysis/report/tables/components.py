@@ -122,7 +122,8 @@ def shapley(results: Results) -> list[Table]:
     }
     remark = (
         "Shapley values: the mean of what switching a component on adds, over all orders in which components can be "
-        "switched on, within each seed; Student's t over seeds, p adjusted by Holm's method over the components. They "
-        "sum to what all of them add together, and hold for these levels: another off or on gives others."
+        "switched on, within each seed; Student's t over seeds, p adjusted by Holm's method over the components. At a "
+        "seed that has all arms they sum to what all of them add together, for which two arms suffice. They hold for "
+        "these levels: another off or on gives others."
     )
     return [Table("What each component adds", rows_of(found, columns), remark)]

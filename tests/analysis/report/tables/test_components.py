@@ -50,6 +50,13 @@ def test_the_values_of_a_grid_of_two_levels_sum_to_what_all_add(grid: Path) -> N
     assert table.rows[2][1:3] == ["0.1", "0.0"]
     *parts, whole = results.shapley["effect"]
     assert sum(parts) == pytest.approx(whole)
+    is_on = two[["param.objective.cktf.temperature", "param.objective.cktf.theta"]].ne([0.1, 0.0])
+    is_lost = (two["seed"] == two["seed"].max()) & is_on.eq([True, False]).all(axis=1)
+    assert is_lost.sum() == 1
+    lost = replace(results, trials=two.assign(status=two["status"].mask(is_lost, "failed")))
+    *parts, whole = lost.shapley["effect"]
+    assert sum(parts) != pytest.approx(whole)
+    assert "At a seed that has all arms they sum to what all of them add" in shapley(lost)[0].remark
 
 
 def test_effects_of_a_study_of_contrasts_account_for_its_looks(ablation_writer: Callable[..., Any]) -> None:
