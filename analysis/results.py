@@ -9,9 +9,8 @@ import pandas as pd
 from analysis.arguments import listed
 from analysis.figures.drawing import Drawing, drawing
 from analysis.statistics.any_table import reported
-from analysis.statistics.intervals import interval_name
 from analysis.study_tables import StudyTables
-from analysis.wording import comparison_names, effect_text, p_text, quantity, unit_text
+from analysis.wording import comparison_names, effect_text, interval_name, p_text, quantity, unit_text
 from cktf.errors import InputError
 from cktf.rows import Alternative
 

@@ -156,6 +156,11 @@ def signed_text(value: float, decimals: int) -> str:
     return ABSENT if np.isnan(value) else f"{value:+.{decimals}f}".replace("-", "−")
 
 
+def interval_name(estimates: "pd.DataFrame") -> str:
+    """Return the name of the intervals of a table, with the confidence that all of them have: ``95% interval``."""
+    return f"{max(estimates['confidence'], default=0.95):.0%} interval"
+
+
 def unit_text(measured: Quantity) -> str:
     """Return the unit of a difference, as the head of a column has it."""
     return f" ({measured.difference_unit})" if measured.difference_unit else ""

@@ -7,10 +7,9 @@ import altair as alt
 import numpy as np
 
 from analysis.figures.theme import BLUE, Chart, Record, Rows, data, level_scale, numbers, rows_of, rules, title_lines
-from analysis.statistics.intervals import interval_name
 from analysis.statistics.levels import factor_label, is_logarithmic, is_numeric
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity
+from analysis.wording import interval_name, quantity
 from cktf.names import arm_label
 
 MAX_PANELS = 6

@@ -32,11 +32,6 @@ def half_width(sd: Floats, n: Counts, confidence: float = CONFIDENCE) -> Floats:
     return np.asarray(stats.t.ppf((1 + confidence) / 2, counts - 1) * sd / np.sqrt(counts))
 
 
-def interval_name(estimates: pd.DataFrame) -> str:
-    """Return the name of the intervals of a table, with the confidence that all of them have: ``95% interval``."""
-    return f"{max(estimates['confidence'], default=CONFIDENCE):.0%} interval"
-
-
 def grouped_estimates(
     frame: pd.DataFrame, keys: list[str], column: str, confidence: float = CONFIDENCE
 ) -> pd.DataFrame:

@@ -6,11 +6,10 @@ from analysis.report.recipe import setting_name, settings_of
 from analysis.report.table import Columns, Table, cell, rows_of
 from analysis.results import Results
 from analysis.statistics.any_table import of_fixed_arms, reported
-from analysis.statistics.intervals import interval_name
 from analysis.statistics.levels import factor_label
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.shapley import ALL, OFF
-from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, unit_text
+from analysis.wording import ABSENT, effect_text, interval_name, number_text, p_text, quantity, unit_text
 from cktf.names import arm_label
 
 ON, NOT_ON = "✓", "–"

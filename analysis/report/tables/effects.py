@@ -18,11 +18,10 @@ from analysis.report.reading import (
 )
 from analysis.report.table import NOTE, OVER_IMAGES, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
-from analysis.statistics.intervals import interval_name
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.published import difference_interval
 from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, MOST_MORE_SEEDS
-from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, signed_text, unit_text
+from analysis.wording import ABSENT, effect_text, interval_name, number_text, p_text, quantity, signed_text, unit_text
 from cktf.rows import Alternative
 from cktf.verdicts import LEVEL, Verdict
 

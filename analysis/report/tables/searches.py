@@ -7,8 +7,16 @@ from analysis.results import Results
 from analysis.searches.confirmed import luck_text
 from analysis.searches.importance import importance_text
 from analysis.searches.path import path_text, step_name
-from analysis.statistics.intervals import interval_name
-from analysis.wording import ABSENT, effect_text, interval_text, number_text, quantity, signed_text, unit_text
+from analysis.wording import (
+    ABSENT,
+    effect_text,
+    interval_name,
+    interval_text,
+    number_text,
+    quantity,
+    signed_text,
+    unit_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
