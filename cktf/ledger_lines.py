@@ -36,14 +36,14 @@ class RowReader:
     def __init__(self) -> None:
         self._is_begun = False
         self._planned: dict[str, tuple[str, int]] = {}  # trial id -> arm id and seed
-        self._replicates: dict[tuple[str, int], str] = {}  # arm id and seed -> trial id
+        self._replicates: dict[tuple[str, int, str], str] = {}  # arm id, seed and teacher id -> trial id
 
     def read(self, line: str | bytes, place: str) -> Row:
         """Return the row of the next line, without its newline; ``place`` is file and line, for messages.
 
         Raises:
             InputError: If it is no row, comes before the first study row or its trial's planned row, or plans another
-                trial under the id, or the arm and seed, of an earlier one.
+                trial under the id, or the arm, seed and teacher, of an earlier one.
         """
         try:
             row = parse_row(line)
@@ -61,7 +61,8 @@ class RowReader:
             replicate = row.arm_id, row.seed
             if self._planned.setdefault(row.trial_id, replicate) != replicate:
                 raise InputError(f"plans trial {shown(row.trial_id)} anew, with another arm_id or seed than before")
-            if (other := self._replicates.setdefault(replicate, row.trial_id)) != row.trial_id:
+            # Where teachers are crossed with seeds, an arm has a trial with each of them at each seed.
+            if (other := self._replicates.setdefault((*replicate, row.teacher_id), row.trial_id)) != row.trial_id:
                 raise InputError(
                     f"plans trial {shown(row.trial_id)} with the arm_id and the seed {row.seed} of trial {shown(other)}"
                 )

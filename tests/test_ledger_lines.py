@@ -33,6 +33,14 @@ def test_a_plan_that_contradicts_one_before_it_is_refused() -> None:
         reader.read(replace(PLANNED, trial_id="v", seed=1).to_json(), "3")
 
 
+def test_an_arm_has_a_trial_with_each_teacher_at_a_seed() -> None:
+    reader = RowReader()
+    for row in (STUDY, *(replace(PLANNED, trial_id=f"u{teacher}", teacher_id=teacher) for teacher in "ab")):
+        assert reader.read(row.to_json(), "1") == row
+    with pytest.raises(ValueError, match=r"^2: plans trial 'v' with the arm_id and the seed 0 of trial 'ub'"):
+        reader.read(replace(PLANNED, trial_id="v", teacher_id="b").to_json(), "2")
+
+
 def test_the_last_line_of_a_segment_is_whole_where_it_is_a_row() -> None:
     line = PLANNED.to_json().encode()
     assert [*whole_lines(line + b"\n" + line)] == [line, line]

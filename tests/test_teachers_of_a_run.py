@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from analysis import load
 from cktf.data import DataConfig
 from cktf.driver import extend, launch, resume
 from cktf.errors import NotRunnable
@@ -22,7 +23,7 @@ from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trial.teachers import load_teacher
-from tests.kinds import MakeSpec
+from tests.kinds import MakeSpec, RunToEnd
 from tests.runs import begin, printed_on, rows_of
 
 OBJECTIVE: dict[str, Any] = {"cross_entropy": {}, "kd": {}}
@@ -128,6 +129,20 @@ def test_a_row_that_the_ledger_has_is_not_written_again(make_spec: MakeSpec, row
     again: list[Row] = []
     Planner(make_spec(), again.append, rows).on_teachers([ROW, replace(ROW, validation_accuracy=12.0)])
     assert [row.validation_accuracy for row in again if isinstance(row, TeacherRow)] == [12.0]
+
+
+def test_a_run_whose_teachers_are_crossed_with_seeds_is_read_back(
+    make_spec: MakeSpec, tmp_path: Path, run_to_end: RunToEnd
+) -> None:
+    run, taught = Storage(tmp_path / "run"), {"teacher": {"model": "resnet8", "epochs": 1}, "objective": OBJECTIVE}
+    spec = make_spec(taught, ablate={"objective.kd.weight": [2.0]}, seeds=2, teacher_seeds=[5, 7])
+    with Ledger(run) as ledger:
+        write_what_was_asked(spec, run, ledger)
+        run_to_end(Planner(spec, ledger.append), lambda row, _: 50.0 + row.seed)
+    assert len(load(run.root).trials) == 8
+    again: list[Row] = []
+    assert Planner(spec, again.append, read_ledger(run)).is_done
+    assert again == []
 
 
 @pytest.mark.parametrize("is_smoke", [True, False])
