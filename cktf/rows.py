@@ -278,6 +278,9 @@ class TeacherRow(Row):
 TRAINED_HERE = "trained here"
 """Origin of a teacher that was trained for the study."""
 
+WITHDRAWN = "withdrawn by the user"
+"""First words of the reason with which a withdrawn trial ends; planned again, it begins without its epochs."""
+
 STANDARD_ERRORS = 3
 """Standard errors above chance up to which a teacher is not known to be better than chance."""
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from cktf.rows import EndRow, EpochRow, LookRow, PlannedRow, Row, Stage, Status, StudyRow, TeacherRow
+from cktf.rows import WITHDRAWN, EndRow, EpochRow, LookRow, PlannedRow, Row, Stage, Status, StudyRow, TeacherRow
 
 
 @dataclass
@@ -215,6 +215,10 @@ class RunState:
             self._counts[trial.status] -= 1
         match row:
             case PlannedRow():  # a failed trial may be tried again
+                if trial.end and trial.end.reason.startswith(WITHDRAWN):  # its epochs count no more
+                    trial.curve.clear()
+                    trial.further.clear()
+                    trial.wall_seconds = 0.0
                 trial.end = None
             case EpochRow():
                 if row.epoch not in trial.curve:

@@ -6,14 +6,11 @@ from dataclasses import replace
 
 from cktf.errors import InputError, naming, visible
 from cktf.names import arm_label
-from cktf.rows import Stage, Status
+from cktf.rows import WITHDRAWN, EndRow, Stage, Status
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.one_trial import find_trial
 from cktf.run.progress import read_run
 from cktf.storage import TRIALS, Storage
-
-WITHDRAWN = "withdrawn by the user"
-"""First words of the reason with which a withdrawn trial ends."""
 
 
 def withdraw(
@@ -22,8 +19,8 @@ def withdraw(
     """Withdraw a trial of a run, and return what was done; empty if ``is_sure`` says no to its description.
 
     A row is added that ends the trial as a failed one, with the reason, so that reports list it and ``resume
-    --retry-failed`` trains it from its beginning. Nothing is taken from the ledger. A trial that has not ended only
-    loses its files. The trial is named as for `cktf.run.one_trial.find_trial`.
+    --retry-failed`` trains it from its beginning. Nothing is taken from the ledger. One that has not ended loses its
+    files, and the epochs that it has do not count. The trial is named as for `cktf.run.one_trial.find_trial`.
 
     Raises:
         UserError: If there is no such trial, it trains a teacher, or the run is in use.
@@ -40,9 +37,12 @@ def withdraw(
         if not is_sure(what):
             return ""
         with naming(run.root):
-            if end:
+            if end or found.curve:
                 said = ": ".join(filter(None, (WITHDRAWN, visible(" ".join(reason.split())))))
-                ledger.append(replace(end, status=Status.FAILED, reason=said, time=time.time()))
+                last = end or EndRow(trial_id=row.trial_id, status=Status.FAILED, epochs=len(found.curve))
+                ledger.append(replace(last, status=Status.FAILED, reason=said, time=time.time()))
+                if end is None:
+                    ledger.append(row)
                 ledger.flush()
             run.child(TRIALS, row.trial_id).clear()
     again = "resume" if end is None else "resume --retry-failed"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from analysis import load
 from cktf.errors import InputError, RunInUse
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, PlannedRow, Status
@@ -14,7 +15,7 @@ from cktf.run.progress import read_run
 from cktf.run.withdrawal import withdraw
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
-from tests.kinds import MakeSpec, RunToEnd
+from tests.kinds import MakeResult, MakeSpec, RunToEnd
 from tests.planning import next_row
 from tests.runs import rows_of
 
@@ -62,15 +63,35 @@ def test_a_withdrawn_result_is_a_failed_trial_that_is_run_again_on_request(
     assert again.state.counts()[Status.COMPLETE] == len(rows_of(run, PlannedRow))
 
 
-def test_a_trial_that_has_not_ended_only_loses_its_files(
-    make_spec: MakeSpec, tmp_path: Path, run_to_end: RunToEnd
-) -> None:
+def test_a_trial_without_epochs_only_loses_its_files(make_spec: MakeSpec, tmp_path: Path, run_to_end: RunToEnd) -> None:
     run = written(make_spec(), tmp_path / "run", run_to_end, most=1)
     count = len(rows_of(run, object))
     said = withdraw(run, yes, None, "momentum=0", 1, "")
     assert said.endswith("planned: withdrawn; 'cktf resume' trains it from its beginning")
     assert len(rows_of(run, object)) == count
     assert len([*tmp_path.glob("run/trials/*")]) == 3
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_what_a_withdrawn_trial_is_trained_to_again_counts_and_not_what_was_withdrawn(
+    has_ended: bool, make_spec: MakeSpec, tmp_path: Path, run_to_end: RunToEnd, make_result: MakeResult
+) -> None:
+    spec = make_spec(seeds=1)
+    run = written(spec, tmp_path / "run", run_to_end, most=1 if has_ended else 0)
+    with Ledger(Storage(run)) as ledger:
+        planner = Planner(spec, ledger.append, read_ledger(Storage(run)))
+        trial = rows_of(run, PlannedRow)[0].trial_id
+        planner.on_epoch(trial, make_result(1, 50.0))
+    withdraw(run, yes, trial, None, None, "")
+    with Ledger(Storage(run)) as ledger:
+        again = Planner(spec, ledger.append, read_ledger(Storage(run)), retry_failed=has_ended)
+        assert run_to_end(again, lambda _, epoch: 70.0 + epoch, at_once=1)[0] == trial
+    for state in (again.state, read_run(run)[1]):
+        assert state.trials[trial].scores == [72.0]
+        assert state.counts() == {Status.COMPLETE: 2}
+    assert again.state.trials[trial].wall_seconds == 4.0
+    epochs = load(run).epochs
+    assert epochs.loc[epochs["trial_id"] == trial, "validation_accuracy"].tolist() == [71.0, 72.0]
 
 
 def test_nothing_is_done_without_consent_or_while_a_driver_is_at_work(
