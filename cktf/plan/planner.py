@@ -306,7 +306,7 @@ class Planner:
         config = self._configs.get(planned.arm_id)
         if config is None:
             config = self._configs[planned.arm_id] = TrialConfig.model_validate(planned.config)
-        if not config.runs_teacher(is_measured=self.spec.health is not None):
+        if not config.runs_teacher(is_measured=self.spec.reads_teacher):
             return {}
         config = config.with_seed(planned.config["seed"])  # with 'teachers_as: drawn' the teacher depends on it
         read = config.read_teachers.items()

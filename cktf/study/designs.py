@@ -200,7 +200,7 @@ def is_crossed(spec: StudySpec, config: TrialConfig) -> bool:
     """Return whether an arm is trained with each of the teacher seeds: its teacher is trained here, and is read."""
     if spec.teacher_seeds is None or config.teacher is None or config.teacher.checkpoint is not None:
         return False
-    return config.runs_teacher(is_measured=spec.health is not None)
+    return config.runs_teacher(is_measured=spec.reads_teacher)
 
 
 def with_teacher_seed(config: TrialConfig, seed: int) -> TrialConfig:

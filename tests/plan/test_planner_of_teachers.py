@@ -72,6 +72,20 @@ def test_teachers_are_handed_out_first_and_students_when_theirs_is_complete(
     assert not planner.state.is_untouched
 
 
+@pytest.mark.parametrize("measured", [{"health": {"every": 1}}, {"measures": ["agreement"]}])
+def test_a_student_that_is_only_measured_against_its_teacher_waits_for_it_and_has_each_of_several(
+    measured: dict[str, Any], make_spec: MakeSpec, rows: list[Row]
+) -> None:
+    spec = make_spec(TAUGHT, ablate={"objective.kd.weight": [0.0]}, seeds=1, teacher_seeds=[5, 7], **measured)
+    planner = ledger(spec, rows)
+    assert [next_row(planner), next_row(planner)] == teachers(rows)
+    assert planner.next_trial() is NoTrial.WAIT
+    assert [(row.arm, row.config["teacher"]["seed"]) for row in planned(rows)] == [
+        *(("baseline", 5), ("baseline", 7)),
+        *(("kd.weight=0", 5), ("kd.weight=0", 7)),
+    ]
+
+
 def test_where_nothing_else_can_run_a_slot_is_told_to_wait(make_spec: MakeSpec, rows: list[Row]) -> None:
     planner = ledger(make_spec(TAUGHT), rows)
     (teacher,) = teachers(rows)
