@@ -264,6 +264,7 @@ def smoke_study(spec: StudySpec) -> StudySpec:
     }
     if spec.search is not None:
         changes["trials"] = min(spec.trials, SMOKE_TRIALS)
+        changes["enqueue"] = spec.enqueue[:SMOKE_TRIALS]
     if spec.confirm is not None:
         few = {"top": min(spec.confirm.top, 1), "seeds": min(spec.confirm.seeds, SMOKE_SEEDS)}
         changes["confirm"] = spec.confirm.model_copy(update=few)

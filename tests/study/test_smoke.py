@@ -129,6 +129,7 @@ def test_a_search_tries_few_arms_and_confirms_one(make: Make) -> None:
         {"ablate": {"epochs": [5, 9]}, "seeds": [3, 4, 5]},
         {"compare": {"long": {"epochs": 5}, "longer": {"epochs": 9}}, "contexts": {"a": {}, "b": {"batch_size": 9}}},
         {"search": {"epochs": {"int": [5, 90]}}, "confirm": {"top": 1, "seeds": 1}},
+        {"search": {"epochs": {"int": [5, 90]}}, "enqueue": [{"epochs": epochs} for epochs in range(5, 13)]},
     ],
 )  # fmt: skip
 def test_what_a_run_directory_keeps_of_it_reads_back(make: Make, keys: dict[str, Any]) -> None:
