@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -13,7 +14,7 @@ from rich.text import Text
 from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
-from cktf.rows import MEASURE, EndRow, LookRow, Row, Stage, Status, StudyRow, TeacherRow
+from cktf.rows import MEASURE, EndRow, LookRow, PlannedRow, Row, Stage, Status, StudyRow, TeacherRow
 from cktf.run.ledger import is_in_use, read_latest
 from cktf.storage import Storage
 
@@ -75,7 +76,9 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
 
 
 def read_run(run_dir: str, read: Callable[[Storage], Iterator[Row]] = read_latest) -> tuple[StudyRow, RunState]:
-    """Return the study row of a run's latest launch, as the report does, and the state of its trials.
+    """Return the study row of a run's latest launch, and the state of its trials with the names that arms have by it.
+
+    The report takes both likewise.
 
     Raises:
         UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
@@ -85,6 +88,10 @@ def read_run(run_dir: str, read: Callable[[Storage], Iterator[Row]] = read_lates
     launches = [row for row in rows if isinstance(row, StudyRow)]
     if not launches:
         raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
+    renamed = launches[-1].renamed
+    for index, row in enumerate(rows if renamed else ()):
+        if isinstance(row, PlannedRow) and row.stage == Stage.DESIGN and row.arm_id in renamed:
+            rows[index] = replace(row, **renamed[row.arm_id])
     return launches[-1], RunState(launches[-1].metric, rows)
 
 

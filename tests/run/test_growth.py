@@ -17,6 +17,8 @@ from cktf.errors import NotExtensible, StudyDiffers
 from cktf.rows import EndRow, PlannedRow, StudyRow
 from cktf.run.directory import STUDY, require_study
 from cktf.run.growth import require_grown
+from cktf.run.one_trial import find_trial
+from cktf.run.progress import read_run
 from cktf.storage import Storage
 from cktf.study.designs import smoke_study
 from cktf.study.load import dump_study, load_study
@@ -120,6 +122,9 @@ def test_old_arms_are_called_as_the_larger_study_calls_them(make_spec: MakeSpec,
     assert len(results.effects) == 3
     begin(require_study(Storage(run_dir)), run_dir)
     assert set(load(run_dir).trials["arm"]) == set(results.trials["arm"]), "a resume keeps the names"
+    _, state = read_run(run_dir)
+    assert {trial.planned.arm for trial in state.trials.values()} == set(results.trials["arm"])
+    assert find_trial(state, None, "kd.temperature=8", 1).planned.arm_id in set(results.effects["arm_id"])
 
 
 def test_a_new_arm_that_trains_like_an_old_one_is_another_name_of_it(
@@ -133,6 +138,8 @@ def test_a_new_arm_that_trains_like_an_old_one_is_another_name_of_it(
     trials = load(run_dir).trials
     (names,) = {text for text in trials["aliases"] if text}
     assert [each["arm"] for each in json.loads(names)] == ["alike"]
+    state = read_run(run_dir)[1]
+    assert find_trial(state, None, "alike", 0) == find_trial(state, None, "hot", 0)
     assert set(trials["arm"]) == {"baseline", "hot"}
 
 
