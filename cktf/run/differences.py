@@ -20,14 +20,16 @@ def differing(one: str, other: str | None, arms: Sequence[str]) -> tuple[tuple[s
     """Return the names of the two sides, and each path at which they differ, with both values.
 
     Each side is a study file or a run directory. Without ``arms``, whole studies are compared, defaults included; else
-    one arm of each, where one name may stand for both. With one study alone, an arm is compared with its baseline.
+    one arm of each, where one name may stand for both. With one study alone, an arm is compared with the baseline in
+    its context.
     """
     if len(arms) > 2 or not (other or arms):
         raise InputError("name two studies or runs, or --arm once or twice: two arms, or one against the baseline")
     if other and not arms:
         return (one, other), differences(_whole(_study(one)), _whole(_study(other)))
-    names = arms[0] if other or len(arms) == 2 else BASELINE, arms[-1]
-    found = differences(_arm(one, names[0]), _arm(other or one, names[1]))
+    context, second = _arm(other or one, arms[-1])
+    names = arms[0] if other or len(arms) == 2 else arm_label(BASELINE, context), arms[-1]
+    found = differences(_arm(one, names[0])[1], second)
     return (f"{one}: {names[0]}", f"{other}: {names[1]}") if other else names, found
 
 
@@ -41,16 +43,17 @@ def _whole(spec: StudySpec) -> dict[str, Any]:
     return values | ({"contexts": configs} if spec.contexts else {"baseline": configs[""]})
 
 
-def _arm(place: str, name: str) -> dict[str, Any]:
-    """Return the configuration of an arm of a study, or of one that a run's search has tried, without its seed."""
+def _arm(place: str, name: str) -> tuple[str, dict[str, Any]]:
+    """Return context and configuration of an arm of a study, or of one that a search has tried, without its seed."""
     spec = _study(place)
     arms = {(arm.context, arm.name): arm.config.model_dump(mode="json") for arm in every_arm(spec)}
     if spec.search and not Path(place).is_file():
         rows = (row for row in read_latest(Storage(place)) if isinstance(row, PlannedRow))
         arms |= {(row.context, row.arm): row.config for row in rows if row.stage != Stage.TEACHER}
-    found = [config for (context, arm), config in arms.items() if name in (arm, arm_label(arm, context))]
+    found = [(context, config) for (context, arm), config in arms.items() if name in (arm, arm_label(arm, context))]
     if len(found) != 1:
         said = "several contexts have it" if found else "there is none"
         labels = few([arm_label(arm, context) for context, arm in arms])
         raise InputError(f"{place}: --arm {shown(name)}: {said}; use one of: {labels}")
-    return {**found[0], "seed": None}
+    context, config = found[0]
+    return context, {**config, "seed": None}

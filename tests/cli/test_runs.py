@@ -160,6 +160,12 @@ def test_two_arms_of_a_study_differ_in_what_the_study_says(study: Path, tmp_path
     assert baseline["optimizer.learning_rate"][1] == "0.01"
     _, out, _ = cktf("diff", study, "--arm", "baseline", cwd=tmp_path)
     assert out == "no setting differs between baseline and baseline\n"
+    text = study.read_text()
+    several = tmp_path / "several.yaml"
+    several.write_text(f"{text}contexts: {{one: {{}}, long: {{epochs: 9}}}}\n")
+    _, out, _ = cktf("diff", several, "--arm", "long: careful", cwd=tmp_path)
+    assert cells(out) == {"optimizer.learning_rate": baseline["optimizer.learning_rate"]}
+    assert "long: baseline" in out
 
 
 def test_two_studies_differ_by_what_they_ask_and_not_by_what_they_write_out(study: Path, tmp_path: Path) -> None:
