@@ -27,6 +27,10 @@ def same_layers(*names: str) -> list[dict[str, Any]]:
     return [{"student": name, "teacher": name} for name in names]
 
 
+def with_negatives(count: int) -> dict[str, Any]:
+    return {"student": "stem", "teacher": "stem", "negatives": count}
+
+
 def built(given: BuildContext, **values: Any) -> CKTF:
     return CKTF(CKTF.Config.model_validate(values), given)
 
@@ -153,12 +157,20 @@ def test_pairs_by_hand_join_networks_with_unequal_numbers_of_stages(
         ({"pairs": [{"student": "stem"}]}, "teacher"),
         ({"transform": "similarity", "negatives": 0}, "head: rows of transform similarity .*got 'linear'"),
         ({"transform": "relation", "head": "pad"}, "source: rows of transform relation .*got 'sampled'"),
+        (
+            {"transform": "relation", "head": "pad", "negatives": 0, "pairs": [with_negatives(4)]},
+            "source: rows of transform relation .*got 'sampled'",
+        ),
         ({"transform": "maps"}, "transform"),
     ],
 )
 def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CKTF.Config.model_validate({"pairs": same_layers("stem")} | values)
+
+
+def test_rows_of_the_batch_go_with_any_source_where_no_pair_has_negatives() -> None:
+    CKTF.Config.model_validate({"transform": "relation", "head": "pad", "pairs": [with_negatives(0)]})
 
 
 def test_settings_survive_being_written_and_read() -> None:

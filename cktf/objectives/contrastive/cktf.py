@@ -113,7 +113,9 @@ class CKTF(FeatureObjective):
                     raise InputError(f"pairs: {pair.name}: {error}") from None
             if self.transform in OF_BATCH and self.head != "pad":
                 raise InputError(f"head: rows of transform {self.transform} fit pad alone; got {self.head!r}")
-            if self.transform in OF_BATCH and self.negatives > 0 and self.source != "batch":
+            of_pairs = [self.of_pair(pair) for pair in self.pairs] or [self]
+            reads_bank = self.source != "batch" and any(each.negatives > 0 for each in of_pairs)
+            if self.transform in OF_BATCH and reads_bank:
                 raise InputError(
                     f"source: rows of transform {self.transform} need batch, or negatives 0; got {self.source!r}"
                 )
