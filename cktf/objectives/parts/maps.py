@@ -19,10 +19,11 @@ def pooling_window(shapes: Shapes) -> Window:
     """Return the pooling window of a network (Zhao et al., 2023, arXiv 2303.07599).
 
     A quarter of the image's side, rounded up, if the last stage has this side (the CIFAR ResNets and WRNs: 8 at
-    32x32), so that a map of an earlier stage keeps some of its geometry; else None (VGG, ImageNet-style ResNets).
+    32x32), so that a map of an earlier stage keeps some of its geometry; else None (VGG, ImageNet-style ResNets). The
+    side is the shorter one.
     """
-    quarter = math.ceil(shapes.image[-1] / 4)
-    return quarter if shapes.has("stages") and shapes.stages[-1][-1][-1] == quarter else None
+    quarter = math.ceil(min(shapes.image[1:]) / 4)
+    return quarter if shapes.has("stages") and min(shapes.stages[-1][-1][1:]) == quarter else None
 
 
 def normalise_over_batch(maps: Tensor, batch: Batch) -> Tensor:
@@ -66,7 +67,10 @@ def pad_channels(maps: Tensor, num_channels: int) -> Tensor:
 
 
 def pool(maps: Tensor, window: Window) -> Tensor:
-    """Return the maps averaged over windows: (batch, channels, rows of windows, columns of windows)."""
+    """Return the maps averaged over windows: (batch, channels, rows of windows, columns of windows).
+
+    Rows and columns at the end that fill no window are left out.
+    """
     return maps.mean((2, 3), keepdim=True) if window is None else functional.avg_pool2d(maps, window)
 
 

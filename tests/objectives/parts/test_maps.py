@@ -46,6 +46,15 @@ def test_windows_are_for_the_cifar_resnets_and_wide_resnets_alone(model: str, ha
     assert bool(maps.pooling_window(measure_shapes(network, (1, side, side)))) == has_windows
 
 
+@pytest.mark.parametrize("sides", [(16, 24), (24, 16)])
+def test_windows_of_images_that_are_not_square_fit_into_every_map(sides: tuple[int, int]) -> None:
+    network = measure_shapes(build_model("resnet8", 10, (1, *sides)), (1, *sides))
+    assert maps.pooling_window(network) == 4
+    pooled = [maps.pool(torch.empty(2, *blocks[-1]), 4).shape[2:] for blocks in network.stages]
+    assert sorted(pooled[0]) == [4, 6]
+    assert sorted(pooled[-1]) == [1, 1]
+
+
 def test_each_position_has_unit_length_over_the_batch(batch: Batch) -> None:
     values = torch.tensor([3.0, 4.0]).view(2, 1, 1, 1).expand(2, 2, 3, 3)
     normalised = maps.normalise_over_batch(values, batch)
