@@ -6,6 +6,9 @@ from pathlib import Path
 from analysis.exports.trials import tracked
 from analysis.results import Results
 
+MOST_BYTES = 200
+"""Largest length of a trial's name in that of its folder; file systems take names of 255 bytes."""
+
 
 def export(results: Results, place: str) -> int:
     """Add missing epochs to a folder of logs, and return how many trials changed; each trial has a folder."""
@@ -15,11 +18,12 @@ def export(results: Results, place: str) -> int:
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-    count = 0
+    # Known by the trial's id, since an arm of a study that has grown may have had another name.
+    folders, count = {folder.name.rpartition("-")[2]: folder for folder in Path(place).glob("*-*")}, 0
     for trial in tracked(results):
-        name = re.sub(r"[^\w.=+-]+", "_", trial.name)
-        folder = Path(place) / f"{name}-{trial.trial_id[:8]}"
-        last, is_new = dict[str, int](), not folder.exists()
+        name = re.sub(r"[^\w.=+-]+", "_", trial.name).encode()[:MOST_BYTES].decode(errors="ignore")
+        is_new = (key := trial.trial_id[:8]) not in folders
+        folder, last = folders.get(key, Path(place) / f"{name}-{key}"), dict[str, int]()
         if not is_new:
             known = EventAccumulator(str(folder), size_guidance={"scalars": 1}).Reload()
             last = {tag: known.Scalars(tag)[-1].step for tag in known.Tags()["scalars"]}

@@ -52,6 +52,20 @@ def test_a_run_that_goes_on_is_added_to(tmp_path: Path) -> None:
     assert [point.step for point in points] == [1, 2, 3, 4]
 
 
+def test_a_trial_whose_arm_was_renamed_keeps_its_folder_of_events(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    writer = LedgerWriter(tmp_path / "run")
+    long_name = ", ".join(f"objective.cktf.part{number}.temperature=0.125" for number in range(9))
+    writer.add(study_row())
+    for arm in ("temperature=0.5", long_name):
+        writer.train(writer.plan(arm, 0), 90.0)
+    assert export(analysis.load(writer.close()), "tensorboard", str(tmp_path / "logs")) == 2
+    names = {folder.name for folder in (tmp_path / "logs").iterdir()}
+    writer.add(study_row(renamed={"arm-temperature=0.5": {"arm": "cktf.temperature=0.5", "aliases": []}}))
+    assert export(analysis.load(writer.close()), "tensorboard", str(tmp_path / "logs")) == 0
+    assert {folder.name for folder in (tmp_path / "logs").iterdir()} == names
+
+
 @pytest.mark.filterwarnings("ignore")  # its own
 def test_mlflow_reads_runs_settings_and_curves(tmp_path: Path) -> None:
     tracking = pytest.importorskip("mlflow.tracking")
