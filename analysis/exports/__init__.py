@@ -14,6 +14,9 @@ EXPORTERS = {
 }
 """Name of a tracker, whose module here has a function ``export`` -> file or folder that it writes by default."""
 
+LIBRARIES = {*EXPORTERS, "sqlalchemy", "requests"}
+"""Packages whose errors tell of a place that cannot be written to."""
+
 
 def export(results: Results, to: str, place: str) -> int:
     """Add a run's missing trials and epochs to a tracker of `EXPORTERS`; return how many were written or extended.
@@ -21,8 +24,11 @@ def export(results: Results, to: str, place: str) -> int:
     The run may still be in progress. ``place`` is a file or folder, or a URL that MLflow or Optuna takes.
 
     Raises:
-        InputError: If the tracker's package is missing, or the storage at the place cannot take these trials.
+        InputError: If the tracker's package is missing, the storage at the place cannot take these trials, or they are
+            foreign, which lack the times of their epochs.
     """
+    if results.facts.foreign:
+        raise InputError(f"--to {to}: takes the trials of a run, and these are of {results.facts.foreign.origin}")
     try:
         write: Callable[[Results, str], int] = import_module(f"analysis.exports.{to}").export
         return write(results, place)
@@ -30,3 +36,8 @@ def export(results: Results, to: str, place: str) -> int:
         raise InputError(
             f"--to {to}: needs a package that is not there: pip install 'cktf[trackers]' ({error})"
         ) from error
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in LIBRARIES:
+            raise
+        said = str(error).partition("\n")[0]
+        raise InputError(f"{place}: --to {to} cannot write there: {type(error).__name__}: {said}") from error

@@ -147,6 +147,22 @@ def test_a_missing_package_is_named(results: Results, tmp_path: Path, monkeypatc
         export(results, "wandb", str(tmp_path))
 
 
+def test_foreign_trials_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "theirs.csv").write_text("arm,seed,epoch,acc\nbaseline,0,1,90\nbaseline,0,2,91\n")
+    theirs = analysis.read_csv(tmp_path / "theirs.csv", metric="acc", step="epoch")
+    with pytest.raises(InputError, match=r"--to mlflow: takes the trials of a run, .* the CSV file .*theirs\.csv"):
+        export(theirs, "mlflow", str(tmp_path / "mlflow.db"))
+
+
+@pytest.mark.parametrize("tracker", ["optuna", "tensorboard"])
+def test_a_place_that_cannot_be_written_to_is_named(results: Results, tmp_path: Path, tracker: str) -> None:
+    pytest.importorskip(tracker)
+    place = tmp_path / "notes.txt"
+    place.write_text("no database, and no folder\n")
+    with pytest.raises(InputError, match=f"notes\\.txt: --to {tracker} cannot write there: .*Error: "):
+        export(results, tracker, str(place))
+
+
 def growing(run: Path, epochs: int) -> Results:
     """Return the results of a run of one trial that has so many of its epochs behind it."""
     writer = LedgerWriter(run)
