@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from analysis.exports.trials import Tracked, tracked
+from analysis.ledger.columns import level_text
 from analysis.results import Results
 from cktf.errors import InputError
 from cktf.rows import Status
@@ -48,7 +49,9 @@ def export(results: Results, place: str) -> int:
         try:
             study.add_trial(_frozen(trial, domains, asked.directions))
         except ValueError as error:
-            raise InputError(f"{place}: has this study with other levels; name another place: {error}") from error
+            raise InputError(
+                f"{place}: has this study with other levels; name another place, or delete it there: {error}"
+            ) from error
     return len(new)
 
 
@@ -58,7 +61,7 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
     first, *further = ({step: value for step, value, _ in trial.curves.get(metric, ())} for metric in metrics)
     states = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
     state = states[Status(trial.status)] if all([first, *further]) else TrialState.FAIL
-    levels = {name: _plain(value) for name, value in trial.settings.items() if name in domains}
+    levels = {name: _in_domain(value, domains[name]) for name, value in trial.settings.items() if name in domains}
     params = {
         name: value
         for name, value in levels.items()
@@ -104,6 +107,12 @@ def _domains(results: Results) -> "dict[str, optuna.distributions.BaseDistributi
         else:
             found[factor] = FloatDistribution(min(values), max(values), log=is_log)
     return found
+
+
+def _in_domain(value: Any, domain: "optuna.distributions.BaseDistribution") -> Any:
+    """Return a level as Optuna takes it; of choices of several kinds, which are texts in the table, the choice."""
+    choices = getattr(domain, "choices", ())
+    return next((choice for choice in choices if level_text(choice) == value), _plain(value))
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ import analysis
 from analysis.exports import export
 from analysis.results import Results
 from cktf.errors import InputError
-from cktf.rows import Status
+from cktf.rows import Stage, Status
 from tests.analysis.ledgers import LedgerWriter, study_row
 
 
@@ -132,6 +132,24 @@ def test_optuna_reads_a_study(search: Path, tmp_path: Path) -> None:
         each.user_attrs["trial_id"]: each.value for each in study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     }
     assert values == pytest.approx(complete.to_dict())
+
+
+def test_optuna_gets_each_choice_of_several_kinds(tmp_path: Path) -> None:
+    import optuna
+
+    levels = [(0.1, True), (None, "auto"), (0.5, True)]
+    writer = LedgerWriter(tmp_path / "run")
+    writer.add(study_row(design="search", factors=["smoothing", "flip"], report_metric="validation_accuracy"))
+    for number, (smoothing, flip) in enumerate(levels):
+        params = {"smoothing": smoothing, "flip": flip}
+        writer.train(writer.plan(f"arm {number}", 0, params, stage=Stage.SEARCH), 80.0 + number)
+    domains = "{smoothing: {choice: [null, 0.1, 0.5]}, flip: {choice: [true, auto]}}"
+    (writer.close() / "study.yaml").write_text(f"search: {domains}\n")
+    place = str(tmp_path / "optuna.db")
+    export(analysis.load(writer.run), "optuna", place)
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{place}")
+    read = [(each.params["smoothing"], each.params["flip"]) for each in study.trials]
+    assert read == [("null" if smoothing is None else smoothing, flip) for smoothing, flip in levels]
 
 
 def test_a_missing_package_is_named(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
