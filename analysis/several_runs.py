@@ -39,12 +39,14 @@ def united(runs: Mapping[str, Results]) -> Results:
 
     Raises:
         InputError: If they do not agree on the metrics, the direction, on what is asked (delta, contrasts and the like)
-            or on being smoke runs; if those of one study do not agree on the workers of a trial, on having seeds by
-            context, or on the baseline of a context; if different studies share trials; or if one of different studies
-            is a search, whose arms are not compared with a baseline.
+            or on being smoke runs; if foreign ones differ in being unpaired or in the column of clusters; if those of
+            one study do not agree on the workers of a trial, on having seeds by context, or on the baseline of a
+            context; if different studies share trials; or if one of different studies is a search, whose arms are not
+            compared with a baseline.
     """
     _require_same(runs, "metric", "report_metric", "maximise", "further_metrics", "is_smoke")
     _require_same(runs, "delta", "contrasts", "family", "alternative", "margin", "looks", "spending")
+    _require_same(runs, "unpaired", "cluster")
     factors = dict.fromkeys(factor for results in runs.values() for factor in results.facts.study.factors)
     named = {
         place: _renamed(results, name, list(factors))
@@ -67,9 +69,10 @@ def united(runs: Mapping[str, Results]) -> Results:
 
 
 def _require_same(runs: Mapping[str, Results], *names: str) -> None:
-    """Raise an InputError if runs differ in one of these fields of their study row."""
+    """Raise an InputError if runs differ in one of these fields of their study row or, of foreign ones, of `Foreign`."""
     for name in names:
-        found = {place: getattr(results.facts.study, name) for place, results in runs.items()}
+        of_all = {place: results.facts for place, results in runs.items()}
+        found = {place: getattr(of.study, name, getattr(of.foreign, name, None)) for place, of in of_all.items()}
         if len({*map(repr, found.values())}) > 1:
             told = "; ".join(f"{value} in {place}" for place, value in found.items())
             raise InputError(f"runs are read together only where {name} is the same: it is {told}")

@@ -208,6 +208,20 @@ def test_runs_whose_numbers_cannot_stand_side_by_side_are_refused(
     assert str(ledger.run) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [({"unpaired": True}, "where unpaired is the same: it is False in "), ({"cluster": "fold"}, "cluster is the same")],
+)
+def test_foreign_results_that_need_different_tests_are_refused(how: dict[str, Any], told: str, tmp_path: Path) -> None:
+    rows = [f"{arm},{seed},{seed},{80 + seed + add}" for seed in range(4) for arm, add in (("baseline", 0), ("kd", 1))]
+    (tmp_path / "scores.csv").write_text("\n".join(["arm,seed,fold,acc", *rows]) + "\n")
+    with patch.object(write, "_made", return_value=({}, {})):
+        for name, options in (("one", {}), ("other", how)):
+            write_results(read_csv(tmp_path / "scores.csv", metric="acc", **options), tmp_path / name)
+    with pytest.raises(ValueError, match=told):
+        load(tmp_path / "one", tmp_path / "other")
+
+
 def test_a_search_is_not_read_together_with_another_study(ablation: Path, search_writer: Any) -> None:
     first = moved(ablation, "first")
     ledger = search_writer(trials=5)
