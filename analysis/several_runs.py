@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from analysis.facts import Facts
 from analysis.ledger.columns import data_frame, level_text
+from analysis.ledger.other_names import with_other_names
 from analysis.results import Results
 from cktf.errors import InputError
 from cktf.names import arm_label, short_name
@@ -45,13 +46,14 @@ def united(runs: Mapping[str, Results]) -> Results:
             compared with a baseline.
     """
     _require_same(runs, "metric", "report_metric", "maximise", "further_metrics", "is_smoke")
-    _require_same(runs, "delta", "contrasts", "family", "alternative", "margin", "looks", "spending")
+    _require_same(runs, "delta", "family", "alternative", "margin", "looks", "spending")
     _require_same(runs, "unpaired", "cluster")
     factors = dict.fromkeys(factor for results in runs.values() for factor in results.facts.study.factors)
     named = {
         place: _renamed(results, name, list(factors))
         for name, (place, results) in zip(_names(runs), runs.items(), strict=True)
     }
+    _require_same(named, "contrasts")  # whose arms have their new names
     studies = _studies(named)
     for group in studies:
         # Trial ids contain neither the number of workers, which changes batch norm, nor whether seeds vary by context.
@@ -69,7 +71,7 @@ def united(runs: Mapping[str, Results]) -> Results:
 
 
 def _require_same(runs: Mapping[str, Results], *names: str) -> None:
-    """Raise an InputError if runs differ in one of these fields of their study row or, of foreign ones, of `Foreign`."""
+    """Raise an InputError if runs differ in one of these fields of their study row, or foreign ones of their origin."""
     for name in names:
         of_all = {place: results.facts for place, results in runs.items()}
         found = {place: getattr(of.study, name, getattr(of.foreign, name, None)) for place, of in of_all.items()}
@@ -143,7 +145,8 @@ def _renamed(results: Results, name: str, factors: list[str]) -> Results:
 
     def renamed(frame: pd.DataFrame) -> pd.DataFrame:
         arms = frame["arm"].astype("str")
-        return frame.assign(run=name, arm=arms.map({arm: called(arm) for arm in arms.unique()}))
+        frame = frame.assign(run=name, arm=arms.map({arm: called(arm) for arm in arms.unique()}))
+        return with_other_names(frame, called)
 
     def renamed_study(study: StudyRow) -> StudyRow:
         values = {

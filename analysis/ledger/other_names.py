@@ -1,6 +1,7 @@
 """The other names of an arm: of arms that train alike, only one is trained, and it stands for all of them."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,17 @@ def other_names(trials: pd.DataFrame) -> dict[str, list[str]]:
         str(arm_id): [alias["arm"] for alias in json.loads(text)]
         for arm_id, text in zip(named["arm_id"], named[COLUMN], strict=True)
     }
+
+
+def with_other_names(trials: pd.DataFrame, called: Callable[[str], str]) -> pd.DataFrame:
+    """Return trials whose arms' other names are what ``called`` makes of them."""
+    if COLUMN not in trials:
+        return trials
+    new = {
+        text: in_column([alias | {"arm": called(alias["arm"])} for alias in json.loads(text or "[]")])
+        for text in trials[COLUMN].fillna("").unique()
+    }
+    return trials.assign(**{COLUMN: trials[COLUMN].fillna("").map(new)})
 
 
 def under_every_name(arms: pd.DataFrame) -> pd.DataFrame:

@@ -146,6 +146,25 @@ def test_arms_of_different_factors_that_end_alike_are_told_apart(ablation_writer
     assert both.over_contexts.empty
 
 
+def test_contrasts_and_other_names_follow_the_new_names_of_arms(ablation_writer: Callable[..., Any]) -> None:
+    def asked(name: str, compared: str, *factors: str) -> Path:
+        """Write a run whose arm at 0.5 trains like another, at 0.7, by whose name it is compared."""
+        contrasts = [[compared, "baseline"]]
+        ledger = ablation_writer(arms=["baseline"], seeds=3, factors=[*factors], contrasts=contrasts)
+        alike = compared.replace("0.7", "0.5"), [{"arm": compared, "params": {factors[0]: 0.7}}]
+        for seed in range(3):
+            ledger.train(ledger.plan(alike[0], seed, {factors[0]: 0.5}, aliases=alike[1]), 80.0 + seed % 2)
+        return moved(ledger.close(), name)
+
+    first, second = asked("one", "temperature=0.7", CKTF), asked("two", "cktf.temperature=0.7", CKTF, KD)
+    both = load(first, second)
+    assert both.facts.study.contrasts == [["cktf.temperature=0.7", "baseline"]]
+    assert set(both.effects["arm"]) == {"cktf.temperature=0.5"}
+    other = of_another_baseline(asked("three", "temperature=0.7", KD))
+    with pytest.raises(ValueError, match=r"contrasts is the same: .*'cktf\.temperature=0\.7'.*'kd\.temperature=0\.7'"):
+        load(first, other)
+
+
 def test_two_arms_of_one_name_are_told_apart_by_their_runs(ablation_writer: Callable[..., Any]) -> None:
     first = plan_one(ablation_writer, "one", CKTF, "warm")
     ledger = ablation_writer(arms=["baseline"], seeds=3, factors=[KD])
