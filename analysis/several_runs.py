@@ -307,10 +307,12 @@ def _together(texts: Iterable[str], separator: str) -> str:
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Return frames concatenated; a column that one of them lacks has missing values in its rows.
 
-    A column that holds text in one and numbers in another becomes text, as within one run.
+    A column of several kinds (texts, numbers, truth values) becomes text, as within one run.
     """
     tables = [pa.Table.from_pandas(frame, preserve_index=False) for frame in frames]
-    texts = {field.name for table in tables for field in table.schema if _is_text(field.type)}
+    types = [(field.name, field.type) for table in tables for field in table.schema]
+    numbers = {name for name, kind in types if pa.types.is_integer(kind) or pa.types.is_floating(kind)}
+    texts = {name for name, kind in types if _is_text(kind) or (pa.types.is_boolean(kind) and name in numbers)}
     tables = [
         pa.table({name: _as_text(table[name]) if name in texts else table[name] for name in table.column_names})
         for table in tables

@@ -255,14 +255,16 @@ def test_one_search_in_two_runs_has_one_leaderboard(search: Path, search_writer:
     assert len(load(first, ledger.run).leaderboard) > len(load(first).leaderboard)
 
 
-def test_factors_of_two_types_are_told_as_text(ablation_writer: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("factor", ["objective.cktf.theta", "objective.own.bank"])
+def test_factors_of_two_types_are_told_as_text(ablation_writer: Callable[..., Any], factor: str) -> None:
+    baseline, *levels = [0.1, 0.5, "half"] if factor == "objective.cktf.theta" else [None, 0.5, True]
     runs = []
-    for name, level in (("one", 0.5), ("other", "half")):
-        ledger = ablation_writer(arms=["baseline"], seeds=1)
-        ledger.train(ledger.plan(f"theta={level}", 0, {"objective.cktf.theta": level}), 80.0)
+    for name, level in zip(("one", "other"), levels, strict=True):
+        ledger = ablation_writer(arms=["baseline"], seeds=1, factors=[factor])
+        ledger.train(ledger.plan(f"level={level}", 0, {factor: level}), 80.0)
         runs.append(moved(ledger.close(), name))
-    levels = load(*runs).trials["param.objective.cktf.theta"].tolist()
-    assert levels == ["0.1", "0.5", "half"]
+    read = load(*runs).trials[f"param.{factor}"]
+    assert read.astype(object).where(read.notna(), None).tolist() == [baseline and str(baseline), *map(str, levels)]
 
 
 def test_the_facts_of_all_runs_are_told_and_kept(halves: list[Path], tmp_path: Path) -> None:
