@@ -1,7 +1,9 @@
 """MLflow runs, from a store or an exported table -> a comparison of named arms."""
 
+import math
 import os
 import sqlite3
+import sys
 import warnings
 from collections import Counter
 from contextlib import closing
@@ -20,6 +22,9 @@ PARTS = ("params.", "metrics.", "tags.")
 """Prefixes of a run's params, metrics and tags in a table of `mlflow.search_runs`; users may leave them out."""
 
 NAME = "tags.mlflow.runName"
+LARGEST = sys.float_info.max
+"""Number that MLflow stores in a database in place of infinity."""
+
 FILES = (".csv", ".json", ".jsonl", ".parquet")
 SQLITE = "sqlite:///"
 
@@ -54,7 +59,7 @@ def read_mlflow(
     )
     if names is not None:
         table = with_names(what, table, (_plain(NAME), NAME), names)
-    for key in {"metric", "arm", "seed", "context", "status"} & asked.keys():
+    for key in {"metric", "arm", "seed", "context", "cluster", "status"} & asked.keys():
         if asked[key] not in table.head:
             asked[key] = _plain(asked[key])
     return results_in_table(what, table, origin=f"the MLflow runs {what}", **asked)
@@ -90,7 +95,11 @@ def _stored(place: str, name: str | None) -> Table:
     records = []
     for run in found[name]:
         record = {"run_id": run.info.run_id, "status": run.info.status}
-        parts: tuple[dict[str, Any], ...] = (run.data.params, run.data.metrics, run.data.tags)
+        metrics = {
+            key: value / LARGEST * math.inf if abs(value) == LARGEST else value
+            for key, value in run.data.metrics.items()
+        }
+        parts: tuple[dict[str, Any], ...] = (run.data.params, metrics, run.data.tags)
         for part, of_run in zip(PARTS, parts, strict=True):
             record |= {f"{part}{key}": value for key, value in of_run.items()}
         records.append(record)

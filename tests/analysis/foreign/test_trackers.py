@@ -1,5 +1,6 @@
 """What MLflow, TensorBoard and W&B have stored or exported; the first two by their own packages, if installed."""
 
+import math
 import sqlite3
 import warnings
 from contextlib import closing
@@ -45,6 +46,7 @@ def write_runs(client: Any, *, failed: int = 0) -> None:
         client.log_param(run, "seed", seed)
         client.log_metric(run, "val/acc", score - 5, step=1)
         client.log_metric(run, "val/acc", score, step=2)
+        client.log_metric(run, "loss", math.inf if seed == 2 else -score)
         client.set_terminated(run, status="FAILED" if seed == 3 else "FINISHED")
 
 
@@ -55,6 +57,8 @@ def test_runs_of_an_mlflow_store_are_compared_by_params_or_names(store: str, tmp
     by_names = read_mlflow(store, metric="metrics.val/acc", names="{arm}-s{seed}", baseline="none")
     assert effects(by_params) == effects(by_names) == RIGHT
     assert (by_params.trials["status"] == Status.FAILED).sum() == 1
+    diverged = read_mlflow(store, metric="loss", maximise=False, arm="method", baseline="none").trials
+    assert sorted(diverged.loc[diverged["status"] == Status.FAILED, "seed"]) == [2, 2, 3]
     assert Path(store.removeprefix("sqlite:///")).read_bytes() == before
     import mlflow
 
@@ -114,6 +118,8 @@ def test_a_table_of_mlflow_is_read_without_it(tmp_path: Path) -> None:
         assert found.trials["status"].tolist()[-1] == Status.FAILED
     with pytest.raises(InputError, match=r"--metric says which of its numbers is compared; there are: .*acc, loss"):
         read_mlflow(tmp_path / "runs.csv", arm="method")
+    with pytest.raises(InputError, match="a test over clusters needs 4 or more; got 3: 0, 1, 2"):  # it is found
+        read_mlflow(tmp_path / "runs.csv", metric="acc", arm="method", baseline="none", cluster="params.seed")
 
 
 def write_events(folder: Path, values: list[float], hparams: dict[str, object] | None = None) -> None:
