@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.arguments import listed
 from analysis.foreign.csv_file import results_in_table
-from analysis.foreign.named_arms import with_names
+from analysis.foreign.named_arms import require_columns, with_names
 from analysis.foreign.table_file import Table, read_table
 from analysis.results import Results
 from cktf.errors import InputError
@@ -63,6 +63,7 @@ def _points(what: str, table: Table, metric: str | None) -> tuple[Table, str, in
     rows, places, num_means = [], [], 0
     for run in dict.fromkeys(run for run, _, of_run in curves if of_run == metric):
         name = f"{run}{BETWEEN}{metric}"
+        require_columns(what, table.head, {"metric": name})  # of two runs of one name, one would be lost
         for cells, line in zip(table.rows, table.places, strict=True):
             if cells[columns[name]]:
                 ends = {cells[columns[name + end]] for end in ENDS if name + end in columns}

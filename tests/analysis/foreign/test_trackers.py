@@ -214,6 +214,9 @@ def test_exports_of_wandb_are_compared(tmp_path: Path) -> None:
     ]
     (tmp_path / "history.csv").write_text("\n".join(history))
     assert effects(read_wandb(tmp_path / "history.csv", arm="method", baseline="none")) == RIGHT
+    (tmp_path / "twice.csv").write_text("Step,none-s0 - acc,kd-s0 - acc,kd-s0 - acc\n1,70,73,75\n")
+    with pytest.raises(InputError, match=r"2 columns are called 'kd-s0 - acc' \(--metric\); rename all but one"):
+        read_wandb(tmp_path / "twice.csv", names="{arm}-s{seed}", baseline="none")
     with pytest.raises(InputError, match=r"--metric names one of the panel's: val\.acc"):
         read_wandb(tmp_path / "panel.csv", metric="acc", names="{arm}-s{seed}")
     with pytest.raises(InputError, match="--names: no column Name or run"):
