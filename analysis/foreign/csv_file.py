@@ -95,7 +95,8 @@ def results_in_table(
     larger = larger_is_better(metric, maximise)
     columns = dict(zip(table.head, zip(*table.rows, strict=True), strict=True))
     scores = _numbers(what, named["metric"], columns[named["metric"]], table.places, decimal)
-    columns[named["seed"]] = tuple(cell.replace(decimal or ".", ".") for cell in columns[named["seed"]])
+    for option in {"seed", "step"} & named.keys():
+        columns[named[option]] = tuple(cell.replace(decimal or ".", ".") for cell in columns[named[option]])
     steps = _steps(what, named["step"], columns[named["step"]], table.places) if "step" in named else None
     groups = [[row] for row in range(len(scores))]
     if steps is not None:

@@ -60,6 +60,7 @@ def test_parquet_is_read(tmp_path: Path) -> None:
         (TEXT.replace("kd", "é").encode("latin-1"), {"encoding": "latin-1"}),
         (TEXT.encode("utf-16-le"), {"encoding": "utf-16-le"}),
         (GERMAN.replace("70,5", "70,500").replace("5\n", "500\n").encode(), {"decimal": ","}),
+        (GERMAN.replace(";acc", ";acc;epoch").replace("5\n", "5;2,0\n").encode(), {"decimal": ",", "step": "epoch"}),
     ],
 )
 def test_an_option_says_what_the_file_does_not(content: bytes, options: dict[str, str], tmp_path: Path) -> None:
