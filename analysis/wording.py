@@ -134,13 +134,28 @@ def larger_is_better(metric: str, maximise: bool | None) -> bool:
 LOSS_DECIMALS = 3
 """Digits after the point of a loss, and of a measure of health."""
 
+UNSCALED = Quantity("").decimals
+"""Digits after the point of quantities that may be small throughout: losses, and others of no known unit."""
+
 ABSENT = "–"
 """Text in place of a number that cannot be computed."""
 
 
 def number_text(value: float | None, decimals: int) -> str:
     """Return a number as text with so many decimals; `ABSENT` for None and NaN."""
-    return ABSENT if value is None or np.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
+    return ABSENT if value is None or np.isnan(value) else _digits(value, decimals)
+
+
+def _digits(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number with so many decimals; where these are of an unknown scale, a small one with three digits."""
+    is_small = decimals >= UNSCALED and 0 < abs(value) < 10 ** (1 - decimals)
+    text = f"{value:{sign}.3g}".replace("e-0", "e-") if is_small else f"{value:{sign}.{decimals}f}"
+    return text.replace("-", "−")
+
+
+def brief(value: float) -> float:
+    """Return a number with eight significant digits, which is more than figures and pages show."""
+    return float(f"{value:.8g}")
 
 
 def interval_text(low: float, high: float, measured: Quantity) -> str:
@@ -153,7 +168,7 @@ def interval_text(low: float, high: float, measured: Quantity) -> str:
 
 def signed_text(value: float, decimals: int) -> str:
     """Return a difference with its sign."""
-    return ABSENT if np.isnan(value) else f"{value:+.{decimals}f}".replace("-", "−")
+    return ABSENT if np.isnan(value) else _digits(value, decimals, "+")
 
 
 def interval_name(estimates: "pd.DataFrame") -> str:

@@ -128,7 +128,7 @@ def chart(forest: Forest) -> Chart:
     names = alt.Axis(ticks=False, domain=False, labelExpr=IN_LINES, labelOffset=alt.ExprRef(_RISE))
     y = alt.Y("label:N", title=None, sort=labels, scale=alt.Scale(domain=labels), axis=names)
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("n:Q"), alt.Tooltip("verdict:N")]
-    tooltip += numbers("effect", *ENDS, *SIMULTANEOUS, form="+.3f")
+    tooltip += numbers("effect", *ENDS, *SIMULTANEOUS, form="+.6~g")
     base = alt.Chart(data(forest.rows)).encode(y=y, tooltip=tooltip)
     title = title_lines(forest.axis)
     signed = alt.Axis(labelExpr="datum.value === 0 ? '0' : format(datum.value, '+~g')", tickCount=6)

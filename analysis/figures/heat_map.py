@@ -14,7 +14,7 @@ from analysis.statistics.any_table import complete, reported
 from analysis.statistics.interactions import factorial_cells
 from analysis.statistics.levels import factor_label, in_groups, is_numeric
 from analysis.study_tables import StudyTables
-from analysis.wording import number_text, quantity
+from analysis.wording import brief, number_text, quantity
 
 PALE, DEEP = "#eef4fa", "#1d5c96"
 """Ends of the scale of cells: one hue, so that grey paper keeps the order."""
@@ -68,7 +68,7 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
     low, high = by_panel.transform("min"), by_panel.transform("max")
     share = (found["score"] - low) / (high - low).where(high > low, 1)
     cells = found.rename(columns={"context": "panel"}).assign(
-        score=[round(score, 4) for score in found["score"]],
+        score=[brief(score) for score in found["score"]],
         text=[number_text(score, measured.decimals) for score in found["score"]],
         shade=[round(float(shade), 4) for shade in (share if study.maximise else 1 - share)],
     )

@@ -10,7 +10,7 @@ from analysis.figures.theme import BLUE, GREY, LINE_LEGEND, Record, Rows, by_kin
 from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity
+from analysis.wording import brief, quantity
 
 ARM, BASELINE = "arm", "baseline"
 
@@ -49,6 +49,7 @@ def record(results: StudyTables) -> Curves | None:
     rows: Rows = []
     measured = quantity(study.metric)
     curves[["low", "high"]] = curves[["low", "high"]].map(measured.cut)  # with two seeds, they may reach far
+    curves[["mean", "low", "high"]] = curves[["mean", "low", "high"]].map(brief)
     for arm_id in shown:
         arm = curves[curves["arm_id"] == arm_id]
         panel = panel_title(names[arm_id], contexts[arm_id], arm["n"].max())
@@ -57,7 +58,7 @@ def record(results: StudyTables) -> Curves | None:
         if arm_id != baseline:
             sides.insert(0, (BASELINE, curves[curves["arm_id"] == baseline]))
         for series, curve in sides:
-            points = curve[["epoch", "n", "mean", "low", "high"]].round(4)
+            points = curve[["epoch", "n", "mean", "low", "high"]]
             rows += rows_of(points.assign(panel=panel, series=series))
     has_bands = any(row["low"] is not None for row in rows)
     caption = (
@@ -98,4 +99,4 @@ def _domain(rows: Rows) -> tuple[float, float]:
     held = [row["mean"] for row in rows]
     held += [row[end] for row in rows if row["epoch"] == last for end in ("low", "high") if row[end] is not None]
     margin = 0.05 * (max(held) - min(held)) or 1.0  # with a single value, a scale around it
-    return round(min(held) - margin, 4), round(max(held) + margin, 4)
+    return min(held) - margin, max(held) + margin

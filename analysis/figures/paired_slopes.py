@@ -9,7 +9,7 @@ from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_
 from analysis.figures.theme import BLUE, GREY, INK, LINE_LEGEND, Record, Rows, by_kind, numbers
 from analysis.statistics.any_table import complete, reported
 from analysis.study_tables import StudyTables
-from analysis.wording import comparison_names, quantity
+from analysis.wording import brief, comparison_names, quantity
 
 MAX_SEEDS = 50
 """Largest number of lines in a panel; more could not be told apart. The mean is that of all seeds."""
@@ -92,7 +92,7 @@ def _lines(pairs: pd.DataFrame, panel: str, other: str, *, maximise: bool) -> Ro
         ends.append((str(seed), BETTER if is_better else NOT_BETTER, baseline, arm))
     ends.append((MEAN, MEAN, *pairs.mean()))
     return [
-        {"panel": panel, "seed": seed, "kind": kind, "side": side, "score": round(float(score), 4)}
+        {"panel": panel, "seed": seed, "kind": kind, "side": side, "score": brief(score)}
         for seed, kind, *scores in ends
         for side, score in zip((other, ARM), scores, strict=True)
     ]

@@ -14,7 +14,7 @@ from analysis.searches.arms import JUDGED, is_best
 from analysis.statistics.intervals import Floats
 from analysis.statistics.levels import factor_label, is_numeric
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity
+from analysis.wording import number_text, quantity
 from cktf.rows import Status
 
 MAX_AXES = 8
@@ -73,7 +73,7 @@ def record(results: StudyTables) -> Parallel | None:
     positions.append((scores - low) / ((high - low) or 1.0))
     axes.append(measured.name)
     ticks += [
-        {"axis": axes[-1], "position": place, "text": f"{score:.{measured.decimals}f}"}
+        {"axis": axes[-1], "position": place, "text": number_text(score, measured.decimals)}
         for place, score in ((0.0, low), (1.0, high))
     ]
     is_shown = arms.index.isin(thinned(arms).index)

@@ -84,7 +84,7 @@ def by_status(statuses: Collection[str], **options: Any) -> dict[str, Any]:
     return by_kind("status", looks, "color shape", **options)
 
 
-def numbers(*names: str, form: str = ".3f") -> list[alt.Tooltip]:
+def numbers(*names: str, form: str = ".6~g") -> list[alt.Tooltip]:
     """Return the entries of a tooltip that show these fields in this format."""
     return [alt.Tooltip(f"{name}:Q", format=form) for name in names]
 

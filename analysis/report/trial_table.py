@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from analysis.results import Results
-from analysis.wording import quantity
+from analysis.wording import brief, quantity
 
 
 def trial_table(results: Results) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def trial_table(results: Results) -> dict[str, Any]:
         if decimals is None:
             cells.append(shown[name].astype(str).tolist())
             continue
-        # JSON has no NaN. Numbers keep two digits more than are shown, since the page sorts by them.
-        digits = decimals + 2 if decimals else None
+        # JSON has no NaN. Numbers keep more digits than are shown, since the page sorts by them.
         numbers = shown[name].astype("float64").tolist()
-        cells.append([round(value, digits) if math.isfinite(value) else None for value in numbers])
+        kept = brief if decimals else round
+        cells.append([kept(value) if math.isfinite(value) else None for value in numbers])
     return {"columns": columns, "rows": [list(row) for row in zip(*cells, strict=True)]}

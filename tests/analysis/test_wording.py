@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.wording import interval_text, larger_is_better, number_text, p_text, quantity
+from analysis.wording import interval_text, larger_is_better, number_text, p_text, quantity, signed_text
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,15 @@ def test_a_p_value_is_never_printed_as_zero(p: float, text: str) -> None:
 
 def test_numbers_that_are_missing_are_a_dash() -> None:
     assert [number_text(value, 1) for value in (None, np.nan, -1.25)] == ["–", "–", "−1.2"]
+
+
+def test_a_small_number_of_no_known_scale_is_not_printed_as_zero() -> None:
+    numbers = (3.217e-6, -0.000412, 0.0, 0.12345)
+    assert [number_text(number, quantity("metric.mse").decimals) for number in numbers] == [
+        *("3.22e−6", "−0.000412", "0.0000", "0.1235")
+    ]
+    assert [signed_text(number, quantity("test_loss").decimals) for number in numbers[:2]] == ["+3.22e−6", "−0.000412"]
+    assert number_text(0.0012, quantity("test_accuracy").decimals) == "0.00"
 
 
 def test_an_interval_of_a_mean_is_cut_where_an_accuracy_ends() -> None:

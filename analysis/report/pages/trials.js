@@ -33,12 +33,18 @@ function find() {
   show();
 }
 
+// A small number among those of no known scale is shown with three digits, not as zero.
+function digits(value, decimals) {
+  const isSmall = decimals > 3 && value !== 0 && Math.abs(value) < 10 ** (1 - decimals);
+  return (isSmall ? `${Number(value.toPrecision(3))}` : value.toFixed(decimals)).replaceAll("-", "−");
+}
+
 function cell(value, column) {
   const element = document.createElement("td");
   const isNumber = column.decimals !== undefined;
   element.className = isNumber ? "number" : column.name;
   element.textContent =
-    value === null ? absent : isNumber ? value.toFixed(column.decimals).replace("-", "−") : value;
+    value === null ? absent : isNumber ? digits(value, column.decimals) : value;
   return element;
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analysis import load
+from analysis import load, read_csv
 from analysis.figures import learning_curves, paired_slopes
 from analysis.figures.drawing import drawing
 from analysis.figures.paired_slopes import chart, record
@@ -53,6 +53,16 @@ def test_where_smaller_is_better_the_other_lines_are_the_better_ones(three_seeds
     slopes = record(load(three_seeds(maximise=False)))
     assert slopes is not None
     assert [row["kind"] for row in slopes.rows[:6:2]] == ["not better", "better at this seed", "not better"]
+
+
+def test_small_scores_are_drawn_where_they_are(tmp_path: Path) -> None:
+    rows = [f"{arm},{seed},1,{size}e-6" for arm, size in (("baseline", 3), ("kd", 2)) for seed in range(3)]
+    (tmp_path / "errors.csv").write_text("\n".join(["arm,seed,epoch,mse", *rows]) + "\n")
+    results = read_csv(tmp_path / "errors.csv", metric="mse", maximise=False, step="epoch")
+    slopes, curves = record(results), learning_curves.record(results)
+    assert slopes is not None
+    assert curves is not None
+    assert {row["score"] for row in slopes.rows} == {row["mean"] for row in curves.rows} == {2e-6, 3e-6}
 
 
 def test_of_many_seeds_some_are_drawn_and_the_mean_is_that_of_all(
