@@ -18,7 +18,7 @@ from analysis.results import Results
 from analysis.statistics import cells
 from analysis.statistics.any_table import as_trials, scales_in_words
 from analysis.statistics.clusters import in_clusters
-from cktf.errors import InputError, shown
+from cktf.errors import InputError, shown, within
 from cktf.names import BASELINE, tidy_name
 from cktf.rows import Alternative, Family, Stage, Status
 
@@ -140,7 +140,8 @@ def compared(
     )
     caveats += scales_in_words(plain, "metric", metric)
     if cluster:
-        plain, scored = _in_clusters(plain, scored)
+        with within(what):
+            plain, scored = _in_clusters(plain, scored, called["cluster"])
     fields = ("arm", "arm_id", "seed", "context", "is_baseline")
     own: list[dict[str, Any]] = [dict(zip(fields, row, strict=True)) for row in plain[[*fields]].to_numpy().tolist()]
     read = ", ".join(f"{option}: column {column}" for option, column in (called | {"metric": metric}).items())
@@ -162,9 +163,11 @@ def compared(
     )
 
 
-def _in_clusters(plain: pd.DataFrame, trials: Sequence[ForeignTrial]) -> tuple[pd.DataFrame, list[ForeignTrial]]:
+def _in_clusters(
+    plain: pd.DataFrame, trials: Sequence[ForeignTrial], called: str
+) -> tuple[pd.DataFrame, list[ForeignTrial]]:
     """Return a row and a trial for each arm and cluster: the mean, with the status of the first that failed, if any."""
-    found = in_clusters(plain, "cluster")
+    found = in_clusters(plain, "cluster", called)
     order = np.argsort(plain["status"].eq(Status.COMPLETE), kind="stable")
     first: dict[Any, ForeignTrial] = {}
     for row in order:
