@@ -64,7 +64,7 @@ def tracked(results: Results) -> Iterator[Tracked]:
         settings = {"arm": row["arm"], "context": row["context"] or None, "seed": row["seed"], **factors}
         first = times[0] - float(own["epoch_seconds"].iloc[0]) if times else ended or 0.0
         yield Tracked(
-            trial_id=row["trial_id"],
+            trial_id=row["trial_id"].rpartition("/")[2],  # without the name of its run, where several are read together
             name=f"{arm_label(row['arm'], row['context'])}, seed {row['seed']}",
             status=row["status"],
             settings={name: value for name, value in settings.items() if not _is_missing(value)},

@@ -66,6 +66,17 @@ def test_a_trial_whose_arm_was_renamed_keeps_its_folder_of_events(tmp_path: Path
     assert {folder.name for folder in (tmp_path / "logs").iterdir()} == names
 
 
+def test_trials_of_several_studies_are_known_by_their_own_ids(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    own = growing(tmp_path / "run", 2)
+    trials, epochs = (
+        each.assign(trial_id="run-1/" + each["trial_id"].astype(str)) for each in (own.trials, own.epochs)
+    )
+    united = Results(trials=trials, epochs=epochs, facts=own.facts)  # as `analysis.load` has those of different studies
+    counts = [export(each, "tensorboard", str(tmp_path / "logs")) for each in (united, united, own)]
+    assert counts == [1, 0, 0]
+
+
 @pytest.mark.filterwarnings("ignore")  # its own
 def test_mlflow_reads_runs_settings_and_curves(tmp_path: Path) -> None:
     tracking = pytest.importorskip("mlflow.tracking")
