@@ -116,9 +116,10 @@ def _programs(student: Student, path: Path) -> list[str]:
         begin = f"import timm\nnetwork = timm.create_model({name!r}, num_classes={classes}, in_chans={shape[0]}"
         ways = [f"{begin}, img_size={shape[1:]})", f"{begin})"]  # some take no img_size
     else:
-        origin = ORIGINS.get(("MODELS", model))
+        origin, width = ORIGINS.get(("MODELS", model)), about.config.student.width
         of = f"  # with the plug-in {origin.name}, once it is registered" if origin else ""
-        ways = [f"from cktf.models import MODELS{of}\nnetwork = MODELS[{model!r}]({classes}, {shape[0]})"]
+        scale = f", scale={width}" if width != 1 else ""
+        ways = [f"from cktf.models import MODELS{of}\nnetwork = MODELS[{model!r}]({classes}, {shape[0]}{scale})"]
     after = "" if isinstance(student.network, Adapter) else ".logits"
     return [
         f"""import torch

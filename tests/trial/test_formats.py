@@ -55,6 +55,12 @@ def test_the_program_that_is_told_loads_a_state_dict_into_the_library_s_own_netw
     assert torch.allclose(scope["logits"], own(IMAGES), atol=1e-5)
 
 
+def test_a_state_dict_of_a_narrower_network_is_loaded_by_the_program_that_is_told(tmp_path: Path) -> None:
+    own, scope = student(student={"model": "resnet8", "width": 0.5}), {"images": IMAGES}
+    exec(write_student(own, "torch", tmp_path / "x.pt"), scope)  # noqa: S102
+    assert torch.allclose(scope["logits"], own(IMAGES), atol=1e-5)
+
+
 def test_a_network_of_torchvision_is_given_grey_images_as_it_was(tmp_path: Path) -> None:
     grey = {"data": {"name": "digits", "generated": True, "side": 32}}
     told = write_student(student("torchvision/shufflenet_v2_x0_5", **grey), "torch", tmp_path / "x.pt")
