@@ -69,7 +69,8 @@ class TrialConfig(Settings):
     Initial phases of objectives come before it."""
 
     stop_after: int | None = Field(default=None, ge=1)
-    """Epoch after which the main phase is stopped, with the schedule of all `epochs`; None: it runs them all."""
+    """Epoch after which the main phase is stopped, with the schedules of all `epochs`, the objectives' too; None: it
+    runs them all."""
 
     batch_size: BatchSize = 64
     """Samples of a batch, over all workers together."""

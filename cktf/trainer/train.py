@@ -166,7 +166,7 @@ def train(
         trained = [student for student in (phase.student, averaged) if student]
         for student in trained:
             student.train()
-        objective.begin_epoch(epoch, phase.epochs)
+        objective.begin_epoch(epoch, phase.planned_epochs)
         step.begin_epoch(rate, of_phase.epoch(epoch) if of_phase else None)
         measured, measures = dict[str, float](), dict[str, float]()
         due = monitor if monitor and monitor.is_due(epoch) else None

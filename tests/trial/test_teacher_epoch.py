@@ -57,6 +57,13 @@ def test_a_student_s_training_may_end_early_too_and_its_last_epoch_reads_the_tes
     assert (result.train_loss, result.learning_rate) == (first.train_loss, first.learning_rate)
 
 
+def test_schedules_of_objectives_are_those_of_all_epochs_where_a_training_ends_early(tiny: MakeTrial) -> None:
+    ramp = {"from": 0, "to": 1, "over": [0, 1]}
+    objective = {"cross_entropy": {"weight": ramp}, "kd": {"temperature": {"from": 1, "to": 8, "over": [0, 1]}}}
+    whole, early = (run_trial(tiny(objective=objective, stop_after=last)) for last in (None, 2))
+    assert [result.train_loss for result in early] == [result.train_loss for result in whole][:2]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
