@@ -230,11 +230,14 @@ def state_dict_in(loaded: object) -> StateDict:
 def part_of(expected: Mapping[str, Tensor], weights: StateDict) -> StateDict:
     """Return the part of a file's state dict whose keys are those of a network; all of it if there is no such part.
 
-    Several networks may have prefixes in it (``student.``); ``expected`` is the network's own state dict.
+    Several networks may have prefixes in it (``student.``); ``expected`` is the network's own state dict, whose keys
+    may have parts that were taken for a wrapper's (``net.``).
 
     Raises:
         InputError: If several parts have these keys.
     """
+    own = {_inner(key): key for key in expected}
+    weights = {key if key in expected else own.get(key, key): value for key, value in weights.items()}
     first = next(iter(expected))
     fitting = {}
     for key in weights:
@@ -271,7 +274,7 @@ def _state_dicts(loaded: object, place: tuple[str, ...], seen: set[int]) -> Iter
 
 def _bare(weights: StateDict) -> StateDict:
     """Return a state dict whose keys lack parts that wrappers add, and `OUTER` names with which all of them begin."""
-    inner = {".".join(p for p in key.split(".") if p not in WRAPPERS): value for key, value in weights.items()}
+    inner = {_without_wrappers(key): value for key, value in weights.items()}
     if len(inner) < len(weights):  # two keys would be one, so these are the network's own names
         return dict(weights)
     if inner.keys() != weights.keys():
@@ -282,3 +285,15 @@ def _bare(weights: StateDict) -> StateDict:
         if len(outer) != 1 or not outer <= OUTER or not all("." in key for key in own):
             return inner
         inner = {key.partition(".")[2]: inner[key] for key in inner if key in own}
+
+
+def _without_wrappers(key: str) -> str:
+    return ".".join(part for part in key.split(".") if part not in WRAPPERS)
+
+
+def _inner(key: str) -> str:
+    """Return a key without all that `_bare` may remove."""
+    key = _without_wrappers(key)
+    while "." in key and key.partition(".")[0] in OUTER:
+        key = key.partition(".")[2]
+    return key

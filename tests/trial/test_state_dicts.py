@@ -146,3 +146,12 @@ def test_several_networks_of_one_kind_are_refused() -> None:
 def test_batch_norms_that_did_not_count_yet_are_taken() -> None:
     older = {key: value for key, value in WEIGHTS.items() if not key.endswith("num_batches_tracked")}
     assert part_of(WEIGHTS, behind("net.", weights=older)) == older
+
+
+@pytest.mark.parametrize("prefixes", [["net."], ["model."], ["module."], ["model.net."], ["backbone.", "fc.module."]])
+def test_a_network_whose_own_keys_look_wrapped_is_loaded_from_its_state_dict(prefixes: list[Any]) -> None:
+    own = behind(*prefixes)
+    for stored in (own, behind("module.", weights=own), dict([*own.items()][:1])):
+        found = part_of(own, state_dict_in(stored))
+        assert [*found] == [*own][: len(stored)]
+        assert all(value is own[key] for key, value in found.items())
