@@ -17,6 +17,7 @@ from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.teacher import OF_CHECKPOINT
 from cktf.trial.content import trial_config
 
 SMOKE_EPOCHS = 2
@@ -236,7 +237,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
             values[data] |= {"generated": True, "root": None, "download": False, "content": None}
     teachers = [*filter(None, [values["teacher"]]), *(values["teachers"] or {}).values()]
     for teacher in teachers:
-        teacher |= {"checkpoint": None, "sha256": None, "accept_any": False, "epoch": None, "classes": None}
+        teacher |= {"checkpoint": None, "epoch": None, **dict.fromkeys(OF_CHECKPOINT), "accept_any": False}
     for network in (values["student"], *teachers):
         network |= {"weights": None, "weights_sha256": None}
     for phase in (values, *teachers, values["probe"]):

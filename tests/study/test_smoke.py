@@ -85,11 +85,11 @@ def test_neither_a_trial_nor_a_teacher_of_a_smoke_run_is_taken_for_a_real_one(ma
 def test_a_teacher_from_a_file_is_trained_instead(tmp_path: Path) -> None:
     file = tmp_path / "teacher.pth"
     file.write_bytes(b"weights")
-    teacher = {"model": "resnet20", "checkpoint": str(file)}
+    teacher = {"model": "resnet20", "checkpoint": str(file), "mean": [0.3], "std": [0.4]}
     config = with_contents(TrialConfig.model_validate({**TRANSFER, "teacher": teacher}))
     small = smoke_trial(config)
     assert small.teacher
-    assert (small.teacher.checkpoint, small.teacher.sha256) == (None, None)
+    assert (small.teacher.checkpoint, small.teacher.sha256, small.teacher.mean) == (None, None, None)
     assert (small.teacher.model, small.teacher.epochs) == ("resnet20", SMOKE_EPOCHS)
 
 
