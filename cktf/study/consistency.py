@@ -283,7 +283,11 @@ def _check_measures(spec: StudySpec) -> Iterator[Finding]:
     measures = spec.built_measures.items()
     reading = [name for name, each in measures if isinstance(each, OfPredictions) and each.needs_teacher]
     arms = [arm for context in spec.baselines for arm in arms_in(spec, context)] if reading else []
-    if without := [arm.label for arm in arms if not arm.config.teachers_by_key or arm.config.task == "transfer"]:
+    if without := [
+        arm.label
+        for arm in arms
+        if not arm.config.teachers_by_key or arm.config.task == "transfer" or arm.config.has_other_classes
+    ]:
         others = " and others" if len(without) > 3 else ""
         said = f"needs a teacher of the data's classes in every arm; there is none in {', '.join(without[:3])}{others}"
         yield ("measures", reading[0]), said

@@ -110,9 +110,9 @@ def test_what_is_wrong_is_told_in_one_line(more: str) -> None:
 def test_agreement_needs_a_teacher_in_every_arm() -> None:
     text = TEXT.replace("    cktf: {beta: 0.8, theta: 0.1, temperature: 0.1, negatives: 64}\n", "")
     text = text.partition("ablate:")[0] + "compare: {alone: {teacher: null}}\nmeasures: [agreement]\n"
-    assert "measures.agreement: needs a teacher of the data's classes in every arm; there is none in alone" in refused(
-        text
-    )
+    for arm in ("{teacher: null}", "{source: {name: fashion_mnist, side: 8}}"):
+        said = refused(text.replace("{teacher: null}", arm))
+        assert "measures.agreement: needs a teacher of the data's classes in every arm; there is none in alone" in said
     assert read_study(TEXT + "measures: [agreement]\n", "x.yaml").reads_teacher
 
 
