@@ -178,8 +178,8 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
 
 def with_own_classifier(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return ``weights`` with the network's own classifier if theirs is missing or for another number of classes."""
-    prefix = classifier_keys(network)
-    own = {key: value for key, value in network.state_dict().items() if prefix and key.startswith(prefix)}
+    prefixes = classifier_keys(network)
+    own = {key: value for key, value in network.state_dict().items() if key.startswith(prefixes)}
     if all(key in weights and weights[key].shape == value.shape for key, value in own.items()):
         return dict(weights)
     return {key: value for key, value in weights.items() if key not in own} | own

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cktf.models.adapter import LOGITS, map_shape, run_blank, without_overwriting
+from cktf.models.adapter import LOGITS, Adapter, map_shape, run_blank, without_overwriting
 
 MOST_STAGES = 4
 """Largest number of stages taken from a network: its last ones, or so many parts of a transformer's equal blocks."""
@@ -38,7 +38,7 @@ def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, 
     layers = dict(network.named_modules())
     stems, groups = _stem_and_stages(network, layers)
     blocks = {name: [*_blocks_of(name, layers[name])] for group in groups for name in group}
-    classifier = _classifier_of(network)
+    classifier = next(iter(_classifiers_of(network)), None)
     names = [*stems, *blocks, *(block for inner in blocks.values() for block in inner)]
     outputs, overwritten = run_blank(network, image_shape, names, classifier)
 
@@ -59,21 +59,22 @@ def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, 
     }
 
 
-def classifier_keys(network: nn.Module) -> str:
-    """Return the prefix of the classifier's keys in a network's or an `Adapter`'s state dict; empty without one."""
-    name = _classifier_of(getattr(network, "network", network))
-    return f"{name}." if name else ""
+def classifier_keys(network: nn.Module) -> tuple[str, ...]:
+    """Return the prefixes of the classifiers' keys in a network's or an `Adapter`'s state dict; empty without any."""
+    own = network.network if isinstance(network, Adapter) else network
+    return tuple(f"{name}." for name in _classifiers_of(own))
 
 
-def _classifier_of(network: nn.Module) -> str | None:
-    """Return the name of the layer that timm calls the classifier, else of the last linear layer; None without any."""
+def _classifiers_of(network: nn.Module) -> list[str]:
+    """Return the names of the layers that timm calls classifiers, two in some networks, else of the last linear layer.
+
+    The first is the main one; empty without any.
+    """
     layers = dict(network.named_modules())
     named: Any = (getattr(network, "default_cfg", None) or {}).get("classifier")
-    named = named[0] if isinstance(named, tuple) else named
-    if named in layers:
-        return str(named)
+    found = [name for name in (named if isinstance(named, tuple) else (named,)) if name and name in layers]
     linear = [name for name, module in layers.items() if name and isinstance(module, nn.Linear)]
-    return linear[-1] if linear else None
+    return found or linear[-1:]
 
 
 def _stem_and_stages(network: nn.Module, layers: dict[str, nn.Module]) -> tuple[list[str], list[list[str]]]:

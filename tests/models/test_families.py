@@ -4,7 +4,7 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -203,6 +203,26 @@ def test_a_file_of_first_weights_is_loaded_and_known_by_its_content(tmp_path: Pa
         check_trial(ours)
     with pytest.raises(ValueError, match=r"student\.weights: .* does not hold the weights of resnet8: missing"):
         check_trial(trial_config(config_of(student={"model": "resnet8", "weights": str(paths[0])})))
+
+
+class TwoHeads(nn.Module):
+    """A network of which timm would name two classifiers."""
+
+    default_cfg: ClassVar[dict[str, Any]] = {"classifier": ("head", "head_dist")}
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.network, self.last = nn.Conv2d(3, 4, 3), nn.Linear(4, 4)
+        self.head, self.head_dist = nn.Linear(4, num_classes), nn.Linear(4, num_classes)
+
+
+def test_both_classifiers_of_a_network_are_new_for_other_classes() -> None:
+    own, weights = TwoHeads(3), TwoHeads(5).state_dict()
+    loaded = with_own_classifier(own, weights)
+    own.load_state_dict(loaded)
+    assert [key for key, value in loaded.items() if value is weights.get(key)] == [
+        *("network.weight", "network.bias", "last.weight", "last.bias")
+    ]
 
 
 def test_a_teacher_is_fine_tuned_from_a_file_and_a_smoke_run_needs_none(tmp_path: Path) -> None:
