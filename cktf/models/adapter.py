@@ -127,7 +127,8 @@ def run_blank(
 ) -> tuple[dict[str, Any], set[str]]:
     """Return named layers' outputs for one blank image (channels, height, width), and the names of overwritten ones.
 
-    The network runs in eval mode; layers that do not run are left out. The input of the layer ``inputs_of`` is stored
+    The network runs in eval mode; layers stand in the order of their last run, those that do not run are left out. The
+    input of the layer ``inputs_of`` is stored
     under `LOGITS`. An output is overwritten if later code changes it in place. An image that the network cannot read is
     an InputError.
     """
@@ -135,6 +136,7 @@ def run_blank(
     versions: dict[str, int] = {}
 
     def remember(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        outputs.pop(name, None)  # of an earlier run
         outputs[name] = output
         versions[name] = output._version if isinstance(output, Tensor) else 0
 

@@ -52,6 +52,9 @@ def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, 
             usable = [block for block in inner if shape(block)]
         if usable:
             stages.append(tuple(name for name in usable if shape(name) == shape(usable[-1])))
+    if stages:  # a layer that runs again later, such as an activation, does not give the stem's output in the end
+        ran = [*outputs]
+        stems = [name for name in stems if name in ran[: ran.index(stages[0][-1])]]
     return {
         "stem": next((name for name in stems if shape(name)), None),
         "stages": tuple(stages),

@@ -143,6 +143,31 @@ def test_a_factorys_plain_network_is_adapted_and_one_with_activations_is_not(
         build_model(ModelConfig(model="own", stem="conv1"), 5, (1, 8, 8))
 
 
+class PreActivated(nn.Module):
+    """A network whose one activation runs after the first layer and again after the last stage."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.relu = nn.Conv2d(in_channels, 4, 3), nn.ReLU()
+        self.layer1, self.layer2 = (nn.Sequential(nn.Conv2d(4, 4, 3)) for _ in range(2))
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits."""
+        maps = self.layer2(self.layer1(self.relu(self.conv1(images))))
+        logits: Tensor = self.fc(self.relu(maps).mean((2, 3)))
+        return logits
+
+
+def test_an_activation_that_runs_again_behind_the_stages_is_not_taken_for_the_stem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(MODELS, "own", PreActivated)
+    shapes = measure_shapes(build_model("own", 5, (1, 16, 16)), (1, 16, 16))
+    assert shapes.stages == (((4, 12, 12),), ((4, 10, 10),))
+    assert not shapes.has("stem")
+
+
 @pytest.mark.parametrize("role", ["student", "teacher"])
 def test_only_objectives_that_read_more_than_logits_want_layers_named(plain: str, role: str) -> None:
     image = (1, 8, 8)
