@@ -142,7 +142,9 @@ def save_student(place: Storage, student: nn.Module, about: Mapping[str, str] | 
 
     ``about`` is written into the file's metadata (see `cktf.trainer.stored_student.AboutStudent`).
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in student.state_dict().items()}
+    # Copied, because safetensors takes no layers that share their weights.
+    dense = torch.contiguous_format
+    tensors = {name: of.detach().cpu().clone(memory_format=dense) for name, of in student.state_dict().items()}
     place.write(STUDENT, save_safetensors(tensors, {**(about or {}), "sha256": _checksum(tensors)}))
 
 

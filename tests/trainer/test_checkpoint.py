@@ -158,3 +158,12 @@ def test_weights_carry_a_checksum_and_those_of_other_programs_need_none(tmp_path
         place.write(STUDENT, wrong)
         assert stored_weights(place, STUDENT) is None
         assert place.names() == ["student.safetensors.damaged"]
+
+
+def test_a_student_with_one_layer_at_two_places_is_stored(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 2)
+    network = torch.nn.Sequential(layer, layer)
+    save_student(Storage(tmp_path), network)
+    weights = load_weights(Storage(tmp_path).read(STUDENT) or b"")
+    assert sorted(weights) == ["0.bias", "0.weight", "1.bias", "1.weight"]
+    assert torch.equal(weights["1.weight"], layer.weight)
