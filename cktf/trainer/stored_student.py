@@ -79,7 +79,7 @@ class AboutStudent:
             pydantic.ValidationError: If this process cannot read the trial's settings, as without its plug-ins.
         """
         metadata = metadata_of(content)
-        if "config" not in metadata:
+        if not cls.__dataclass_fields__.keys() <= metadata.keys():  # other programs may store a "config" too
             raise InputError("says nothing of its network: it is no file of a stored student")
         values = {name: metadata[name] for name in cls.__dataclass_fields__}
         study = values.pop("study")
