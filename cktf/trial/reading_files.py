@@ -77,7 +77,7 @@ class ReadingFiles:
             with exclusive(self.folder / "lock"):
                 self._make_room(table.nbytes)
                 write_array(self._path(name), [table.numpy()])
-        except OSError as error:
+        except (OSError, InputError) as error:  # the latter where the file system has no locks
             if not self._has_complained:
                 _log.warning("what is read of the teacher is not stored in %s: %s", self.folder, error)
             self._has_complained = True
@@ -86,7 +86,7 @@ class ReadingFiles:
     def turn(self, name: str) -> Iterator[None]:
         """Let one process at a time compute the table ``name``; the others find it stored when their turn comes."""
         with ExitStack() as stack:
-            with suppress(OSError):  # logged later, when the file cannot be written
+            with suppress(OSError, InputError):  # logged later, when the file cannot be written
                 stack.enter_context(exclusive(self.folder / f"{name}.lock"))
             yield
 

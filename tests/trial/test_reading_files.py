@@ -1,14 +1,17 @@
 """Files of tables: whole or not there, the least recently used displaced, and no reason for a trial to fail."""
 
+import errno
 import os
 import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
+from filelock import FileLock
 
 from cktf.trial.reading_files import ReadingFiles, size_limit
 
@@ -105,6 +108,17 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_fails_nothing(
     (record,) = caplog.records
     assert "is not stored in" in record.message
     assert str(tmp_path / "file") in record.message
+
+
+def test_a_file_system_without_locks_is_said_and_fails_nothing(
+    files: ReadingFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(FileLock, "acquire", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    with files.turn("a"):
+        files.write("a", table(1))
+    assert kept(files, "a") == []
+    (record,) = caplog.records
+    assert "cannot be locked: No locks available" in record.getMessage()
 
 
 def test_a_disk_that_is_full_in_the_midst_of_a_table_fails_nothing(
