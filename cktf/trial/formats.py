@@ -28,8 +28,10 @@ def write_student(student: Student, to: str, path: Path) -> str:
     """Write a student in one of `FORMATS`, and return how the file is used.
 
     Raises:
-        InputError: If the format does not take this student, a package is missing, or the file's outputs differ.
+        InputError: If the format does not take this student, a package is missing, or the file's outputs differ. A file
+            that was there is then as before.
     """
+    before = path.read_bytes() if path.exists() else b""
     student.float().eval()
     try:
         run, usage = FORMATS[to](student, path)
@@ -37,7 +39,7 @@ def write_student(student: Student, to: str, path: Path) -> str:
         with torch.no_grad():
             found, expected = run(few), student(few)
     except Exception as error:  # whatever a tracer raises for a user's network
-        path.unlink(missing_ok=True)
+        _undo(path, before)
         if isinstance(error, InputError):
             raise
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -47,10 +49,18 @@ def write_student(student: Student, to: str, path: Path) -> str:
             ) from error
         raise InputError(f"--to {to}: {student.about.config.student.model} cannot be exported: {said}") from error
     if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
-        path.unlink()
+        _undo(path, before)
         apart = float((found - expected).abs().max())
         raise InputError(f"--to {to}: logits of the file differ from the student's by {apart:.2g}: it was deleted")
     return usage
+
+
+def _undo(path: Path, before: bytes) -> None:
+    """Write what was in a file before, or delete it if nothing was."""
+    if before:
+        path.write_bytes(before)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _as_torchscript(student: Student, path: Path) -> tuple[Reader, str]:

@@ -80,7 +80,9 @@ def test_onnx_runs_in_onnx_runtime_on_batches_of_any_size(tmp_path: Path) -> Non
     assert json.loads(names)[:2] == ["airplane", "automobile"]
 
 
-def test_a_file_whose_outputs_differ_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_whose_outputs_differ_is_deleted_and_one_that_was_there_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def wrong(_: Student, path: Path) -> Any:
         path.write_bytes(b"else")
         return lambda images: torch.zeros(len(images), 10), ""
@@ -89,6 +91,10 @@ def test_a_file_whose_outputs_differ_is_deleted(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(InputError, match="logits of the file differ from the student's by"):
         write_student(student(), "torchscript", tmp_path / "x")
     assert not (tmp_path / "x").exists()
+    (tmp_path / "x").write_bytes(b"of another student")
+    with pytest.raises(InputError):
+        write_student(student(), "torchscript", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"of another student"
 
 
 def test_a_probe_has_no_library_s_network(tmp_path: Path) -> None:
@@ -99,6 +105,8 @@ def test_a_probe_has_no_library_s_network(tmp_path: Path) -> None:
         "objective": {"cktf": {}},
         "probe": {"epochs": 1},
     }
+    (tmp_path / "y").write_bytes(b"of another student")
     with pytest.raises(InputError, match="--to torch: this student has a probe"):
-        write_student(student(**transfer), "torch", tmp_path / "x")
+        write_student(student(**transfer), "torch", tmp_path / "y")
+    assert (tmp_path / "y").read_bytes() == b"of another student"
     write_student(student(**transfer), "torchscript", tmp_path / "x")
