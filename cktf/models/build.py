@@ -229,10 +229,11 @@ def _last_batch_norm(stage: nn.Module) -> nn.BatchNorm2d:
 
 
 def behind_stages(network: nn.Module) -> tuple[nn.Module, ...]:
-    """Return the modules behind the last stage that would change while the stages alone are trained.
+    """Return the modules behind the last stage whose parameters would change while the stages alone are trained.
 
     These are the last batch-norm of a wide ResNet, which also makes its last preactivation, and its classifier. In the
-    other networks nothing changes behind the stages: their classifiers get no gradient.
+    other networks no layer behind the stages gets a gradient; only running statistics move, of a batch-norm that is
+    there (MobileNetV2, ShuffleV2, an `Adapter`'s), and training the whole network replaces them.
     """
     return (network.bn1, network.fc) if isinstance(network, WideResNet) else ()
 

@@ -157,7 +157,9 @@ def epochs_of(phases: Sequence[Phase]) -> Iterator[tuple[Phase, int]]:
 
 
 class InitialStudent(nn.Module):
-    """A student whose layers after the last stage are frozen in eval mode, as published for AB and FSP; not copied.
+    """A student of which the stages alone are trained, as published for AB and FSP; not copied.
+
+    Layers after the last stage that would be trained are frozen in eval mode (see `behind_stages`).
 
     If preactivations are read, a wide ResNet's batch-norms run once more for them, as published: in train mode the
     running statistics of the trained ones move twice a step.
