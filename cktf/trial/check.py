@@ -170,7 +170,7 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     teacher = held_teacher(config.teacher, config.source)
     try:
         measure_shapes(teacher, dataset.image_shape)
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # vision transformers assert the one size that they read
         raise InputError(
             f"teacher: {config.teacher.model} cannot read images of {config.data.name}, whose shape is "
             f"{tuple(dataset.image_shape)}; data.side sets another: {error}"

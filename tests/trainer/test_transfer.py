@@ -262,3 +262,15 @@ def test_a_teacher_that_cannot_read_images_of_the_target_s_side_is_told(transfer
     )
     with pytest.raises(ValueError, match=r"squeezenet1_1 cannot read images of stl10.*\(3, 16, 16\); data\.side sets"):
         check_trial(config)
+
+
+def test_a_vision_transformer_reads_one_side_alone_and_another_is_told(transfer: MakeTrial) -> None:
+    generated = {"name": "cifar10", "generated": True}
+    config = transfer(
+        source={**generated, "side": 64},
+        data=generated,
+        teacher={"model": "torchvision/vit_b_32", "epochs": 1},
+        objective={"kd": {}},
+    )
+    with pytest.raises(ValueError, match=r"vit_b_32 cannot read images of cifar10.*\(3, 32, 32\); data\.side sets"):
+        check_trial(config)
