@@ -20,7 +20,7 @@ class PreActivationBlock(nn.Module):
         self.conv1 = conv3x3(in_channels, out_channels, stride)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.conv2 = conv3x3(out_channels, out_channels)
-        projects = in_channels != out_channels
+        projects = stride != 1 or in_channels != out_channels
         self.convShortcut = conv1x1(in_channels, out_channels, stride) if projects else None
 
     def forward(self, features: Tensor, normalised: Tensor) -> Tensor:

@@ -306,6 +306,13 @@ def test_width_scales_the_channels_of_every_layer(name: str) -> None:
         assert (2 * scaled[0], *scaled[1:]) == tuple(whole)
 
 
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8"])
+def test_a_network_of_one_channel_halves_the_side_as_wider_ones_do(name: str) -> None:
+    configs = [ModelConfig(model=name, width=width) for width in (1, 0.01)]
+    plain, thin = (measure_shapes(build_model(config, 3, (3, 32, 32)), (3, 32, 32)) for config in configs)
+    assert [blocks[-1][1:] for blocks in thin.stages] == [blocks[-1][1:] for blocks in plain.stages]
+
+
 def test_width_of_another_network_is_refused() -> None:
     with pytest.raises(ValueError, match=r"width: is of .*resnet8.*; got 0\.5 with MobileNetV2"):
         ModelConfig(model="MobileNetV2", width=0.5)
