@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
@@ -207,7 +207,10 @@ def as_trials(
 
 
 def with_levels(trials: pd.DataFrame, factors: Iterable[str], metric: str) -> pd.DataFrame:
-    """Return trials of a plain table with a column ``param.<factor>`` for each factor, a copy of ``<factor>``."""
+    """Return trials of a plain table with a column ``param.<factor>`` for each factor, a copy of ``<factor>``.
+
+    Lists and the like, such as the sizes of layers, are levels as text.
+    """
     taken = (*TRIAL_COLUMNS, metric)
     for factor in factors:
         if f"param.{factor}" in trials:
@@ -215,14 +218,15 @@ def with_levels(trials: pd.DataFrame, factors: Iterable[str], metric: str) -> pd
         if factor not in trials or factor in taken:
             known = [name for name in trials if name not in taken]
             raise InputError(f"factors: no column of levels is called {factor!r}; there are: {listed(known)}")
-        counts = trials.groupby("arm_id", sort=False)[factor].nunique(dropna=False)
+        levels = trials[factor].map(lambda level: level if isinstance(level, Hashable) else str(level))
+        trials = trials.assign(**{f"param.{factor}": levels})
+        counts = trials.groupby("arm_id", sort=False)[f"param.{factor}"].nunique(dropna=False)
         if (counts > 1).any():
             rows = trials[trials["arm_id"] == counts.idxmax()]
             raise InputError(
                 f"factors: an arm has one level of each factor; arm {shown(rows['arm'].iloc[0])} has "
-                f"{listed(rows[factor].unique()[:3])} of {factor!r}"
+                f"{listed(rows[f'param.{factor}'].unique()[:3])} of {factor!r}"
             )
-        trials = trials.assign(**{f"param.{factor}": trials[factor]})
     return trials
 
 

@@ -92,6 +92,23 @@ def test_importance_takes_levels_of_several_kinds() -> None:
     assert found.groupby("method", sort=False)["factor"].first().tolist() == ["features", "features"]
 
 
+def test_lists_are_levels_as_text() -> None:
+    rows = [
+        {"arm": f"{layers}, {rate}", "seed": seed, "acc": 70 + len(layers) + rate + 0.1 * (seed + rate) ** 2}
+        | {"layers": layers, "rate": rate}
+        for layers in ([64], [64, 32])
+        for rate in (1, 2)
+        for seed in range(4)
+    ]
+    table = pd.DataFrame(rows)
+    found = analysis.interactions(table, factors=["layers", "rate"], metric="acc")
+    written = analysis.interactions(
+        table.assign(layers=table["layers"].map(str)), factors=["layers", "rate"], metric="acc"
+    )
+    pd.testing.assert_frame_equal(found, written)
+    assert found["contrast"][0] == "layers=[64, 32]"
+
+
 def test_a_plain_table_of_a_confirmed_search(confirmed_search: Path) -> None:
     results = load(confirmed_search)
     trials = results.trials[results.trials["status"] == "complete"]
