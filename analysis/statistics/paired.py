@@ -22,7 +22,7 @@ TEST, WELCH, OVER_CLUSTERS = "paired t", "Welch's t", " over clusters"
 """Names of the deciding tests (arms that share seeds; arms that do not), and the suffix of a test over clusters."""
 
 FEWEST_FLIPPED, MOST_FLIPPED = 6, 20
-"""Fewest and most pairs of the sign-flip test: fewer cannot reach p < 0.05, more have too many flips to count."""
+"""Fewest and most pairs of the sign-flip test: fewer reach no two-sided p < 0.05, more have too many flips to count."""
 
 FLIPS_HELD = 2**20
 """Number of flips in memory at a time."""
