@@ -27,7 +27,10 @@ def runs_below(place: Storage, levels: int = 2) -> Iterator[Storage]:
 
 
 def verdicts_in_words(run: Storage) -> str:
-    """Return the verdicts of a run's report in one line, decided ones with their arms; empty without a report."""
+    """Return the verdicts of a run's report in one line, decided ones with their arms; empty without a report.
+
+    Of a damaged report, as an interrupted copy leaves, the line says so.
+    """
     import pyarrow.parquet as pq
 
     with naming(run.root):
@@ -35,8 +38,12 @@ def verdicts_in_words(run: Storage) -> str:
         written = report.times().get(EFFECTS)
         if written is None:
             return ""
-        table = pq.ParquetFile(io.BytesIO(report.read(EFFECTS) or b"")).read().to_pylist()  # read_table loads pandas
+        content = report.read(EFFECTS) or b""
         is_old = max(run.child(LEDGER).times().values()) > written
+    try:
+        table = pq.ParquetFile(io.BytesIO(content)).read().to_pylist()  # read_table loads pandas
+    except (ValueError, OSError):  # Arrow's errors of a file
+        return f"report/{EFFECTS} is damaged; 'cktf report' writes it again"
     arms: dict[str, list[str]] = {}
     for row in table:
         against = row.get("against") or ""

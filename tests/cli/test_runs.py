@@ -70,6 +70,16 @@ def test_a_list_says_when_a_report_is_older_than_the_ledger(places: Path) -> Non
     assert "(before the latest rows)" in said
 
 
+def test_a_list_has_runs_with_a_damaged_report_too(places: Path) -> None:
+    file = places / "runs" / "ablation" / "report" / "effects.parquet"
+    file.write_bytes(file.read_bytes()[:-100])
+    code, out, _ = cktf("list", "runs/ablation", cwd=places)
+    assert code == 0
+    said = " ".join(out.replace("│", " ").split())
+    assert "interrupted: 29 of 30 trials, 6 failed" in said
+    assert "report/effects.parquet is damaged" in said
+
+
 def test_a_folder_without_runs_is_told(tmp_path: Path) -> None:
     (tmp_path / "runs" / "notes").mkdir(parents=True)
     assert "runs: there is no run in it" in message_for("list", cwd=tmp_path)
