@@ -67,9 +67,10 @@ def own_dataset(
     classes = torch.unique(train[1]).tolist()
     if classes != [*range(len(classes))]:
         raise InputError(f"data.root: {held[0]} has the labels {some_of(classes)}; 0, 1, 2, ... are needed")
-    if not 0 <= (lowest := int(test[1].min())) <= (highest := int(test[1].max())) < len(classes):
+    lowest, highest = int(test[1].min()), int(test[1].max())
+    if lowest < 0 or highest >= len(classes):
         raise InputError(
-            f"data.root: {held[1]} has labels {lowest} to {highest}; those of training end at {classes[-1]}"
+            f"data.root: {held[1]} has labels {lowest} to {highest}; those of training are 0 to {classes[-1]}"
         )
     mean, std = _mean_and_std(train[0])
     kind = replace(

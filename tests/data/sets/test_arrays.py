@@ -147,7 +147,8 @@ def test_images_of_both_parts_are_counted(arrays: Arrays, tmp_path: Path) -> Non
         ),
         ({"train_labels": np.arange(200) % 9 * 2}, "has the labels 0, 2, 4 and 6 more; 0, 1, 2, ... are"),
         ({"train_labels": np.arange(200) - 1}, "has the labels -1, 0, 1 and 197 more"),
-        ({"test_labels": np.full(50, 10)}, "test_labels.npy has labels 10 to 10; those of training end at 9"),
+        ({"test_labels": np.full(50, 10)}, "test_labels.npy has labels 10 to 10; those of training are 0 to 9"),
+        ({"test_labels": np.full(50, -1)}, "test_labels.npy has labels -1 to -1; those of training are 0 to 9"),
         (
             {"train_labels": np.array([{}] * 200)},
             "train_labels.npy is damaged, or no array of numbers: Object arrays cannot be loaded",
