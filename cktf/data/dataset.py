@@ -129,12 +129,15 @@ class Dataset:
 
 
 def resize(images: Tensor, side: int) -> Tensor:
-    """Return square images (samples, channels, side, side), uint8, scaled bilinearly and with antialiasing.
+    """Return images (samples, channels, side, side), uint8, scaled bilinearly and with antialiasing.
 
-    Images that have the side already are returned as they are.
+    Those that have this shape already are returned as they are; from others a square in the middle is taken.
     """
-    if images.shape[-1] == side:
+    height, width = images.shape[2:]
+    if height == width == side:
         return images
+    square = min(height, width)
+    images = images.narrow(2, (height - square) // 2, square).narrow(3, (width - square) // 2, square)
     if images.device.type == "cpu":
         return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
     scaled = functional.interpolate(images.float(), size=(side, side), mode="bilinear", antialias=True)

@@ -42,3 +42,14 @@ def test_images_are_scaled_in_every_part(numbered: Dataset) -> None:
         assert part.dtype == torch.uint8
         assert (part - expected[: len(part)]).abs().max() < 1.01  # rounded after rows and again after columns
     assert parts.resized(12).train_images is images
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_images_that_are_not_square_are_cut_out_of_the_middle_and_not_squeezed(numbered: Dataset, turned: bool) -> None:
+    images = torch.randint(256, (101, 2, 12, 20), dtype=torch.uint8)
+    square = images[..., 4:16]
+    given, middle = (images.mT, square.mT) if turned else (images, square)
+    parts = replace(numbered, train_images=given, test_images=given[:7])
+    assert torch.equal(parts.resized(12).train_images, middle)
+    expected = functional.resize(middle.float(), [8, 8], antialias=True)
+    assert (parts.resized(8).test_images - expected[:7]).abs().max() < 1.01

@@ -97,12 +97,7 @@ def _images(path: Path, inside: str, side: int | None) -> Tensor:
         )
     images = as_tensor(pixels)
     images = images.movedim(channels_at[0], 1) if channels_at else images.unsqueeze(1)
-    if side is not None:
-        height, width = images.shape[2:]
-        square = min(height, width)
-        images = images.narrow(2, (height - square) // 2, square).narrow(3, (width - square) // 2, square)
-        images = resize(images, side)
-    return images.contiguous()
+    return (images if side is None else resize(images, side)).contiguous()
 
 
 def _labels(path: Path, inside: str) -> Tensor:
