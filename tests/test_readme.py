@@ -20,6 +20,17 @@ def test_the_study_of_the_readme_is_the_one_that_quickstart_runs() -> None:
     assert len(plan_arms(spec)) > 4
 
 
+def test_the_tutorial_reads_the_numbers_of_the_readme() -> None:
+    page = (ROOT / "docs" / "tutorials" / "read-the-report.md").read_text()
+    (effect,) = re.findall(r"\| kd.weight=0 \| 12 \| .*? \| −(\S+) \[−(\S+), −(\S+)\] \| (\S+) \|", README)
+    most, least, p = effect[1:]
+    assert f"| −{effect[0]} [−{most}, −{least}], hurts |" in page
+    assert f"costs {effect[0]} points (95% interval {least} to {most}, 12 seeds, p = {p} after" in page
+    (detectable,) = re.findall(r"\| cktf.weight=0 \| .*detectable: ±(\S+) \|", README)
+    assert f"detectable: ±{detectable} |" in page
+    assert f"effects beyond ±{detectable} points" in page
+
+
 def test_every_file_of_the_code_tour_is_there() -> None:
     named = re.findall(r"`((?:cktf|analysis)/[\w/]+\.py)`", README)
     assert len(named) > 5

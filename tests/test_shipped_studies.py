@@ -1,12 +1,14 @@
 """The studies in search_spaces/: each works from end to end, and the paper's numbers in them are the paper's."""
 
 import math
+import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
+from cktf.data import load_dataset, split
 from cktf.names import BASELINE
 from cktf.run.preflight import require_runnable
 from cktf.study import designs
@@ -15,6 +17,7 @@ from cktf.study.load import load_study
 from cktf.study.sections import Published
 from cktf.study.spec import StudySpec
 from cktf.trainer.train import TrainOptions
+from cktf.trial.content import trial_config
 from cktf.trial.run import run_trial
 from tests.kinds import parts
 
@@ -111,6 +114,18 @@ def published(name: str) -> tuple[dict[str, dict[str, float | Published]], dict[
     assert spec.reference
     assert "2303.07599" in spec.reference.source
     return spec.reference.by_context(), spec.reference.teachers()
+
+
+@pytest.mark.parametrize("name", ["digits_ablation", "digits_recipe", "digits_transfer"])
+def test_the_numbers_of_digits_that_comments_state_are_those_of_the_split(name: str) -> None:
+    data = trial_config(load_study(STUDIES[name]).baseline).data
+    labels = load_dataset(data).train_labels
+    few, whole = (
+        len(split(labels, data.model_copy(update={"train_fraction": fraction}), seed=0).train_index)
+        for fraction in (data.train_fraction, 1.0)
+    )
+    said = re.findall(r"# (\d+) images .*?all ([\d,]+)", STUDIES[name].read_text(), re.DOTALL)
+    assert said == [(f"{few}", f"{whole:,}")]
 
 
 def test_the_first_half_of_table_1_is_that_of_the_paper() -> None:
