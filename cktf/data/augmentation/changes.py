@@ -108,7 +108,8 @@ def _with_one(images: Tensor, index: Tensor, level: Tensor, widest: tuple[float,
 class RandomErasing(ImageChange):
     """Random erasing: paints over a random box in some of the images.
 
-    Zhong, Zheng, Kang, Li and Yang, AAAI 2020, arXiv 1708.04896, algorithm 1; published as RE-R.
+    Zhong, Zheng, Kang, Li and Yang, AAAI 2020, arXiv 1708.04896, algorithm 1; published as RE-R. As in torchvision's,
+    the ratio of a box's sides is uniform in the logarithm, and an image that none of ten draws fits into is left alone.
     """
 
     probability: float = Field(default=0.5, ge=0, le=1)
@@ -126,6 +127,8 @@ class RandomErasing(ImageChange):
         height, width = size[1:]
         boxes = draw_boxes(index, seed, epoch, height, width, (_SMALLEST, self.largest), (_RATIO, 1 / _RATIO))
         is_erased = uniform_reals(derive(seed, "whether", epoch), index) < self.probability
+        if self.largest < 1:  # the box is the whole image only where no draw fits
+            is_erased &= boxes[2] * boxes[3] < height * width
         is_in = inside(boxes, height, width) & is_erased[:, None, None, None]
         if self.fill == "black":
             return images.masked_fill(is_in, 0)

@@ -45,6 +45,14 @@ def test_the_share_of_images_that_was_asked_for_loses_one_box_of_the_allowed_are
         assert height * width == int(one.sum()), "it is a box"
 
 
+def test_a_long_image_that_no_box_fits_into_is_left_alone() -> None:
+    images = torch.full((4000, 1, 16, 160), 200, dtype=torch.uint8)
+    found = RandomErasing(probability=1, fill="black")(images, torch.arange(4000), seed=7, epoch=3)
+    areas = (found == 0).flatten(1).double().mean(dim=1)
+    assert areas.max() < 0.41
+    assert 0.02 < float((areas == 0).double().mean()) < 0.06
+
+
 def test_paint_is_a_value_of_its_own_for_each_pixel_and_channel_drawn_by_the_sample() -> None:
     index = torch.tensor([5, 900, 31])
     seed = derive(7, "random_erasing")
