@@ -6,14 +6,14 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, require_sound
 from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import DataPlace, data_folder, reading
 from cktf.data.files.published import PUBLISHED
 from cktf.data.generated import few_images
 from cktf.data.sets import DATASETS, KINDS, OWN
 from cktf.data.sets.image_folder import side_of
-from cktf.errors import InputError
+from cktf.errors import InputError, within
 from cktf.settings import Settings
 
 
@@ -154,4 +154,6 @@ def load_dataset(config: DataConfig) -> Dataset:
                 f"SHA-256 of {what} is {found}, not {asked}"
             )
         dataset = DATASETS[config.name](config.place)
+    with within(f"data.name: {config.name}"):
+        require_sound(dataset, is_resized=config.side is not None)
     return dataset if config.side is None else dataset.resized(config.side)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from cktf.data.augmentation.config import Augmentation
+from cktf.errors import InputError
 
 WHOLE_ON_DEVICE = 4 * 2**30
 """Largest tensor of images, in bytes, that is stored on a GPU: 349,525 images of 64x64, 28,532 of 224x224."""
@@ -126,6 +127,45 @@ class Dataset:
             test_images=change(self.test_images),
             unlabelled_images=None if unlabelled is None else change(unlabelled),
         )
+
+
+def require_sound(dataset: Any, *, is_resized: bool) -> None:
+    """Raise an InputError if what a loader returned is no `Dataset`, or its types, shapes and labels are not right.
+
+    Parts that are going to be ``is_resized`` may have sides of their own.
+    """
+
+    def require(name: str, allowed: str, *, is_right: bool) -> None:
+        if not is_right:
+            value = getattr(dataset, name)
+            found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise InputError(f"{name}: must be {allowed}; got {found}")
+
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"its loader must return a cktf.data.Dataset; got {type(dataset).__name__}")
+    unlabelled = ["unlabelled_images"] if dataset.unlabelled_images is not None else []
+    for name in ("train_images", "test_images", *unlabelled):
+        images = getattr(dataset, name)
+        is_images = isinstance(images, Tensor) and images.dtype == torch.uint8 and images.ndim == 4
+        require(name, "uint8, from 0 to 255, (samples, channels, height, width)", is_right=is_images)
+        shape = dataset.train_images.shape[1:]
+        is_alike = images.shape[1:] == shape or (is_resized and images.shape[1] == shape[0])
+        require(name, f"of the shape of training images, {tuple(shape)}", is_right=is_alike)
+    for name, images in (("train_labels", dataset.train_images), ("test_labels", dataset.test_images)):
+        labels = getattr(dataset, name)
+        is_labels = isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.shape == images.shape[:1]
+        require(name, f"int64, one for each of {len(images)} images", is_right=is_labels)
+        if not ((labels >= 0) & (labels < dataset.num_classes)).all():
+            ends = f"{labels.min()} to {labels.max()}"
+            raise InputError(
+                f"{name}: must be 0 to {dataset.num_classes - 1}, for num_classes: {dataset.num_classes}; got {ends}"
+            )
+    channels = dataset.train_images.shape[1]
+    for name in ("mean", "std"):
+        is_right = isinstance(getattr(dataset, name), Tensor) and getattr(dataset, name).shape == (channels,)
+        require(name, f"a tensor of {channels} numbers, one for each channel", is_right=is_right)
+    is_right = isinstance(dataset.standard_augmentation, Augmentation)
+    require("standard_augmentation", "a cktf.data.Augmentation", is_right=is_right)
 
 
 def resize(images: Tensor, side: int) -> Tensor:

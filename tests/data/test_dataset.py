@@ -1,12 +1,14 @@
 """A data set as a whole."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torchvision.transforms import functional
 
-from cktf.data import Dataset, dataset
+from cktf.data import DATASETS, DataConfig, Dataset, dataset, load_dataset
+from cktf.errors import InputError
 
 
 def test_all_tensors_move_together(numbered: Dataset) -> None:
@@ -53,3 +55,41 @@ def test_images_that_are_not_square_are_cut_out_of_the_middle_and_not_squeezed(n
     assert torch.equal(parts.resized(12).train_images, middle)
     expected = functional.resize(middle.float(), [8, 8], antialias=True)
     assert (parts.resized(8).test_images - expected[:7]).abs().max() < 1.01
+
+
+IMAGES, LABELS = torch.zeros(101, 2, 4, 6), torch.arange(101) % 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train_images": IMAGES}, r"train_images: must be uint8, .*; got torch.float32 \(101, 2, 4, 6\)"),
+        ({"test_images": IMAGES[:7]}, "test_images: must be uint8"),
+        ({"train_images": IMAGES[:, 0].byte()}, r"train_images: .*, height, width\); got torch.uint8 \(101, 4, 6\)"),
+        ({"test_images": IMAGES[:7, :1].byte()}, r"test_images: must be of the shape of training images, \(2, 4, 6\)"),
+        ({"unlabelled_images": IMAGES}, "unlabelled_images: must be uint8"),
+        ({"train_labels": LABELS[:100]}, r"train_labels: must be int64, one for each of 101 images; got .* \(100,\)"),
+        ({"test_labels": LABELS[:7].int()}, r"test_labels: must be int64, one for each of 7 images; got torch.int32"),
+        ({"train_labels": LABELS.tolist()}, "train_labels: .*; got list"),
+        ({"train_labels": LABELS + 1}, "train_labels: must be 0 to 3, for num_classes: 4; got 1 to 4"),
+        ({"test_labels": LABELS[:7] - 1}, "test_labels: must be 0 to 3, for num_classes: 4; got -1 to 2"),
+        ({"mean": torch.zeros(3)}, "mean: must be a tensor of 2 numbers, one for each channel"),
+        ({"std": [1.0, 1.0]}, "std: must be a tensor of 2 numbers, one for each channel; got list"),
+        ({"standard_augmentation": None}, "standard_augmentation: must be a cktf.data.Augmentation; got NoneType"),
+    ],
+)
+def test_what_a_loader_returns_is_looked_at_before_anything_is_trained(
+    numbered: Dataset, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str
+) -> None:
+    found: list[Any] = [numbered]
+    monkeypatch.setitem(DATASETS, "own", lambda _: found[0])
+    config = DataConfig(name="own")
+    assert load_dataset(config) is numbered
+    found[0] = replace(numbered, **change)
+    with pytest.raises(InputError, match=f"^data.name: own: {said}"):
+        load_dataset(config)
+    found[0] = replace(numbered, test_images=IMAGES[:7, :, :3].byte())  # a side may make them alike
+    assert load_dataset(DataConfig(name="own", side=8)).test_images.shape == (7, 2, 8, 8)
+    found[0] = None
+    with pytest.raises(InputError, match=r"own: its loader must return a cktf\.data\.Dataset; got NoneType"):
+        load_dataset(config)
