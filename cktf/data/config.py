@@ -54,8 +54,8 @@ class DataConfig(Settings):
     """Share of the data set's training part that is used for validation, the same for each class."""
 
     per_class: int | None = Field(default=None, ge=1)
-    """Largest number of training images of each class, applied after the other settings; validation stays whole. A
-    teacher that is trained is not limited by it."""
+    """Largest number of training images of each class, taken from those that `train_fraction` and `tail` leave;
+    validation stays whole. A teacher that is trained is not limited by it."""
 
     tail: float = Field(default=1.0, ge=1, le=1e6)
     """Long tail: the first class keeps all its training images, the last one a share of 1 / tail, those between
@@ -63,8 +63,9 @@ class DataConfig(Settings):
     seed. A teacher that is trained sees the same tail; validation and test stay whole."""
 
     noise: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the training labels that are replaced by another class, drawn uniformly with the seed. A teacher that is
-    trained has as many wrong labels, drawn with its own seed; labels of validation and test stay right."""
+    """Share of the labels of the training split, after the settings above, that are replaced by another class, drawn
+    uniformly with the seed. A teacher that is trained has the same share, drawn with its own seed; labels of validation
+    and test stay right."""
 
     fold: int | None = Field(default=None, ge=0, le=9)
     """For `stl10` only: train on one of its ten predefined folds of 1,000 images, listed in `fold_indices.txt`. Not
