@@ -155,7 +155,13 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
         if config.model in MODELS:
             options = {"scale": config.width} if config.width != 1 else {}
             network = MODELS[config.model](num_classes, image_shape[0], **options)
-            if isinstance(run_blank(network, image_shape, [LOGITS])[0][LOGITS], Activations):
+            found = run_blank(network, image_shape, [LOGITS])[0][LOGITS]
+            logits = found.logits if isinstance(found, Activations) else found
+            if not isinstance(logits, Tensor) or logits.shape != (1, num_classes):
+                got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+                wanted = f"logits, (batch, {num_classes}), alone or in cktf.batch.Activations"
+                raise InputError(f"its forward must return {wanted}; of one image got {got}")  # noqa: TRY301
+            if isinstance(found, Activations):
                 if given:
                     raise InputError("stem, stages and penultimate: the network returns its own")  # noqa: TRY301
                 return network

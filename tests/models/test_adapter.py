@@ -1,6 +1,7 @@
 """Any network as student or teacher: torchvision's and one of our own."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from cktf.batch import Activations
-from cktf.models import Adapter, ModelConfig, build_model, measure_shapes
+from cktf.errors import InputError
+from cktf.models import MODELS, Adapter, ModelConfig, build_model, measure_shapes
 
 
 class TwoStages(nn.Module):
@@ -147,3 +149,33 @@ def test_an_adapted_network_compiles_whole(resnet18_layers: dict[str, Any]) -> N
     compiled = torch.compile(adapter, fullgraph=True, backend="eager")
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(compiled(images).stages[2][1], adapter(images).stages[2][1])
+
+
+class Returns(nn.Module):
+    """A network whose forward returns what it is told to make of its logits."""
+
+    def __init__(self, made: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.made = made
+
+    def forward(self, images: Tensor) -> Any:
+        """Return something of the logits (batch, 5)."""
+        return self.made(images.flatten(1)[:, :5])
+
+
+@pytest.mark.parametrize(
+    ("made", "got"),
+    [
+        (lambda logits: (logits, logits), "tuple"),
+        (lambda logits: {"logits": logits}, "dict"),
+        (lambda logits: logits[:, :4], r"\(1, 4\)"),
+        (lambda logits: logits[:, :, None], r"\(1, 5, 1\)"),
+        (lambda logits: Activations(logits[:, :4], logits, logits, (), ()), r"\(1, 4\)"),
+    ],
+)
+def test_a_network_that_returns_no_logits_is_refused_before_it_is_trained(
+    monkeypatch: pytest.MonkeyPatch, made: Callable[[Tensor], Any], got: str
+) -> None:
+    monkeypatch.setitem(MODELS, "own", lambda *_: Returns(made))
+    with pytest.raises(InputError, match=rf"^own: its forward must return logits, \(batch, 5\), .* got {got}$"):
+        build_model("own", 5, (1, 8, 8))
