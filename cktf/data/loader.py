@@ -6,13 +6,14 @@ Images that are too many for it are read by a thread, one batch ahead.
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from cktf.batch import Batch
 from cktf.data.augmentation.boxes import draw_boxes
+from cktf.data.augmentation.changes import ImageChange
 from cktf.data.augmentation.config import AugmentationConfig
 from cktf.data.augmentation.crops import crop_and_flip, draw, normalise, resized_crop
 from cktf.data.augmentation.mixing import Mixes, draw_mixes
@@ -137,7 +138,7 @@ class TrainLoader:
             if boxes is not None:
                 images = resized_crop(images, boxes[:, chosen], *dataset.image_shape[1:])
             for change in augmentation.changes:
-                images = change(images, index[chosen], seed=seed, epoch=epoch)
+                images = _changed(change, images, index[chosen], seed, epoch)
             return normalise(images, dataset.mean, dataset.std)
 
         return images_of
@@ -173,6 +174,18 @@ def _mixed(view: View, mixes: Mixes | None, raw: Tensor, shard: slice, partners:
         return images
     others = images if partners == shard else view(raw[size:], partners)
     return mixes.of(images, others.flip(0), shard)
+
+
+def _changed(change: ImageChange, images: Tensor, index: Tensor, seed: int, epoch: int) -> Tensor:
+    """Return images changed by a random change, which may be a plug-in's; another type or shape is an InputError."""
+    found: Any = change(images, index, seed=seed, epoch=epoch)
+    if not isinstance(found, Tensor) or (found.dtype, found.shape) != (images.dtype, images.shape):
+        got = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(
+            f"augmentation: {type(change).__name__} must return images as it is given, {images.dtype} "
+            f"{tuple(images.shape)}; got {got}"
+        )
+    return found
 
 
 def _shown(images: Tensor, dataset: Dataset) -> Tensor:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from cktf.batch import Batch
-from cktf.data import AugmentationConfig, Dataset, TrainLoader, evaluation_batches
+from cktf.data import AugmentationConfig, Dataset, ImageChange, TrainLoader, evaluation_batches
 from cktf.data.files.mapped import mapped_images
+from cktf.errors import InputError
 
 PLAIN = AugmentationConfig(crop=0, flip=False)
 ROWS = torch.arange(100, 0, -2)  # row 0 of 101 is not learnt from, nor are the odd ones
@@ -73,6 +74,32 @@ def test_what_is_drawn_for_a_sample_does_not_depend_on_the_batch_size(
         return torch.cat([batch.images for batch in batches])[by_index]
 
     assert torch.equal(images(16), images(25))
+
+
+class Returns(ImageChange):
+    """A change that returns images of another type or shape."""
+
+    what: str
+
+    def __call__(self, images: torch.Tensor, index: torch.Tensor, *, seed: int, epoch: int) -> Any:  # noqa: ARG002
+        """Return something else."""
+        return {"floats": images / 255, "smaller": images[..., 1:], "nothing": None}[self.what]
+
+
+@pytest.mark.parametrize(
+    ("what", "got"),
+    [
+        ("floats", r"torch.float32 \(16, 2, 4, 6\)"),
+        ("smaller", r"torch.uint8 \(16, 2, 4, 5\)"),
+        ("nothing", "NoneType"),
+    ],
+)
+def test_a_change_that_returns_no_such_images_is_refused(numbered: Dataset, what: str, got: str) -> None:
+    batches = loader(numbered)
+    batches.augmentation = replace(batches.augmentation, changes=(Returns(what=what),))
+    said = rf"Returns must return images as it is given, torch.uint8 \(16, 2, 4, 6\); got {got}"
+    with pytest.raises(InputError, match=said):
+        next(batches.epoch(1))
 
 
 def test_mixed_images_are_those_of_the_sample_and_of_its_mirror_image_in_the_batch(numbered: Dataset) -> None:
