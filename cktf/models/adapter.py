@@ -128,9 +128,8 @@ def run_blank(
     """Return named layers' outputs for one blank image (channels, height, width), and the names of overwritten ones.
 
     The network runs in eval mode; layers stand in the order of their last run, those that do not run are left out. The
-    input of the layer ``inputs_of`` is stored
-    under `LOGITS`. An output is overwritten if later code changes it in place. An image that the network cannot read is
-    an InputError.
+    input of the layer ``inputs_of`` is stored under `LOGITS`. An output is overwritten if later code changes it in
+    place. An image that the network cannot read is an InputError.
     """
     outputs: dict[str, Any] = {}
     versions: dict[str, int] = {}
