@@ -27,7 +27,7 @@ from analysis.several_runs import AROUND_ONE, SEVERAL, WINS
 from analysis.statistics.any_table import of_fixed_arms
 from analysis.statistics.interactions import models_and_family
 from analysis.statistics.over_contexts import shared_names
-from analysis.statistics.over_teachers import TEACHER_SEED, are_crossed
+from analysis.statistics.over_teachers import TEACHER_SEED, are_crossed, taught
 from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.wording import counted, quantity
 from cktf.rows import Alternative, Family, Stage, Status, StudyRow
@@ -170,7 +170,7 @@ def grown_text(results: Results) -> str:
 def _arms_and_seeds(trials: pd.DataFrame) -> str:
     seeds = counted(trials["seed"].nunique(), "seed")
     if are_crossed(trials):
-        seeds += f" × {counted(trials[TEACHER_SEED].nunique(), 'teacher')}"
+        seeds += f" × {counted(taught(trials)[TEACHER_SEED].nunique(), 'teacher')}"
     if (contexts := trials["context"].nunique()) > 1:
         return f"{counted(shared_names(trials).nunique(), 'arm')} in {contexts} contexts × {seeds}"
     return f"{counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"

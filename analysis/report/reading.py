@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.results import Results
 from analysis.statistics.any_table import complete, of_fixed_arms
-from analysis.statistics.over_teachers import are_crossed
+from analysis.statistics.over_teachers import are_crossed, taught
 from analysis.statistics.paired import WELCH, direction
 from analysis.statistics.verdicts import ASSURANCE, FEWEST_FOR_A_NUMBER, POWER
 from analysis.wording import counted, quantity
@@ -183,8 +183,8 @@ def teachers_of(trials: pd.DataFrame) -> pd.DataFrame:
     found = []
     for start in teacher_columns(trials):
         settings = {name: str(name).removeprefix(start) for name in trials if str(name).startswith(start)}
-        taught = trials.loc[trials[f"{start}model"].notna(), ["context", *settings]]
-        found.append(taught.rename(columns=settings))
+        of_teacher = trials.loc[trials[f"{start}model"].notna(), ["context", *settings]]
+        found.append(of_teacher.rename(columns=settings))
     return pd.concat(found) if found else trials[["context"]].iloc[:0]
 
 
@@ -192,11 +192,11 @@ def held_for_text(results: Results, context: str = "") -> str:
     """Return for which teachers the verdicts in a context hold; empty where none is judged or no teacher is known."""
     trials = complete(of_fixed_arms(results.trials), results.facts.study.report_metric)
     trials = trials[trials["context"] == context]
-    taught = teachers_of(trials)
-    if taught.empty or results.effects.empty:
+    teachers = teachers_of(taught(trials))
+    if teachers.empty or results.effects.empty:
         return ""
     words = []
-    for of in taught.filter(["model", "checkpoint", "seed"]).drop_duplicates().to_dict("records"):
+    for of in teachers.filter(["model", "checkpoint", "seed"]).drop_duplicates().to_dict("records"):
         is_read = isinstance(of.get("checkpoint"), str)
         seed = "" if is_read or "seed" not in of else f", seed {of['seed']:.0f}"
         words.append(f"{of['model']}{' of ' + of['checkpoint'] if is_read else ''}{seed}")
@@ -225,13 +225,13 @@ def scope_text(results: Results) -> str:
             "scored, of which training pool and taught by whom is not known here; they speak of no others."
         )
     trials = complete(of_fixed_arms(results.trials), results.facts.study.report_metric)
-    taught, others = "", "images, pools or data sets"
-    counts = teachers_of(trials).astype("str").drop_duplicates()["context"].value_counts()
+    by_teachers, others = "", "images, pools or data sets"
+    counts = teachers_of(taught(trials)).astype("str").drop_duplicates()["context"].value_counts()
     if not counts.empty:
         least, most = counts.min(), counts.max()
         number = "one teacher" if most == 1 else f"{most} teachers"
         number = f"{least} to {number}" if least < most else number
-        taught = f", taught by {number}{' in each context' if len(results.contexts) > 1 else ''}"
+        by_teachers = f", taught by {number}{' in each context' if len(results.contexts) > 1 else ''}"
         others = "images, pools, teachers or data sets"
     images = sorted(trials["test_images"].dropna().unique()) if "test_images" in trials else []
     scored = "these test images"
@@ -241,5 +241,5 @@ def scope_text(results: Results) -> str:
         scored += f" ({images[0]:,.0f} to {images[-1]:,.0f})"
     return (
         "The effects speak of trainings by this recipe on random splits of this training pool"
-        f"{taught}, scored on {scored}; not of other {others}."
+        f"{by_teachers}, scored on {scored}; not of other {others}."
     )

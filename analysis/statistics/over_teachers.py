@@ -20,6 +20,16 @@ def are_crossed(trials: pd.DataFrame) -> bool:
     return TEACHER_SEED in trials and bool(of_fixed_arms(trials).duplicated(["arm_id", "seed"]).any())
 
 
+def taught(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of arms that have several teachers at a seed; all trials where teachers are not crossed.
+
+    An arm that reads no teacher has one in its settings all the same, which is never trained.
+    """
+    if not are_crossed(trials):
+        return trials
+    return trials[trials["arm_id"].isin(trials.loc[trials.duplicated(["arm_id", "seed"]), "arm_id"])]
+
+
 def over_teachers(trials: pd.DataFrame, *, metric: str) -> pd.DataFrame:
     """Return the effect of every arm for a population of seeds and of teachers, both drawn at random.
 

@@ -10,6 +10,7 @@ import pytest
 from analysis import load
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
+from analysis.report.reading import held_for_text, scope_text
 from analysis.report.tables import main_tables, side_tables
 from analysis.results import Results
 from cktf.rows import TRAINED_HERE, TeacherRow
@@ -57,6 +58,18 @@ def test_tables_and_methods_say_over_which_teachers_the_verdicts_hold(crossed: R
     assert said in table.remark
     across = side_tables(crossed)["over_teachers"]
     assert [row[1:3] for row in across.rows[1:]] == [[str(seeds), "2"]] * len(crossed.effects)
+
+
+def test_the_teacher_in_the_settings_of_an_arm_that_reads_none_is_not_counted(crossed: Results) -> None:
+    arm = crossed.effects["arm_id"].iloc[0]
+    is_alone = crossed.trials["arm_id"].eq(arm) & crossed.trials["teacher_id"].eq("t1")
+    of_arm = crossed.trials["arm_id"].eq(arm)
+    trials = crossed.trials.assign(**{"config.teacher.seed": crossed.trials["config.teacher.seed"].mask(of_arm, 7)})
+    results = replace(crossed, trials=trials[~is_alone].reset_index(drop=True))
+    assert "hold over 2 teachers crossed with" in held_for_text(results)
+    assert "seed 7" not in held_for_text(results)
+    assert "taught by 2 teachers," in scope_text(results)
+    assert "seeds × 2 teachers" in methods_text(results)
 
 
 def test_the_teachers_are_a_table_with_seed_and_epochs_and_their_cost_is_said_apart(crossed: Results) -> None:
