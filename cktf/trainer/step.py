@@ -167,13 +167,13 @@ class Step:
         # A live teacher runs within the recording. Stored readings, whose tables differ by epoch, are inputs.
         live = self._read if isinstance(getattr(self._read, "__self__", None), LiveTeacher) else None
         replay = self._replay if live == self._recorded_read else None
-        if replay and not self._to_compare:
-            self._fill(batch)
-            replay()
-            self.replayed += 1
-            return True
         moment = None
         try:
+            if replay and not self._to_compare:
+                self._fill(batch)
+                replay()
+                self.replayed += 1
+                return True
             moment = Moment(self._state(), self._modules, self.device)
             if replay:
                 self._compare(batch, moment, replay)
@@ -184,7 +184,7 @@ class Step:
             _log_once(str(error) if isinstance(error, NotRecorded) else f"{type(error).__name__}: {error}")
             self._recorder = self._replay = None
             self._buffers = {}
-            if moment:  # else the memory did not hold the copy
+            if moment:  # else the memory did not hold the copy, or the batch did not fit into the recording
                 moment.restore()
             return False
         return True

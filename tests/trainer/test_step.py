@@ -81,7 +81,7 @@ def test_a_replayed_training_equals_the_eager_one_to_the_bit(
     assert recorder.replays > 5
 
 
-PLAIN = CKTF.forward
+PLAIN, DRAWS = CKTF.forward, CKTF.draws
 
 
 def _counting(self: Any, *given: Any) -> dict[str, Tensor]:
@@ -159,6 +159,22 @@ def test_a_driver_s_failure_costs_a_step_and_no_trial(
     assert figures(found, "step") == figures(eager, "step")
     assert {result.step for result in found} == {"eager"}
     assert "RuntimeError: CUDA error: not permitted" in caplog.text
+
+
+def test_a_batch_that_does_not_fit_into_the_recording_is_trained_on_eagerly(
+    tiny: MakeTrial, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def widening(self: CKTF, batch: Any) -> Any:
+        """Draw more for late batches than for those that a replay is compared on."""
+        return {**DRAWS(self, batch), "extra": torch.zeros(1 if batch.step < 9 else 2)}
+
+    monkeypatch.setattr(CKTF, "draws", widening)
+    config = tiny(data=FEW, epochs=2, batch_size=16, objective={"cktf": {"negatives": 32}})
+    eager = list(run_trial(config, TrainOptions(step="eager")))
+    found = list(run_trial(config))
+    assert figures(found, "step") == figures(eager, "step")
+    assert recorder.replays > 2, "some after those that are compared"
+    assert "its inputs change their shapes" in caplog.text
 
 
 @pytest.mark.gpu
