@@ -80,7 +80,7 @@ class Step:
         self._modules = [part for of in (phase.student, objective) if of for part in of.modules()]
         may_record = not is_eager and workers.size == 1 and self.accumulate == 1
         self._recorder = recorder_of(self.device) if may_record else None
-        self._is_fused = phase.reads_objective and objective.is_fused(self.device)
+        self._is_fused = phase.loss is objective and objective.is_fused(self.device)
         self._whole_steps = 0
         self._read: ReadTeacher | None = None
         self._recorded_read: ReadTeacher | None = None

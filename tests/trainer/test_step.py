@@ -177,6 +177,15 @@ def test_a_batch_that_does_not_fit_into_the_recording_is_trained_on_eagerly(
     assert "its inputs change their shapes" in caplog.text
 
 
+def test_an_initial_phase_takes_no_contrast_and_so_no_fused_kernel(
+    tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CKTF, "is_fused", lambda *_: True)
+    objective = {"ft": {"initial_epochs": 1}, "cktf": {"negatives": 32}}
+    found = list(run_trial(tiny(data=FEW, epochs=1, objective=objective)))
+    assert [(result.phase, result.step) for result in found] == [("ft", "eager"), ("train", "eager+fused")]
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["sampled", "queue", "recipe", "adamw", "phases"])
 def test_on_a_gpu_steps_are_captured_and_train_as_eager_ones(name: str, tiny: MakeTrial) -> None:
