@@ -14,7 +14,7 @@ BatchSize = Annotated[int, Field(ge=2, le=1_000_000)]
 """Samples per step; batch-norm needs two for a variance."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""Precision of a forward pass in training; `auto` is bfloat16 on a GPU and float32 elsewhere."""
+"""Precision of a forward pass in training; `auto` is bfloat16 on a GPU that computes in it, and float32 elsewhere."""
 
 LARGEST_SEED = 2**31 - 1
 """Largest seed of a replicate."""

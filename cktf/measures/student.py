@@ -57,7 +57,10 @@ class Flops(OfStudent):
 
 
 class Timed(OfStudent):
-    """Base of measures of the time that a forward of a batch takes in float32, the median of several."""
+    """Base of measures of the time that a forward of a batch takes in float32, the median of several.
+
+    As in training in float32, a GPU may take convolutions in TF32 (`torch.backends.cudnn.allow_tf32`).
+    """
 
     batch_size: int = Field(default=1, ge=1, le=100_000)
     """Images in the batch."""

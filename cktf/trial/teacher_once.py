@@ -9,7 +9,7 @@ Values are rounded to float16, whether a trial found the files, wrote them or co
 do not depend on the cache. The rounding is unbiased, but a long training can amplify it: hence the live teacher is the
 default, and ``teacher_once: true``, which is not part of a trial's identity, must be set when the run is launched.
 
-The teacher runs live, in float32, if an objective reads whole maps, images are generated, or a trial has several
+The teacher runs live, unrounded, if an objective reads whole maps, images are generated, or a trial has several
 workers; in epochs with values that float16 cannot hold; and in epochs whose files do not fit within ``$CKTF_CACHE_GB``
 beside those of earlier ones, which they would displace before the next trial needs them. So that limit must not change
 during a run. `benchmarks/teacher_once.py` measures what is gained.
