@@ -32,8 +32,9 @@ class TrainLoader:
 
     An epoch is a pure function of (seed, epoch), so a resumed trial sees the same batches. Workers share the batches
     that one worker would see: each, of ``rank`` 0 to ``world_size`` - 1, has a contiguous shard, and their sizes differ
-    by at most one. ``rows`` (samples,), int64, are the training split, as rows of the training part; `Batch.index` is a
-    position in it. With ``has_own_view`` the teacher sees each sample augmented by draws of its own.
+    by at most one. A last batch of fewer than two samples for each worker is left out. ``rows`` (samples,), int64, are
+    the training split, as rows of the training part; `Batch.index` is a position in it. With ``has_own_view`` the
+    teacher sees each sample augmented by draws of its own.
 
     Raises:
         ValueError: If a batch or the split has fewer than two samples for each worker, or the crop exceeds the images.

@@ -95,7 +95,9 @@ class TrialConfig(Settings):
 
     sync_batch_norm: bool = False
     """With several workers: normalise by the mean and variance of the whole batch instead of each worker's share of it,
-    at one exchange a layer and pass. Then the number of workers changes no result but by rounding."""
+    at one exchange a layer and pass. Then the number of workers changes no result but by rounding, unless each worker
+    draws for itself (negatives of source `sampled`, dropout), or an epoch's last batch is left out because it has fewer
+    than two samples for each."""
 
     seed: Seed = 0
     """Seed of the replicate: it determines split, initial parameters, order, augmentation and negatives."""

@@ -90,7 +90,7 @@ class ContrastiveSettings(ObjectiveSettings):
 
     norm: HeadNorm = "none"
     """Normalisation of the hidden layers of an `mlp`, before the ReLU: `batch`, over the batch (each worker over its
-    own samples), or `layer`, over a layer's units."""
+    own samples, unless `sync_batch_norm` is true), or `layer`, over a layer's units."""
 
     unit_length: bool = True
     """Whether embeddings are L2-normalised; false only with `squared_distance` and `negatives` 0."""
