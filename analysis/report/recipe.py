@@ -38,7 +38,7 @@ _OPTIMIZER: Phrases = (
     ("learning_rate", "", "learning rate {}"),
     ("momentum", "", "momentum {}"),
     ("weight_decay", "", "weight decay {}"),
-    ("bias_decay", "1", "no decay of biases and norms"),
+    ("bias_decay", "true", "no decay of biases and norms"),
     ("head_learning_rate", "", "learning rate {} of the objectives' own parameters"),
     ("accumulate", "1", "a step for each {} batches"),
 )
@@ -190,6 +190,6 @@ def values_text(configs: pd.DataFrame, path: str, unit: str = "") -> str:
 def _text(value: Any, unit: str) -> str:
     if isinstance(value, str):
         return value.strip("[]")
-    if isinstance(value, bool):
+    if pd.api.types.is_bool(value):
         return str(value).lower()
     return f"{value * 100:.4g}%" if unit == "%" else f"{value:.6g}"

@@ -10,7 +10,7 @@ from analysis import load
 from analysis.report.methods import methods_text
 from analysis.report.recipe import recipe_text
 
-OPTIMIZER = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine"}
+OPTIMIZER = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "bias_decay": True, "schedule": "cosine"}
 TEACHER = {"model": "resnet20", "epochs": 30, "batch_size": 64, "train_fraction": 1.0, "optimizer": OPTIMIZER}
 CONFIG: dict[str, Any] = {
     "task": "distill",
