@@ -176,6 +176,12 @@ def interval_name(estimates: "pd.DataFrame") -> str:
     return f"{max(estimates['confidence'], default=0.95):.0%} interval"
 
 
+def simultaneous_text(effects: "pd.DataFrame", level: float) -> str:
+    """Return the confidence of each simultaneous interval, or its range where families differ in size: ``98.75%``."""
+    sizes = effects["n_family"].min(), effects["n_family"].max()
+    return " to ".join(dict.fromkeys(f"{100 - 100 * level / size:.4g}%" for size in sizes))
+
+
 def unit_text(measured: Quantity) -> str:
     """Return the unit of a difference, as the head of a column has it."""
     return f" ({measured.difference_unit})" if measured.difference_unit else ""

@@ -10,7 +10,7 @@ from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_ti
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
 from analysis.statistics.paired import direction
 from analysis.study_tables import StudyTables
-from analysis.wording import comparison_names, quantity
+from analysis.wording import comparison_names, quantity, simultaneous_text
 from cktf.names import arm_label
 from cktf.rows import Family
 from cktf.verdicts import LEVEL, Verdict
@@ -89,7 +89,7 @@ def record(results: StudyTables) -> Forest | None:
         of_each, count = (2 if sign else 1) * LEVEL, int(effects["n_family"].max())
         interval = f", with its {shown_share:.0%} interval"
         if count > 1 and low.notna().any():
-            each = f"{100 - 100 * of_each / count:.4g}%"
+            each = simultaneous_text(effects, of_each)
             of_context = " of a context" if study.family == Family.CONTEXT else ""
             interval += f", and thin the {each} intervals that hold all together{of_context}"
             reading = f" An effect whose thin interval {'leaves out 0 is told from it' if not sign else ''}"

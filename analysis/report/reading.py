@@ -9,7 +9,7 @@ from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.over_teachers import are_crossed, taught
 from analysis.statistics.paired import WELCH, direction
 from analysis.statistics.verdicts import ASSURANCE, FEWEST_FOR_A_NUMBER, POWER
-from analysis.wording import counted, quantity
+from analysis.wording import counted, quantity, simultaneous_text
 from cktf.rows import Alternative, Family, Status, StudyRow
 from cktf.verdicts import LEVEL, Verdict
 
@@ -125,7 +125,7 @@ def reading_text(results: Results) -> str:
         text = (
             "An interval, and an unadjusted p, hold for one comparison alone, so an interval may "
             f"{f'lie {side} {bound}' if sign else 'leave out 0'} where the verdict is undecided. Simultaneous "
-            f"intervals ({100 - 100 * of_each / count:.4g}% each; thin in the forest) hold all together in "
+            f"intervals ({simultaneous_text(results.effects, of_each)} each; thin in the forest) hold all together in "
             f"{1 - of_each:.0%} of {together}: where one {told}."
         )
     if study.delta is not None:
@@ -155,8 +155,10 @@ def open_text(results: Results) -> str:
     is_open = effects["verdict"].eq(Verdict.UNDECIDED) & effects["detectable"].notna()
     if not is_open.any():
         return ""
-    count = max(effects["n_family"], default=0)
-    level = f"{LEVEL}/{count}" if count > 1 else f"{LEVEL}"
+    counts = effects.loc[is_open, "n_family"]
+    level = " to ".join(
+        dict.fromkeys(f"{LEVEL}/{count}" if count > 1 else f"{LEVEL}" for count in (max(counts), min(counts)))
+    )
     if effects["more_seeds"].isna().all():
         return (
             f"Detectable: the effect that so many seeds tell from {margin_text(study)} with {POWER:.0%} power, at the "

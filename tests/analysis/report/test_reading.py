@@ -11,7 +11,7 @@ import numpy as np
 from analysis import load
 from analysis.foreign import read
 from analysis.report.methods import methods_text
-from analysis.report.reading import held_for_text, scope_text
+from analysis.report.reading import held_for_text, open_text, reading_text, scope_text
 from cktf.foreign_options import Options
 
 
@@ -91,3 +91,18 @@ def test_the_page_has_it_below_the_verdicts(ablation_writer: Callable[..., Any])
     results = load(ablation_writer(seeds=2).close())
     html = page(results, {}, {}, {})
     assert html.index("effect [95% interval]") < html.index(scope_text(results)) < html.rindex("Every trial")
+
+
+def test_levels_of_families_of_several_sizes_are_a_range(many_contexts: Callable[..., Path]) -> None:
+    results = load(many_contexts(3, skipped=[("pair 0", "kd"), ("pair 1", "kd"), ("pair 1", "at")]))
+    asked = replace(results.facts.study, family="context")
+    results = replace(results, facts=replace(results.facts, asked=asked))
+    of_context = results.effects.groupby("context", sort=False)["n_family"].first()
+    assert dict(of_context) == {"pair 0": 2, "pair 1": 1, "pair 2": 3}
+    # Bonferroni's, of one, two and three comparisons: 95%, 97.5% and 98.33%.
+    assert "Simultaneous intervals (95% to 98.33% each; thin" in reading_text(results)
+    drawn = results.figure("effects").caption
+    assert "and thin the 95% to 98.33% intervals that hold all together of a context" in drawn
+    is_open = results.effects["verdict"].eq("undecided") & results.effects["detectable"].notna()
+    assert set(results.effects.loc[is_open, "n_family"]) == {1, 2, 3}
+    assert "at the strictest level of Holm's method, 0.05/3 to 0.05, if" in open_text(results)
