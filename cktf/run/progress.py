@@ -142,7 +142,10 @@ def status(run_dir: str) -> RenderableType:
         for best in state.best_arms(maximise=study.maximise).values()
     ]
     lines += [("look", look_in_words(look, state)) for look in state.looks]
-    if len(state.looks) < len(study.looks):
+    out = {arm_id for look in state.looks for arm_id in look.out}
+    if len(state.looks) < len(study.looks) and not out.issuperset(
+        trial.planned.arm_id for trial in state.trials.values()
+    ):
         lines.append(("next look", f"at {study.looks[len(state.looks)]} of {study.looks[-1]} seeds"))
     scored = state.teachers
     unscored = [trial for key, trial in state.teacher_trials.items() if key not in scored or trial.end is None]

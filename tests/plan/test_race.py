@@ -259,3 +259,20 @@ def test_status_and_progress_say_who_is_out_and_why(
     rows_of_table = effects_rows(results)
     assert "out of the race at 3 seeds" in next(row for row in rows_of_table if row[0] == "good")[-1]
     assert results.effects_against("none").set_index("arm").at["good", "test"] == "mixture t"
+
+
+def test_a_race_that_all_arms_have_left_has_no_next_look(
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult, tmp_path: Path
+) -> None:
+    spec = make_spec(compare={"good": COMPARE["good"]}, race={"looks": [3, 5]})
+    run(ledger(spec, rows), make_result)
+    assert [len(look.out) for look in looks_of(rows)] == [2]  # the baseline, too
+    place = Storage(tmp_path / "run")
+    with Ledger(place) as written:
+        write_what_was_asked(spec, place, written)
+        for row in rows:
+            written.append(row)
+    console = Console(file=io.StringIO(), width=300)
+    console.print(status(place.root))
+    assert "look 1 at 3 seeds: out: " in printed_on(console)
+    assert "next look" not in printed_on(console)
