@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from analysis.figures.shown import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
+from analysis.figures.shown import MAX_PANELS, TITLE_WIDTH, by_seed, in_panels, largest_effects, left_out
 from analysis.figures.theme import BLUE, GREY, LINE_LEGEND, Record, by_kind, epoch_axis, numbers, rows_of
 from analysis.statistics.health import BOUNDS, PREFIX, WORDS, measured, number_label, numbers_of, selected_confidence
 from analysis.statistics.intervals import grouped_estimates
@@ -49,6 +49,7 @@ def record(results: StudyTables) -> Health | None:
     all_numbers = [name for name in numbers_of(epochs) if epochs[name].notna().any()]
     candidates = [name for name in all_numbers if not name.startswith(OF_THE_GAP)]
     chosen = _chosen(candidates, results, shown)
+    epochs = by_seed(epochs, chosen)
     confidence = selected_confidence(len(chosen), len(candidates))
     each = ["arm_id", "seed", "epoch"]  # the mean over several teachers at a seed
     of_seeds = epochs.groupby(each, sort=False, observed=True)[chosen].mean()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import altair as alt
 import numpy as np
 
-from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
+from analysis.figures.shown import MAX_PANELS, by_seed, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, LINE_LEGEND, Record, Rows, by_kind, epoch_axis, numbers, rows_of
 from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.intervals import grouped_estimates
@@ -37,9 +37,7 @@ def record(results: StudyTables) -> Curves | None:
     epochs = epochs[epochs[study.metric].abs().lt(np.inf)]  # JSON has no infinity
     if epochs.empty:
         return None
-    each = ["arm_id", "seed", "epoch"]  # the mean over several teachers at a seed
-    epochs = epochs.groupby(each, sort=False, observed=True)[study.metric].mean().reset_index()
-    curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)
+    curves = grouped_estimates(by_seed(epochs, [study.metric]), ["arm_id", "epoch"], study.metric)
     planned = trials.drop_duplicates("arm_id")
     contexts = dict(zip(planned["arm_id"], planned["context"], strict=True))
     names = dict(zip(planned["arm_id"], planned["arm"], strict=True))

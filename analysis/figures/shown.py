@@ -71,6 +71,11 @@ def left_out(drawn: int, total: int) -> str:
     return f" Only the {drawn} arms with the largest effects are drawn, of {total}." if drawn < total else ""
 
 
+def by_seed(epochs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return these columns of epochs once for each arm, seed and epoch: the mean over several teachers at a seed."""
+    return epochs.groupby(["arm_id", "seed", "epoch"], sort=False, observed=True)[columns].mean().reset_index()
+
+
 def thinned(arms: pd.DataFrame, keep: "pd.Series[bool] | None" = None) -> pd.DataFrame:
     """Return at most `MAX_MARKS` evenly spaced rows, and besides those of ``keep``."""
     is_drawn = np.arange(len(arms)) % max(1, -(-len(arms) // MAX_MARKS)) == 0

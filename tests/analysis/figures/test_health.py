@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis import load
@@ -118,3 +119,19 @@ def test_a_context_has_its_own_baseline_and_the_first_one_is_drawn(contexts_writ
     assert drawn is not None
     assert drawn.arms == ["baseline", "kd", "fsp"]
     assert "in context digits" in drawn.caption
+
+
+def test_of_several_teachers_at_a_seed_the_mean_counts_once(measured: Path) -> None:
+    results = load(measured)
+    alone = record(results)
+    epochs, trials = [], []
+    for teacher, shift in enumerate((-0.1, 0.1)):
+        named = {"trial_id": results.epochs["trial_id"].astype("str") + str(teacher)}
+        epochs.append(results.epochs.assign(**named, **{"health.kl": results.epochs["health.kl"] + shift}))
+        taught = {"teacher_id": f"t{teacher}", "config.teacher.seed": teacher}
+        trials.append(results.trials.assign(trial_id=results.trials["trial_id"] + str(teacher), **taught))
+    both = record(replace(results, trials=pd.concat(trials), epochs=pd.concat(epochs)))
+    assert alone is not None
+    assert both is not None
+    # Teachers on both sides of a seed's value have it as their mean: no more seeds, and no narrower interval.
+    assert both.rows == alone.rows
