@@ -216,6 +216,12 @@ def comparison_names(effects: "pd.DataFrame") -> "list[str]":
     return [arm if is_plain else f"{arm} against {against}" for arm, against, is_plain in sides]
 
 
+def capitalised(text: str) -> str:
+    """Return a text that begins a sentence; a first word with a capital in it, as FLOPs or mIoU, stays as it is."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first == first.lower() else text
+
+
 def counted(count: int, noun: str) -> str:
     """Return a number of things: ``1 trial``, ``2 trials``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -20,7 +20,7 @@ from analysis.figures.theme import (
     rows_of,
 )
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity
+from analysis.wording import capitalised, quantity
 from cktf.rows import Stage, Status
 
 FRESH, BEST = "mean at fresh seeds", "best so far"
@@ -57,7 +57,7 @@ def record(results: StudyTables) -> History | None:
     shown = thinned(searched, improves | searched["number"].isin(found["number"]))
     measured = quantity(study.metric)
     caption = (
-        f"{measured.name.capitalize()} of each of n = {len(searched)} trials in the order of planning; the line is the "
+        f"{capitalised(measured.name)} of each of n = {len(searched)} trials in the order of planning; the line is the "
         "best complete one so far. The best of many scores is optimistic; confirmation on fresh seeds is not"
     )
     if not found.empty:

@@ -10,7 +10,7 @@ from analysis.figures.theme import BLUE, GREY, LINE_LEGEND, Record, Rows, by_kin
 from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
-from analysis.wording import brief, quantity
+from analysis.wording import brief, capitalised, quantity
 
 ARM, BASELINE = "arm", "baseline"
 
@@ -60,7 +60,7 @@ def record(results: StudyTables) -> Curves | None:
             rows += rows_of(points.assign(panel=panel, series=series))
     has_bands = any(row["low"] is not None for row in rows)
     caption = (
-        f"{measured.name.capitalize()} after each epoch: mean over complete trials"
+        f"{capitalised(measured.name)} after each epoch: mean over complete trials"
         f"{' with its 95% interval' if has_bands else ''} (solid), and the baseline (dashed, grey)."
     )
     shares_axis = len(set(contexts.values())) == 1

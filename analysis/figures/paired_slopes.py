@@ -9,7 +9,7 @@ from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_
 from analysis.figures.theme import BLUE, GREY, INK, LINE_LEGEND, Record, Rows, by_kind, numbers
 from analysis.statistics.any_table import complete, reported
 from analysis.study_tables import StudyTables
-from analysis.wording import brief, comparison_names, quantity
+from analysis.wording import brief, capitalised, comparison_names, quantity
 
 MAX_SEEDS = 50
 """Largest number of lines in a panel; more could not be told apart. The mean is that of all seeds."""
@@ -51,7 +51,7 @@ def record(results: StudyTables) -> Slopes | None:
         rows += _lines(pairs, panel, other, maximise=study.maximise)
     measured = quantity(study.report_metric)
     caption = (
-        f"{measured.name.capitalize()} of the {other} and of the arm at the same seed, joined by a line: blue and "
+        f"{capitalised(measured.name)} of the {other} and of the arm at the same seed, joined by a line: blue and "
         "solid where the arm is better, grey and dashed where it is not. The thick line joins the means; n counts the "
         f"pairs.{left_out(len(drawn), len(effects))}"
     )

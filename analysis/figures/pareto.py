@@ -10,7 +10,7 @@ from analysis.figures.shown import thinned, thinned_text
 from analysis.figures.theme import BLUE, GREY, INK, WIDTH, Chart, Record, Rows, by_kind, data, numbers, rows_of
 from analysis.searches.pareto import losses_of, metric_means
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity
+from analysis.wording import capitalised, quantity
 from cktf.pareto import front
 from cktf.rows import Stage, Status
 
@@ -62,7 +62,7 @@ def record(results: StudyTables) -> Record | None:
     return Record(
         axis=measured.label,
         rows=rows + fresh,
-        caption=f"{measured.name.capitalize()} of the n = {len(arms)} complete arms of the search against {against}. "
+        caption=f"{capitalised(measured.name)} of the n = {len(arms)} complete arms of the search against {against}. "
         f"On the front ({is_front.sum()}, with their numbers where there is room) are those that no other matches in "
         f"{'both' if len(costs) == 1 else 'all'} and beats in one. {time} scores selected the arms, and are optimistic."
         + (" The squares are the confirmed arms' means at fresh seeds, with 95% intervals." if fresh else "")

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.figures.theme import BLUE, GREY, WIDTH, Chart, Record, by_kind, data, numbers, rows_of
 from analysis.searches.confirmed import luck_text
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity, signed_text
+from analysis.wording import capitalised, quantity, signed_text
 
 SEARCH, FRESH = "search score", "mean at fresh seeds"
 
@@ -36,7 +36,7 @@ def record(results: StudyTables) -> Record | None:
     interval = ", with the 95% interval of their mean" if found["low"].notna().any() else ""
     seeds = int(found["n_search"].max())
     caption = (
-        f"{measured.name.capitalize()} of the confirmed arms: in the search, at {seeds} "
+        f"{capitalised(measured.name)} of the confirmed arms: in the search, at {seeds} "
         f"seed{'s' * (seeds != 1)} which all its arms share, and at n fresh seeds{interval}. The baseline was not "
         "chosen."
     )

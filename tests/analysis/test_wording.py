@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.wording import interval_text, larger_is_better, number_text, p_text, quantity, signed_text
+from analysis.wording import capitalised, interval_text, larger_is_better, number_text, p_text, quantity, signed_text
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,9 @@ def test_an_interval_of_a_mean_is_cut_where_an_accuracy_ends() -> None:
     assert interval_text(93.1, 105.9, quantity("test_accuracy")) == " [93.10, 100.00]"
     assert interval_text(-0.5, 0.2, quantity("test_loss")) == " [−0.5000, 0.2000]"
     assert interval_text(np.nan, np.nan, quantity("test_accuracy")) == ""
+
+
+def test_a_name_that_begins_a_sentence_keeps_its_own_capitals() -> None:
+    names = ("test_accuracy", "measure.flops", "metric.mIoU", "metric.F1 of cats")
+    begun = [capitalised(quantity(name).name) for name in names]
+    assert begun == ["Test accuracy", "FLOPs of an image", "mIoU", "F1 of cats"]

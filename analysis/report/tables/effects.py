@@ -21,7 +21,17 @@ from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.published import difference_interval
 from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, MOST_MORE_SEEDS
-from analysis.wording import ABSENT, effect_text, interval_name, number_text, p_text, quantity, signed_text, unit_text
+from analysis.wording import (
+    ABSENT,
+    capitalised,
+    effect_text,
+    interval_name,
+    number_text,
+    p_text,
+    quantity,
+    signed_text,
+    unit_text,
+)
 from cktf.rows import Alternative
 from cktf.verdicts import LEVEL, Verdict
 
@@ -58,7 +68,8 @@ def effects(results: Results) -> list[Table]:
             of_context = results.arms[results.arms["context"] == context]
             remarks += [TOLD] * any(published_text(results, arm)[0].endswith(MARK) for _, arm in of_context.iterrows())
         if published != ABSENT:
-            own = "not measured" if own == ABSENT else own
+            if own == ABSENT:
+                own = "several, in a table of their own" if _measured_teachers(results, context) else "not measured"
             remarks.append(f"The teacher: {own}, reference {published}.")
         rows = effects_rows(results, context)
         tables.append(
@@ -78,7 +89,7 @@ def contexts(results: Results) -> list[Table]:
     if len(results.contexts) < 2:
         return []
     study = results.facts.study
-    head = f"{quantity(study.report_metric).label.capitalize()}, mean ± sd"
+    head = f"{capitalised(quantity(study.report_metric).label)}, mean ± sd"
     rows = context_rows(results)
     counts = results.arms["n"].unique()
     remark = f"n = {counts[0]} in each cell." if len(counts) == 1 else "n is the number of seeds."
@@ -162,12 +173,15 @@ def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cel
 
 def teacher_of(results: Results, context: str) -> tuple[float, float]:
     """Return the teacher's score in a context, measured and published; NaN if unknown, or if there are several."""
-    study, trials = results.facts.study, results.trials
-    column = f"teacher_{study.report_metric}"  # a further measure has no such column
-    is_here = trials["context"] == context
-    measured = [*trials.loc[is_here, column].dropna().unique()] if column in trials else []
-    published = study.reference_teachers.get(context, np.nan)
+    measured = _measured_teachers(results, context)
+    published = results.facts.study.reference_teachers.get(context, np.nan)
     return (float(measured[0]) if len(measured) == 1 else np.nan), published
+
+
+def _measured_teachers(results: Results, context: str) -> list[float]:
+    """Return the different scores of the teachers in a context, as far as they are known."""
+    trials, column = results.trials, f"teacher_{results.facts.study.report_metric}"  # a further measure has none
+    return [*trials.loc[trials["context"] == context, column].dropna().unique()] if column in trials else []
 
 
 def effects_rows(results: Results, context: str = "") -> Rows:

@@ -65,6 +65,13 @@ def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(conte
     assert clothes.remark.endswith(" Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00.")
 
 
+def test_several_measured_teachers_are_not_called_unmeasured(contexts_writer: Callable[..., Any]) -> None:
+    results = load(contexts_writer(reference_teachers={"clothes": 82.0}).close())
+    for scores, said in ((results.trials["seed"] + 80.0, "several, in a table of their own"), (np.nan, "not measured")):
+        measured = replace(results, trials=results.trials.assign(teacher_test_accuracy=scores))
+        assert f"The teacher: {said}, reference 82.00." in main_tables(measured)[-1].remark
+
+
 def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writer: Callable[..., Any]) -> None:
     published = {"digits": {"baseline": [70.0, 0.5, 5], "kd": 91.5, "fsp": 12}}
     results = load(contexts_writer(reference_values=published).close())
