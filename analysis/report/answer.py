@@ -21,7 +21,10 @@ def answer_text(results: Results) -> str:
             return ""
         best, scored = results.leaderboard.iloc[0], quantity(study.metric)
         score = f"{number_text(best['score'], scored.decimals)}{' ' + scored.unit if scored.unit else ''}"
-        return f"Nothing is confirmed: {best['arm']} has the best search score, {score}, by which it was selected."
+        of, why = "", "by which it was selected"
+        if study.further_metrics:  # arms were selected by all of them
+            of, why = f" of {scored.name}", "one of several metrics"
+        return f"Nothing is confirmed: {best['arm']} has the best search score{of}, {score}, {why}."
     measured = quantity(study.report_metric)
     unit = f" {measured.difference_unit.removeprefix('percentage ')}".rstrip()
     labels = map(arm_label, comparison_names(effects), effects["context"])
@@ -34,7 +37,8 @@ def answer_text(results: Results) -> str:
         size = "" if effect["verdict"] == Verdict.FAILED else f": {effect_text(effect, measured.decimals)}{unit}"
         parts.append(f"{effect['label']} {verb}{effect['verdict']}{size}")
     if len(decided) > MOST_DECIDED:
-        parts.append(f"{len(decided) - MOST_DECIDED} more are decided")
+        more = len(decided) - MOST_DECIDED
+        parts.append(f"{more} more {'is' if more == 1 else 'are'} decided")
     if is_open.any():
         names, counts = [*effects.loc[is_open, "label"]], effects.loc[is_open, "n_arm"]
         listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -80,7 +80,7 @@ def pareto(results: Results) -> list[Table]:
     found, directions = results.pareto, results.facts.study.directions
     if found.empty:
         return []
-    measured = {name: quantity(name) for name in directions}
+    measured, has_fresh = {name: quantity(name) for name in directions}, bool((found["n"] > 0).any())
     heads = [head for each in measured.values() for head in (f"{each.label}, search", "fresh seeds [95% interval]")]
     rows = [["arm", "seeds", *heads, "on the front"]]
     for _, arm in found.groupby("arm_id", sort=False):
@@ -89,16 +89,17 @@ def pareto(results: Results) -> list[Table]:
             mean = number_text(own["mean"], each.decimals) + interval_text(own["low"], own["high"], each)
             cells += [number_text(own["search_score"], each.decimals), mean]
         own = arm.iloc[0]
-        is_judged = own["n"] > 0 or not (found["n"] > 0).any()
+        is_judged = own["n"] > 0 or not has_fresh
         verdict = ("yes" if own["is_on_front"] else "no") if is_judged else ABSENT
         rows.append([own["arm"], str(own["n"] or own["n_search"]), *cells, verdict])
     better = ", ".join(f"{'larger' if up else 'smaller'} {measured[name].name}" for name, up in directions.items())
-    judged = "confirmed arm, by the means" if (found["n"] > 0).any() else "arm of the search"
+    judged = "confirmed arm, by the means," if has_fresh else "arm of the search"
+    reported = "; effects on what is reported are in the tables of effects and of further measures" if has_fresh else ""
     remark = (
         "Arms of the search that no other matches in all metrics and beats in one, and those that were confirmed; "
         f"{better} is better. Search: the scores that selected them, optimistic. Fresh seeds: means, with Student's "
-        "95% intervals, of what the search optimised; effects on what is reported are in the tables of effects and of "
-        f"further measures. On the front: no other {judged}, does so; intervals are not looked at."
+        f"95% intervals, of what the search optimised{reported}. On the front: no other {judged} does so; intervals "
+        "are not looked at."
     )
     return [Table("Pareto front", rows, remark)]
 

@@ -28,6 +28,18 @@ def test_a_study_under_way_says_so_far_and_a_smoke_run_nothing(ablation_writer: 
     assert answer_text(load(ledger.close())).startswith("So far, ")
 
 
+def test_one_more_decided_comparison_is_one(ablation_writer: Callable[..., Any]) -> None:
+    arms = [f"temperature={level}" for level in range(1, 8)]
+    ledger = ablation_writer(arms=[])
+    for seed in range(3):
+        for place, arm in enumerate(["baseline", *arms]):
+            trial_id = ledger.plan(arm, seed, {"objective.cktf.temperature": place} if place else {})
+            ledger.train(trial_id, 50 + 5.0 * place + 0.001 * seed * place)
+    text = answer_text(load(ledger.close()))
+    assert text.count(" helps: ") == 6
+    assert text.endswith("; 1 more is decided.")
+
+
 def test_a_search_without_confirmation_says_that_nothing_is_confirmed(search: Path) -> None:
     results = load(search)
     best = results.leaderboard.iloc[0]

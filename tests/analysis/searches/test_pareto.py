@@ -13,6 +13,7 @@ from analysis import load
 from analysis.exports.optuna import export
 from analysis.figures import hypervolume, importance, pareto
 from analysis.figures.theme import WIDTH
+from analysis.report.answer import answer_text
 from analysis.report.tables import side_tables
 from analysis.results import Results
 from analysis.searches.pareto import metric_means, volumes
@@ -171,6 +172,21 @@ def test_three_metrics_have_two_panels_and_an_unconfirmed_front(tmp_path: Path) 
     assert len(pareto.chart(drawn).to_dict()["spec"]["layer"]) == 2
     assert results.pareto["is_on_front"].all()
     assert (results.pareto["n"] == 0).all()
+
+
+def test_what_is_said_of_a_front_that_nothing_has_confirmed(tmp_path: Path, compression: Results) -> None:
+    unconfirmed = compressed(tmp_path, confirm=False)
+    best = unconfirmed.leaderboard.iloc[0]
+    assert answer_text(unconfirmed) == (
+        f"Nothing is confirmed: {best['arm']} has the best search score of validation accuracy, {best['score']:.2f} %, "
+        "one of several metrics."
+    )
+    remark = side_tables(unconfirmed)["pareto"].remark
+    assert "On the front: no other arm of the search does so;" in remark
+    assert "effects" not in remark
+    remark = side_tables(compression)["pareto"].remark
+    assert "On the front: no other confirmed arm, by the means, does so;" in remark
+    assert "in the tables of effects and of further measures." in remark
 
 
 def test_a_search_of_one_metric_has_no_front(search: Path) -> None:

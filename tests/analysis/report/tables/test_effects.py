@@ -266,3 +266,13 @@ def test_intervals_over_images_stand_beside_and_say_what_they_speak_of(ablation_
     assert row[head.index("also over unseen images")] == expected
     assert "takes seeds and test images as two crossed samples" in table.remark
     assert "also over unseen images" not in table.narrow()[0][0]
+
+
+def test_the_page_says_that_effects_are_against_the_baseline_unless_a_column_names_another(
+    contexts_writer: Callable[..., Any],
+) -> None:
+    results = load(contexts_writer(contrasts=[["baseline"]]).close())
+    for contrasts, said in (([["baseline"]], "the baseline"), ([["kd", "fsp"]], "the arm that is named beside")):
+        asked = replace(results.facts.study, contrasts=contrasts)
+        html = page(replace(results, facts=replace(results.facts, asked=asked)), {}, {}, {})
+        assert f"Effects are against {said} of the same context; the interval" in html
