@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.figures.shown import panels_in, panels_of
+from analysis.figures.shown import panels_in, panels_of, trials_text
 from analysis.figures.theme import WIDTH, Chart, Rows, data, rows_of
 from analysis.ledger.other_names import under_every_name
 from analysis.statistics.any_table import complete, reported
@@ -80,7 +80,7 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
         columns=list(arms["column"].cat.categories),
         rows=rows[::-1] if is_numeric(arms[f"param.{down}"]) else rows,
         cells=rows_of(cells),
-        caption=f"Mean {measured.name}; darker is better; n counts the trials. "
+        caption=f"Mean {measured.name}; darker is better; n counts {trials_text(results)}. "
         + (averaged if others else "Every cell is one arm.")
         + (" Cells of arms that train alike show the same trials." if arms["is_other_name"].any() else "")
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),

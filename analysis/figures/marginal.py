@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import altair as alt
 import numpy as np
 
+from analysis.figures.shown import trials_text
 from analysis.figures.theme import BLUE, Chart, Record, Rows, data, level_scale, numbers, rows_of, rules, title_lines
 from analysis.statistics.levels import factor_label, is_logarithmic, is_numeric
 from analysis.study_tables import StudyTables
@@ -59,7 +60,8 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> Marginals | Non
         "Effect of each level against the reference level (hollow, 0 by definition) at the same seeds"
         + (f", with its {interval_name(results.interactions if is_grid else results.against_baseline)}" * has_intervals)
         + (", averaged over the other factors of the grid" if is_grid else "")
-        + f"; better is {'up' if study.maximise else 'down'}; n counts the {'trials' if is_grid else 'pairs'}."
+        + f"; better is {'up' if study.maximise else 'down'}; "
+        + f"n counts {trials_text(results) if is_grid else 'the pairs'}."
     )
     if len(panels) > MAX_PANELS:
         caption += f" {MAX_PANELS} of {len(panels)} are drawn; the others can be named."

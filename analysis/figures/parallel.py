@@ -86,12 +86,13 @@ def record(results: StudyTables) -> Parallel | None:
     ]
     num_pruned, num_best = int((~complete).sum()), int((groups == BEST).sum())
     caption = (
-        f"Each line is one of n = {len(arms)} arms of the search; the best {num_best} are bold. The axes stand in the "
-        "order of importance and reach from the lowest to the highest level that was tried"
+        f"Each line is one of n = {len(arms)} arms of the search; the best {num_best} {'is' if num_best == 1 else 'are'} bold. "
+        "The axes stand in the order of importance and reach from the lowest to the highest level that was tried"
         f"{', on a logarithmic scale where the search was' if study.log_factors else ''}."
     )
     if num_pruned:
-        caption += f" The {num_pruned} pruned arms (dotted) have no final {measured.name}."
+        have = "arm (dotted) has" if num_pruned == 1 else "arms (dotted) have"
+        caption += f" The {num_pruned} pruned {have} no final {measured.name}."
     caption += thinned_text(int(is_shown.sum()), len(arms))
     if unset := dict.fromkeys(point["axis"] for point in points if point["position"] == UNSET):
         ticks += [{"axis": axis, "position": UNSET, "text": "not set"} for axis in unset]

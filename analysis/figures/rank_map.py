@@ -14,7 +14,7 @@ from analysis.figures.theme import BLUE, WIDTH, Record, by_kind, by_status, data
 from analysis.searches.arms import is_best
 from analysis.statistics.levels import factor_label, is_numeric
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity
+from analysis.wording import counted, quantity
 from cktf.rows import Status
 
 MIN_ARMS = 5
@@ -76,9 +76,9 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
     if without := len(results.searched) - len(arms):
         best = results.searched.nsmallest(1, "rank")["arm_id"].isin(arms["arm_id"])
         caption += (
-            f" {without} arms have no level of one of the two, {'' if best.all() else 'the best one among them, '}"
+            f" {counted(without, 'arm')} {'has' if without == 1 else 'have'} no level of one of the two, "
+            f"{'' if best.all() else 'the best one among them, '}and {'is' if without == 1 else 'are'} not drawn."
         )
-        caption += "and are not drawn."
     caption += thinned_text(len(shown), len(arms))
     ticks = [sorted(set(level)) if level.nunique() <= MOST_TICKS else [] for level in levels.values()]
     return RankMap(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.theme import Rows, data
+from analysis.statistics.over_teachers import are_crossed
 from analysis.study_tables import StudyTables
 from cktf.names import arm_label
 
@@ -69,6 +70,11 @@ def largest_effects(effects: pd.DataFrame, most: int) -> pd.DataFrame:
 def left_out(drawn: int, total: int) -> str:
     """Return the caption's sentence on which arms are drawn; empty where all are."""
     return f" Only the {drawn} arms with the largest effects are drawn, of {total}." if drawn < total else ""
+
+
+def trials_text(results: StudyTables) -> str:
+    """Return what n counts where it counts trials: with several teachers at a seed, their trials are one."""
+    return "the trials" + (", those of all teachers at a seed as one" if are_crossed(results.trials) else "")
 
 
 def by_seed(epochs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -74,7 +74,9 @@ def record(results: StudyTables) -> Slices | None:
         "its level of each factor; n counts the arms that have the factor. The other factors are not held fixed."
     )
     if without:
-        caption += f" The {without} arms stand below, for they have no final score."
+        is_one = counts[statuses].sum() - counts[Status.COMPLETE] == 1
+        stand = "arm stands below, for it has" if is_one else "arms stand below, for they have"
+        caption += f" The {without} {stand} no final score."
     caption += thinned_text(len(drawn), len(arms))
     if len(study.factors) > len(panels) == MAX_PANELS:
         caption += f" Only the {MAX_PANELS} most important factors are drawn."

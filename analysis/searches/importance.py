@@ -36,6 +36,7 @@ from analysis.searches.plain_search import plain_search
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, Floats
 from analysis.statistics.levels import is_numeric
+from analysis.wording import counted
 from cktf.errors import InputError
 from cktf.rows import Status, StudyRow
 
@@ -167,9 +168,10 @@ def importance_text(found: pd.DataFrame) -> str:
     known = found.dropna(subset="importance")
     counts, methods = known.iloc[0], set(known["method"])
     pruned, after_epoch = counts["n_pruned"], known["after_epoch"].max()
+    failed = f"{counted(counts['n_failed'], 'failed one')} {'is' if counts['n_failed'] == 1 else 'are'} left out"
     sentences = [
         f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
-        f"of them pruned; {counts['n_failed']} failed ones are left out).",
+        f"of them pruned; {failed}).",
         *(text for method, text in MEANINGS.items() if method in methods),
         f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing"
         f"{FEWER_TREES if 'fanova' in methods else ''}.",

@@ -1,10 +1,12 @@
 """The heat map of two factors: what is drawn."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import load
@@ -35,6 +37,24 @@ def test_a_cell_is_the_mean_of_the_trials_at_both_levels(grid: Path) -> None:
     worst = min(heat_map.cells, key=lambda cell: cell["shade"])
     assert (worst["column"], worst["row"], worst["shade"]) == ("1", "0.1", 0.0)
     assert max(cell["shade"] for cell in heat_map.cells) == 1.0
+
+
+def test_n_says_that_trials_of_several_teachers_at_a_seed_are_one(grid: Path) -> None:
+    results = load(grid)
+    parts = [
+        results.trials.assign(trial_id=results.trials["trial_id"] + str(seed), **{"config.teacher.seed": seed})
+        for seed in (0, 1)
+    ]
+    crossed = replace(results, trials=pd.concat([part.assign(teacher_id="t") for part in parts], ignore_index=True))
+    for drawn, said in (
+        (results, "n counts the trials."),
+        (crossed, "n counts the trials, those of all teachers at a"),
+    ):
+        heat_map = record(drawn)
+        assert heat_map is not None
+        assert {cell["n"] for cell in heat_map.cells} == {5}
+        assert said in heat_map.caption
+        assert said in drawn.figure("marginal").caption
 
 
 def test_over_a_third_factor_every_arm_counts_once(ablation_writer: Callable[..., Any]) -> None:
