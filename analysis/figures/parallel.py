@@ -87,7 +87,8 @@ def record(results: StudyTables) -> Parallel | None:
     num_pruned, num_best = int((~complete).sum()), int((groups == BEST).sum())
     caption = (
         f"Each line is one of n = {len(arms)} arms of the search; the best {num_best} "
-        f"{'is' if num_best == 1 else 'are'} bold. The axes stand in the order of importance and reach from the lowest to the highest level that was tried"
+        f"{'is' if num_best == 1 else 'are'} bold. The axes stand in the order of importance and reach from the lowest "
+        "to the highest level that was tried"
         f"{', on a logarithmic scale where the search was' if study.log_factors else ''}."
     )
     if num_pruned:
