@@ -170,7 +170,10 @@ def grown_text(results: Results) -> str:
 def _arms_and_seeds(trials: pd.DataFrame) -> str:
     seeds = counted(trials["seed"].nunique(), "seed")
     if are_crossed(trials):
-        seeds += f" × {counted(taught(trials)[TEACHER_SEED].nunique(), 'teacher')}"
+        of_several = taught(trials)
+        seeds += f" × {counted(of_several[TEACHER_SEED].nunique(), 'teacher')}"
+        alone = trials["arm_id"].nunique() - of_several["arm_id"].nunique()
+        seeds += f" ({counted(alone, 'arm')} with one or none)" * bool(alone)
     if (contexts := trials["context"].nunique()) > 1:
         return f"{counted(shared_names(trials).nunique(), 'arm')} in {contexts} contexts × {seeds}"
     return f"{counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"

@@ -35,15 +35,17 @@ def pairing(results: Results) -> list[Table]:
     if effects.empty:
         return []
     is_one_sided = study.alternative != Alternative.TWO_SIDED
+    is_fixed = not results.facts.is_looked_at  # power and sign flips are of a fixed number of seeds
     sides = "arm and baseline" if effects["against_baseline"].all() else "both arms"
     measured = quantity(results.facts.study.report_metric)
     has_unpaired = bool(effects["n_unpaired"].notna().any())
     of_delta = {"p (equivalence)": "p_equivalence", "p (equivalence, adjusted)": "p_equivalence_both"}
     p_names = {
-        "p (t)": "p",
+        "p (t)" if is_fixed else "p": "p",
         **(of_delta if results.facts.study.delta is not None else {}),
-        **{"p (sign flip)": "p_flip", "p (sign flip, Holm)": "p_flip_holm"},
+        **({"p (sign flip)": "p_flip", "p (sign flip, Holm)": "p_flip_holm"} if is_fixed else {}),
     }
+    detectable = (signed_text if is_one_sided else number_text, "detectable", measured.decimals)
     columns: Columns = {
         "arm": lambda effect: arm_label(effect["name"], effect["context"]),
         "pairs": "n_pairs",
@@ -54,9 +56,7 @@ def pairing(results: Results) -> list[Table]:
             number_text(effect["variance_left"], 2) + _interval(effect, "variance_left_{}", 2)
         ),
         **({"seeds if unpaired": cell(number_text, "n_unpaired", 0)} if has_unpaired else {}),
-        f"detectable{unit_text(measured)}": cell(
-            signed_text if is_one_sided else number_text, "detectable", measured.decimals
-        ),
+        **({f"detectable{unit_text(measured)}": cell(*detectable)} if is_fixed else {}),
         **{head: cell(p_text, name) for head, name in p_names.items()},
     }
     unpaired = (
@@ -68,10 +68,13 @@ def pairing(results: Results) -> list[Table]:
     remark = (
         f"Correlation of {sides} over the seeds, with Fisher's interval from "
         f"{FEWEST_CORRELATED} pairs on. Variance left: that of the paired differences over that of unpaired ones, with "
-        f"Pitman's and Morgan's interval from as many on: below 1, pairing gained.{unpaired} Detectable: the "
-        f"effect that so many pairs tell from {margin_text(study)} with {POWER:.0%} power, if the differences vary as "
-        f"they did. The exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
+        f"Pitman's and Morgan's interval from as many on: below 1, pairing gained.{unpaired}"
     )
+    if is_fixed:
+        remark += (
+            f" Detectable: the effect that so many pairs tell from {margin_text(study)} with {POWER:.0%} power, if the "
+            f"differences vary as they did. The exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
+        )
     return [Table("Pairing and other tests", rows_of(effects.assign(name=comparison_names(effects)), columns), remark)]
 
 

@@ -81,6 +81,16 @@ def test_the_teachers_are_a_table_with_seed_and_epochs_and_their_cost_is_said_ap
     assert ["training time of teachers", "0.50 hours; 1 found trained"] in provenance_rows(crossed)
 
 
+def test_arms_that_are_not_crossed_with_teachers_are_counted_apart(crossed: Results) -> None:
+    trials = crossed.trials
+    alone = trials["arm"].isin(["baseline", "theta=0.0"])
+    partly = replace(crossed, trials=trials[~(alone & trials["config.teacher.seed"].eq(1))].reset_index(drop=True))
+    arms, seeds = (trials[name].nunique() for name in ("arm", "seed"))
+    assert f"× {seeds} seeds × 2 teachers:" in methods_text(crossed)
+    said = f"{len(partly.trials)} trials, {arms} arms × {seeds} seeds × 2 teachers (2 arms with one or none):"
+    assert said in methods_text(partly)
+
+
 def test_one_teacher_is_named(ablation: Path) -> None:
     results = load(ablation)
     columns: dict[str, Any] = {"config.teacher.model": "wrn_40_2", "config.teacher.seed": 3}

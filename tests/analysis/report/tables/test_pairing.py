@@ -1,6 +1,7 @@
 """The table of pairing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,3 +43,15 @@ def test_seeds_if_unpaired_are_whole_and_said_from_eight_pairs_on(
     if seeds >= 8:
         assert all(row[head.index("seeds if unpaired")].isdigit() for row in rows)
     assert all((" [" in row[2]) == (seeds >= 5) for row in rows)
+
+
+def test_where_the_number_of_seeds_depends_on_results_nothing_of_a_fixed_number_is_shown(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    plain = load(ablation_writer(seeds=7).close())
+    extended = [replace(plain.facts.study, asked={"seeds": seeds}) for seeds in ("6", "7")]
+    table = side_tables(replace(plain, facts=replace(plain.facts, launches=extended)))["pairing"]
+    assert table.rows[0][4:] == ["p"]  # of the mixture t, not of a t test
+    assert all(row[-1] != "–" for row in table.rows[1:])
+    assert table.remark.endswith("pairing gained.")
+    assert side_tables(plain)["pairing"].remark.endswith("The exact sign-flip test, from 6 pairs on, decides nothing.")
