@@ -130,7 +130,8 @@ class Representations:
         """Return the shapes of the inputs of a pair's heads, without the batch dimension.
 
         Raises:
-            InputError: If a network has no such layer, or ``pairing`` cannot compare its maps.
+            InputError: If a network has no such layer, or ``pairing`` cannot choose among the teacher's blocks, or
+                compare its maps.
         """
         sizes = []
         for side in ("student", "teacher"):
@@ -140,6 +141,13 @@ class Representations:
                 raise
             except InputError as reason:
                 raise InputError(f"objective.cktf.pairs: the {side} {reason}") from None
+        of_blocks = list(dict.fromkeys(blocks_of(given.teacher, pair.teacher)))
+        if self.pairing != "last" and len(of_blocks) > 1:
+            raise InputError(
+                f"objective.cktf.pairing: {self.pairing!r} chooses among blocks of one shape, but those of the "
+                f"teacher's {pair.teacher} are {', '.join(str(tuple(shape)) for shape in of_blocks)}; choose last, or "
+                "blocks of one shape under teacher.stages"
+            )
         if self.pairing in BY_SIMILARITY and is_block(pair.teacher) and sizes[0][1:] != sizes[1][1:]:
             raise InputError(
                 f"objective.cktf.pairing: {self.pairing!r} compares maps of equal size, but those of "

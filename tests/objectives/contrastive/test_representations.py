@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from cktf.batch import Activations, Batch, Reading
+from cktf.errors import InputError
 from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.representations import LayerPair, Pairing, Representations, Transform
 
@@ -53,6 +55,20 @@ def test_shapes_are_those_of_the_representations(
             values = representations(pair, student, teacher, batch)
             assert representations.shapes(pair, given) == tuple(value.shape[1:] for value in values)
             assert all(value.dtype == torch.float32 for value in values)
+
+
+def test_only_the_last_block_is_taken_of_a_stage_whose_blocks_differ_in_shape(given: BuildContext) -> None:
+    (first, *others), *stages = given.teacher.stages
+    halved = torch.Size([2 * first[0], first[1] // 2, first[2] // 2])
+    uneven = replace(given, teacher=replace(given.teacher, stages=((first, *others, halved), *stages)))
+    for pairing in ("first", "random", "largest", "smallest"):
+        with pytest.raises(
+            InputError, match=rf"'{pairing}' chooses among blocks of one shape, .*stage1 are .*; choose"
+        ):
+            Representations(pairing, "map", uneven, normalize=True).shapes(STAGE, uneven)
+    assert Representations("last", "hint", uneven, normalize=True).shapes(STAGE, uneven)[1] == halved
+    named = LayerPair(student="stage1", teacher="stage1.0")
+    assert Representations("first", "hint", uneven, normalize=True).shapes(named, uneven)[1] == first
 
 
 def test_a_reading_is_what_is_compared_of_the_teacher(
