@@ -161,6 +161,11 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
         for key, each in config.teachers_by_key.items():
             with within(key):
                 networks.append(_build_teacher(config.with_teacher(each), dataset))
+        of_data = held_dataset(config.teacher_data, CPU).num_classes
+        counts = {key: each.classes or of_data for key, each in config.teachers_by_key.items()}
+        if len({*counts.values()}) > 1:
+            found = ", ".join(f"{count} of {key}" for key, count in counts.items())
+            raise InputError(f"teachers: a mean is of logits of the same classes; got {found}; choose drawn")
         return MeanOfLogits(networks)
     assert config.teacher is not None, "checked with the configuration"
     if config.source is None:

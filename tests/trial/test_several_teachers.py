@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cktf.data import DataConfig, load_dataset
 from cktf.errors import InputError
+from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainOptions
@@ -109,6 +110,16 @@ def test_files_among_them_are_known_by_content_and_named_in_messages(tiny: MakeT
     for use in ("mean", "drawn"):
         with pytest.raises(InputError, match=r"^teachers\.b: teacher\.checkpoint: .*no\.pth"):
             check_trial(of("no.pth", teachers_as=use))
+
+
+def test_a_mean_of_teachers_of_unlike_classes_is_refused_in_a_transfer(tiny: MakeTrial, tmp_path: Path) -> None:
+    torch.save(build_model("resnet5", 7, (1, 8, 8)).state_dict(), tmp_path / "seven.pth")
+    seven = {"model": "resnet5", "checkpoint": str(tmp_path / "seven.pth"), "classes": 7}
+    transfer = {"task": "transfer", "source": {"name": "digits"}, "probe": {}, "objective": {"kd": {}}}
+    config = tiny(**MEAN | transfer | {"teachers": {**TWO, "b": seven}})
+    with pytest.raises(InputError, match=r"same classes; got 10 of teachers\.a, 7 of teachers\.b; choose drawn"):
+        check_trial(config)
+    check_trial(config.model_copy(update={"teachers_as": "drawn"}))
 
 
 @pytest.mark.parametrize(
