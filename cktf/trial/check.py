@@ -171,7 +171,7 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     if config.source is None:
         return held_teacher(config.teacher, config.data)
     with within("source"):
-        held_dataset(config.source, CPU)
+        split(held_dataset(config.source, CPU).train_labels, config.source, config.seed)
     teacher = held_teacher(config.teacher, config.source)
     try:
         measure_shapes(teacher, dataset.image_shape)
