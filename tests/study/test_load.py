@@ -205,6 +205,21 @@ def test_what_is_wrong_is_named_with_file_line_key_and_value(old: str, new: str,
     assert message in refused(TEXT.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("objective.ofd.kernel_size=2", "baseline.objective.ofd.kernel_size: must be one of 1, 3, 5; got 2"),
+        (
+            "objective.kd.temperature={learn: false, start: 2, min: 1, max: 4}",
+            "baseline.objective.kd.temperature.learn: must be one of true; got false",
+        ),
+        ("step=egaer", "step: must be one of auto, eager; got 'egaer'. Did you mean 'eager'?"),
+    ],
+)
+def test_the_values_that_are_allowed_are_named_whatever_their_kind(override: str, message: str) -> None:
+    assert message in refused(TEXT, override)
+
+
 def test_all_problems_are_listed_one_a_line() -> None:
     text = TEXT.replace("epochs: 2", "epochs: 0").replace("seeds: 2", "seeds: none").replace("theta: 0.1", "theta: x")
     assert [line.split(": ")[1] for line in refused(text).splitlines()] == [
