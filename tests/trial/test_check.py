@@ -82,8 +82,9 @@ def test_a_training_split_of_one_class_is_refused(tiny: MakeTrial, one_class: di
 
 
 def test_a_source_that_cannot_be_divided_for_the_teacher_s_training_is_refused(tiny: MakeTrial, tmp_path: Path) -> None:
-    parts = {f"{part}_images": np.zeros((2, 8, 8), dtype=np.uint8) for part in ("train", "test")}
-    np.savez(tmp_path / "own.npz", **parts, train_labels=np.arange(2), test_labels=np.arange(2))
+    images, labels = np.zeros((2, 8, 8), dtype=np.uint8), np.arange(2)
+    parts: dict[str, Any] = {"train_images": images, "test_images": images}
+    np.savez(tmp_path / "own.npz", **parts, train_labels=labels, test_labels=labels)
     source = {"name": "arrays", "root": str(tmp_path / "own.npz")}
     with pytest.raises(ValueError, match="source: data: the validation split is empty"):
         check_trial(tiny(task="transfer", source=source, probe={}, objective={"kd": {}}))
