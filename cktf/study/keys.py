@@ -96,7 +96,7 @@ class StudyKeys(Settings):
     skip: dict[str, list[str]] = Field(default_factory=dict)
     """Context to the arms of `compare` that do not run in it, for instance because they cannot be built there."""
 
-    seeds: Seeds = ()
+    seeds: Seeds = Field(default_factory=tuple)  # always filled in, by `_seeds_by_kind`
     """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search, those of the last look
     for a race."""
 

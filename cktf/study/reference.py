@@ -5,26 +5,30 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from cktf.errors import InputError, shown
 from cktf.names import BASELINE
 from cktf.objectives import OBJECTIVES
-from cktf.settings import Settings
+from cktf.settings import Seed, Settings
 from cktf.study.paths import suggestion
+from cktf.study.sections import MOST_SEEDS, Contrast
 from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 
+_Count = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+_Seeds = _Count | Annotated[list[Seed], Field(min_length=1, max_length=MOST_SEEDS)]
+
 AS_WRITTEN: dict[str, Any] = {
     "plugins": list[str],
-    "seeds": int | list[int],
-    "teacher_seeds": int | list[int] | None,
+    "seeds": _Seeds,
+    "teacher_seeds": _Seeds | None,
     "measures": list[str | dict[str, dict[str, Any] | None]],
-    "contrasts": list[list[str] | Literal["baseline"]],
+    "contrasts": list[Contrast | Literal["baseline"]],
 }
 """Key to the type of its value in a file, where the value is read into another type."""
 

@@ -34,6 +34,10 @@ def test_a_key_has_values_bounds_and_default() -> None:
     assert asked.values == "number, at least 0.02, at most 100 | mapping"
     assert {key.path.rpartition(".")[2] for key in below} >= {"from", "to", "over", "learn", "start", "min", "max"}
     assert {key.path for key in explained("")[1]} == set(StudySpec.model_fields)
+    (seeds, _) = explained("seeds")
+    assert seeds
+    assert seeds.values.startswith("whole number, at least 1, at most 1000 | list of whole number, at least 0, below ")
+    assert seeds.default == ""  # depends on the design; an empty list is refused
 
 
 def test_an_unknown_key_is_refused_with_a_near_one() -> None:
@@ -45,6 +49,9 @@ WRONG: list[dict[str, object]] = [
     {"baseline": {"epochs": 0}},
     {"baseline": {"objective": {"ckft": {}}}},
     {"baseline": {}, "seeds": "three"},
+    *({"baseline": {}, "seeds": seeds} for seeds in (0, 1001, [], [-1])),
+    {"baseline": {}, "teacher_seeds": []},
+    {"baseline": {}, "contrasts": [["one", "two", "three"]]},
     {"baseline": {}, "sampler": "best"},
     {"baseline": {"objective": {"crd": {"temperature": {"from": 1}}}}},
     {"ablate": {}},
