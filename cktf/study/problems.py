@@ -110,8 +110,8 @@ def _plain_words(details: ErrorDetails, location: Location, model: type[BaseMode
                 raise context["error"]  # a fault of this program in a validator
             return str(context["error"])
         case "literal_error" | "enum":
-            words = re.split(", | or ", context["expected"])  # 'a', 'b' or 'c'; 1, 3 or 5; True, in a file true
-            allowed = [word.strip("'") if word.startswith("'") else word.lower() for word in words]
+            literals = re.split(", | or ", context["expected"])  # 'a', 'b' or 'c'; 1, 3 or 5; True, in a file true
+            allowed = [word.strip("'") if word.startswith("'") else word.lower() for word in literals]
             return f"must be one of {', '.join(allowed)}{got}{suggestion(str(value), allowed)}"
     words = WORDS[kind].format_map(context) if kind in WORDS else message[0].lower() + message[1:]
     return words + got
