@@ -171,13 +171,18 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     if config.source is None:
         return held_teacher(config.teacher, config.data)
     with within("source"):
-        split(held_dataset(config.source, CPU).train_labels, config.source, config.seed)
+        source = held_dataset(config.source, CPU)
+        split(source.train_labels, config.source, config.seed)
     teacher = held_teacher(config.teacher, config.source)
     try:
         measure_shapes(teacher, dataset.image_shape)
     except (RuntimeError, AssertionError) as error:  # vision transformers assert the one size that they read
+        channels = source.image_shape[0]
+        remedy = "data.side sets another"
+        if dataset.image_shape[0] != channels:
+            remedy = f"choose a data set with {channels} channels, as those of {config.source.name} have"
         raise InputError(
             f"teacher: {config.teacher.model} cannot read images of {config.data.name}, whose shape is "
-            f"{tuple(dataset.image_shape)}; data.side sets another: {error}"
+            f"{tuple(dataset.image_shape)}; {remedy}: {error}"
         ) from error
     return teacher

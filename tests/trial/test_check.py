@@ -90,6 +90,15 @@ def test_a_source_that_cannot_be_divided_for_the_teacher_s_training_is_refused(t
         check_trial(tiny(task="transfer", source=source, probe={}, objective={"kd": {}}))
 
 
+def test_a_teacher_of_images_with_other_channels_is_not_blamed_on_their_side(tiny: MakeTrial) -> None:
+    source = {"name": "cifar10", "generated": True, "side": 8}
+    message = (
+        r"resnet8 cannot read images of digits, .* \(1, 8, 8\); choose a data set with 3 channels, .* cifar10 have"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_trial(tiny(task="transfer", source=source, probe={}, objective={"kd": {}}))
+
+
 def test_images_of_ones_own_arrays_are_looked_at(tiny: MakeTrial, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
     labels = np.arange(40) % 2
