@@ -51,12 +51,9 @@ def record(results: StudyTables) -> Health | None:
     chosen = _chosen(candidates, results, shown)
     epochs = by_seed(epochs, chosen)
     confidence = selected_confidence(len(chosen), len(candidates))
-    each = ["arm_id", "seed", "epoch"]  # the mean over several teachers at a seed
-    of_seeds = epochs.groupby(each, sort=False, observed=True)[chosen].mean()
     rows = []
     for number in chosen:
-        at_seeds = of_seeds[of_seeds[number].notna()].reset_index()
-        points = grouped_estimates(at_seeds, ["arm_id", "epoch"], number, confidence)
+        points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number, confidence)
         points["arm"] = points.pop("arm_id").astype("str").map(names)
         # With two seeds, an interval may reach far beyond possible values.
         least, most = BOUNDS.get(number.removeprefix(PREFIX).partition(".")[0], (None, None))

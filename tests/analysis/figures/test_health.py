@@ -36,19 +36,6 @@ def test_every_number_has_a_panel_with_the_means_of_a_few_arms(measured: Path) -
     assert of_the_gap == {"baseline", "pairing=first"}
 
 
-def test_trials_of_several_teachers_at_a_seed_are_one_value(measured: Path) -> None:
-    results = load(measured)
-    trials, epochs = (frame.assign(seed=frame["seed"] // 2) for frame in (results.trials, results.epochs))
-    drawn = record(replace(results, trials=trials, epochs=epochs))
-    assert drawn is not None
-    (point,) = [row for row in drawn.rows if row["arm"] == "baseline" and row["epoch"] == 2 and "KL" in row["panel"]]
-    own = epochs[(epochs["arm"] == "baseline") & (epochs["epoch"] == 2)]
-    assert sorted(own["seed"]) == [0, 0, 1, 1, 2]
-    of_seeds = [own.loc[own["seed"] == seed, "health.kl"].mean() for seed in range(3)]
-    assert point["n"] == 3
-    assert point["mean"] == pytest.approx(sum(of_seeds) / 3, rel=1e-3)
-
-
 def test_of_many_numbers_those_are_drawn_that_moved_most(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = load(measured)
     unselected = record(results)
