@@ -88,7 +88,9 @@ class TrialConfig(Settings):
 
     precision: Precision = "auto"
     """`bfloat16`: autocast of both networks in training; losses, banks, parameters and evaluation stay float32.
-    `auto`: on a GPU that computes in it, as those since Ampere do."""
+    `auto`: on a GPU that computes in it, as those since Ampere do. On a CPU, some of PyTorch's gradients in `bfloat16`
+    hold arbitrary numbers (2.15: those of a convolution with a stride on a map of one pixel, where it meets padding
+    alone), by which clipping, health and stored weights are wrong."""
 
     compile: bool = False
     """Compile student and teacher with `torch.compile`."""
