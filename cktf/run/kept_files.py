@@ -28,7 +28,8 @@ class TrialFiles:
         self._run = run
         self._state = state
         self._spec = spec
-        arms = () if isinstance(spec.keep, str) else plan_arms(spec)
+        planned = {trial.planned.arm_id for trial in state.trials.values()}
+        arms = () if isinstance(spec.keep, str) else plan_arms(spec, planned)
         self._listed = {arm.arm_id for arm in arms if not {*arm.names}.isdisjoint(spec.keep)}
         self._best: dict[str, ArmScore] = {}  # context -> the best arm of those that this session has completed
         self._worse: set[str] = set()  # the trials of arms that are not the best of their context

@@ -90,6 +90,23 @@ def test_of_a_search_the_students_of_the_best_confirmed_arm_stay(
     assert [(row.stage, row.arm_id) for row in left] == [(Stage.CONFIRM, best.arm_id)] * 2
 
 
+def test_a_named_arm_is_kept_whose_study_has_grown_by_one_that_trains_alike(
+    make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    plain = {"optimizer": {"momentum": 0.0}}
+    named = {**plain, "objective": {"kd": {"weight": 0, "temperature": 2}}}
+    how: dict[str, Any] = {"baseline": {"teacher": {"model": "resnet5"}}, "keep": ["named"], "seeds": 1}
+    run_to_end(Planner(make_spec(**how, compare={"named": named}), rows.append), by_arm)
+    run, spec = Storage(tmp_path), make_spec(**how, compare={"plain": plain, "named": named})
+    planner = Planner(spec, rows.append, list(rows))
+    assert planner.is_done
+    for trial_id in planner.state.trials:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+    TrialFiles(run, planner.state, spec).finish()
+    kept = {planner.state.trials[path.parent.name].planned.arm for path in tmp_path.glob("trials/*/*")}
+    assert kept == {"named"}
+
+
 def test_before_its_end_a_race_keeps_all_students(
     make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
 ) -> None:
