@@ -215,13 +215,13 @@ class Planner:
         """Return how many trials the study will have, as far as is known now."""
         if self._search is None:
             return len(self.state.trials) + (self._race.most_left if self._race else 0)
-        tried = self._search.num_arms
-        arms = tried if self._search.is_exhausted else max(self.spec.trials, tried)
+        left = 0 if self._search.is_exhausted else max(0, self.spec.trials - self._search.num_arms)
         confirm = self.spec.confirm
         planned = self.state.num_planned(Stage.CONFIRM)
         expected = (confirm.top + 1) * confirm.seeds if confirm else 0
-        of_teachers = len(self.spec.teacher_seeds or (0,))
-        return arms * len(self.spec.seeds) * of_teachers + (planned or expected * of_teachers)
+        of_teachers = len(self.spec.teacher_seeds or (0,))  # at most: an arm that reads no teacher has one trial a seed
+        tried = self.state.num_planned(Stage.SEARCH)
+        return tried + left * len(self.spec.seeds) * of_teachers + (planned or expected * of_teachers)
 
     def _plan_more(self) -> Sequence[str]:
         """Plan a search's next arm, its confirm stage at its end, or what a race's next look leaves; return new ids."""

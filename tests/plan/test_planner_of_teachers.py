@@ -173,6 +173,24 @@ def test_a_search_plans_the_teacher_of_an_arm_before_its_trials_and_counts_arms_
     assert isinstance(Planner(spec, rows.append, list(rows)).next_trial(), NoTrial)
 
 
+def test_the_total_of_a_search_with_crossed_teachers_counts_an_arm_that_reads_none_once_a_seed(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    spec = make_search(
+        baseline=TAUGHT,
+        search={"objective.kd.weight": {"choice": [0, 1]}},
+        sampler="bruteforce",
+        trials=2,
+        seeds=2,
+        teacher_seeds=3,
+        confirm={"top": 1, "seeds": 1},
+    )
+    planner = ledger(spec, rows)
+    run_to_end(planner, fifty)
+    assert len([row for row in planned(rows) if row.stage == Stage.SEARCH]) == 2 * (1 + 3)
+    assert planner.total() == planner.state.num_ended
+
+
 def test_teachers_are_crossed_with_seeds_and_an_arm_is_one_arm_with_all_of_them(
     make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
 ) -> None:
