@@ -100,7 +100,9 @@ class Planner:
         """If no planned trial waits, plan what can be: a search's next arm, its confirm stage, a race's next seeds."""
         while not self._queue and (more := self._plan_more()):
             self._queue.extend(more)
-            self._fail_students()
+            before = self._same_errors
+            if (reason := self._fail_students()) and not self._queue:  # else a search would use up its arms unlearnt
+                self._count_error(reason, reason, before)
 
     @property
     def is_done(self) -> bool:
@@ -316,19 +318,22 @@ class Planner:
     def _is_open(self, trial_id: str) -> bool:
         return self.state.trial(trial_id).end is None
 
-    def _fail_students(self) -> None:
-        """End the waiting students of teachers that have failed."""
+    def _fail_students(self) -> str:
+        """End the waiting students of teachers that have failed; return the reason of the last, empty if none waits."""
+        reason = ""
         failed = {key: each for key, each in self.state.teacher_trials.items() if each.status is Status.FAILED}
         if not failed:
-            return
+            return reason
         waiting, self._queue = self._queue, deque()
         for trial_id in waiting:
             wanting = [failed[key] for key in self._teachers_of(self.state.trial(trial_id).planned) if key in failed]
             if not wanting:
                 self._queue.append(trial_id)
                 continue
-            planned, reason = wanting[0].planned, wanting[0].end.reason if wanting[0].end else ""
-            self.on_end(trial_id, Status.FAILED, f"its teacher {planned.arm}, seed {planned.seed}, failed: {reason}")
+            planned, why = wanting[0].planned, wanting[0].end.reason if wanting[0].end else ""
+            reason = f"its teacher {planned.arm}, seed {planned.seed}, failed: {why}"
+            self.on_end(trial_id, Status.FAILED, reason)
+        return reason
 
     def _write(self, row: Row) -> None:
         if self.failure:

@@ -173,7 +173,7 @@ class StudyKeys(Settings):
 
     max_failures_in_a_row: int = Field(default=5, ge=1, le=MOST_TRIALS)
     """Number of trials in a row that end with the same error, at which the study is stopped. A loss that is no longer
-    finite is a result and no error."""
+    finite is a result and no error. In a search also number of arms in a row whose teacher has failed before."""
 
     storage_patience: float = Field(default=PATIENCE, ge=0, le=7 * 86400)
     """Seconds for which a failing read or write in a bucket is repeated before it counts as an error."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cktf.errors import UserError
 from cktf.plan.planner import NoTrial, Planner
 from cktf.plan.state import RunState
 from cktf.rows import TRAINED_HERE, EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
@@ -171,6 +172,20 @@ def test_a_search_plans_the_teacher_of_an_arm_before_its_trials_and_counts_arms_
         assert rows.index(own) < rows.index(row)
         assert ended < begun
     assert isinstance(Planner(spec, rows.append, list(rows)).next_trial(), NoTrial)
+
+
+def test_a_search_whose_teacher_has_failed_stops_before_it_has_used_up_its_arms(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    spec = make_search(baseline=TAUGHT, trials=30, max_failures_in_a_row=2)
+    planner = ledger(spec, rows)
+    planner.on_error(next_row(planner).trial_id, "its worker died")
+    with pytest.raises(UserError, match="stopped, because 2 trials in a row ended with: its teacher resnet8 on digits"):
+        planner.plan()
+    assert len(planned(rows)) == 1 + 2, "one waited for the teacher"
+    mended = Planner(spec, rows.append, list(rows), retry_failed=True)
+    run_to_end(mended, by_learning_rate)
+    assert mended.state.counts() == {Status.COMPLETE: 30}
 
 
 def test_the_total_of_a_search_with_crossed_teachers_counts_an_arm_that_reads_none_once_a_seed(
