@@ -9,7 +9,7 @@ from cktf.errors import InputError, StudyDiffers, UserError, naming
 from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import built, directions, numbers_of, settings_of, with_settings
 from cktf.plan.state import RunState
-from cktf.plugins import Plugin
+from cktf.plugins import ORIGINS, Plugin
 from cktf.rows import EpochRow, Row, Status, StudyRow
 from cktf.run.directory import provenance, require_study
 from cktf.run.ledger import Ledger, read_ledger
@@ -114,3 +114,8 @@ def _require_comparable(
                 f"plug-in {plugin.name} is {plugin.version} here, and {versions[plugin.name]} in the run; give the "
                 "changed file, and its measures, other names"
             )
+    known = {version for row in launches for version in row.plugins.values()}
+    for name in measures.keys() & before.keys():
+        origin = ORIGINS.get(("METRICS", name))
+        if origin and origin.version not in known:
+            raise StudyDiffers(f"{name}: the run has it of other code than plug-in {origin.name}; give it another name")
