@@ -37,6 +37,10 @@ def require_grown(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
         for key in asked
         if key not in grows and asked[key] != before[key]
     ]
+    # Their parts would be trained by other code under the names, and the ids, of the run.
+    code = {of for plugin in spec.plugins for of in (plugin.name, plugin.version)}
+    if lost := [plugin.name for plugin in stored.plugins if code.isdisjoint({plugin.name, plugin.version})]:
+        problems.append(f"plugins: must have {_listed('file or module', lost)} too")
     if stored.search and spec.trials < stored.trials:
         problems.append(f"trials: must be {stored.trials} or more; got {spec.trials}")
     for path, (old, wide) in _changed_domains(spec, stored).items():

@@ -238,6 +238,21 @@ def test_a_plugin_of_the_larger_study_is_copied(tmp_path: Path, run_dir: str, ma
     assert "mine.py" in rows_of(run_dir, StudyRow)[-1].plugins
 
 
+@pytest.mark.usefixtures("plain_registries")
+def test_a_plugin_of_the_run_is_not_replaced_by_another_file_with_the_same_part(
+    tmp_path: Path, run_dir: str, make_spec: MakeSpec
+) -> None:
+    source = (resources.files("cktf.templates") / "objective.py").read_text()
+    study = dump_study(make_spec(compare={"other": {"optimizer": {"momentum": 0.0}}}, seeds=1))
+    for name, code in (("mine", source), ("changed", f"{source}# changed"), ("renamed", source)):
+        (tmp_path / f"{name}.py").write_text(code)
+        (tmp_path / f"{name}.yaml").write_text(f"{study}plugins: [{name}.py]\n")
+    begin(load_study(tmp_path / "mine.yaml"), run_dir)
+    with pytest.raises(NotExtensible, match=r"plugins: must have the file or module mine\.py too"):
+        extend(run_dir, study=load_study(tmp_path / "changed.yaml"))
+    require_grown(load_study(tmp_path / "renamed.yaml"), require_study(Storage(run_dir)), Storage(run_dir))
+
+
 def test_a_smoke_run_is_extended_by_the_small_version_of_a_study(
     make_spec: MakeSpec, run_dir: str, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
