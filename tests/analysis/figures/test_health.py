@@ -113,9 +113,9 @@ def test_of_several_teachers_at_a_seed_the_mean_counts_once(measured: Path) -> N
     alone = record(results)
     epochs, trials = [], []
     for teacher, shift in enumerate((-0.1, 0.1)):
-        named = {"trial_id": results.epochs["trial_id"].astype("str") + str(teacher)}
+        named: dict[str, Any] = {"trial_id": results.epochs["trial_id"].astype("str") + str(teacher)}
         epochs.append(results.epochs.assign(**named, **{"health.kl": results.epochs["health.kl"] + shift}))
-        taught = {"teacher_id": f"t{teacher}", "config.teacher.seed": teacher}
+        taught: dict[str, Any] = {"teacher_id": f"t{teacher}", "config.teacher.seed": teacher}
         trials.append(results.trials.assign(trial_id=results.trials["trial_id"] + str(teacher), **taught))
     both = record(replace(results, trials=pd.concat(trials), epochs=pd.concat(epochs)))
     assert alone is not None
