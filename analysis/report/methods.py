@@ -153,9 +153,10 @@ def planned_text(results: Results) -> str:
     if not (pairs or study.alternative != Alternative.TWO_SIDED or study.family != Family.STUDY):
         return ""
     later = ", but for what was added later" if grown_text(results) else ""
-    when = f"This was fixed in the study file before its first result{later}."
+    subject = "this" if named else "the question"
+    when = f"{subject.capitalize()} was fixed in the study file before its first result{later}."
     if results.facts.foreign:
-        when = "Whether this was fixed before the results were seen is not known here."
+        when = f"Whether {subject} was fixed before the results were seen is not known here."
     return f"{named} {when}".lstrip()
 
 

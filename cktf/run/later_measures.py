@@ -45,7 +45,8 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
         _require_comparable(measures, extra, launches)
         last = {row.trial_id: row for row in rows if isinstance(row, EpochRow)}
         outputs, had, without = {}, 0, 0
-        for trial_id, trial in RunState(launches[-1].metric, rows).trials.items():
+        trials = RunState(launches[-1].metric, rows).trials if launches else {}  # none after a kill at the first launch
+        for trial_id, trial in trials.items():
             if trial.status is not Status.COMPLETE:
                 continue
             found = stored_predictions(trial_storage(run, trial_id))

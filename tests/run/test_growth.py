@@ -69,7 +69,7 @@ def test_an_arm_and_a_seed_are_added_and_nothing_that_is_there_is_trained_again(
 def test_the_report_has_what_was_added_and_says_when(make_spec: MakeSpec, run_dir: str, ran: Run) -> None:
     ran(make_spec(alternative="better"))
     text = methods_text(load(run_dir))
-    assert "This was fixed in the study file before its first result." in text
+    assert "The question was fixed in the study file before its first result." in text
     assert "Added after" not in text
     ran(make_spec(alternative="better", ablate={MOMENTUM: [0.0, 0.5]}, seeds=2))
     results = load(run_dir)

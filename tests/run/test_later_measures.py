@@ -140,6 +140,10 @@ def test_trials_without_outputs_are_left_out_and_without_any_it_is_refused(run: 
         file.unlink()
     with pytest.raises(UserError, match="no complete trial has stored outputs"):
         add_measures(run, ["nll"])
+    for segment in Path(run).glob("ledger/*.jsonl"):  # as after a kill at the first launch
+        segment.unlink()
+    with pytest.raises(UserError, match="no complete trial has stored outputs"):
+        add_measures(run, ["top5"])
 
 
 def test_measures_may_change_between_launches_but_not_their_settings(run: str, make_spec: MakeSpec) -> None:
