@@ -137,6 +137,9 @@ LOSS_DECIMALS = 3
 UNSCALED = Quantity("").decimals
 """Digits after the point of quantities that may be small throughout: losses, and others of no known unit."""
 
+ROUNDING = 1e-12
+"""Smaller numbers are shown as zero: a difference of equal means may be as large, by rounding."""
+
 ABSENT = "–"
 """Text in place of a number that cannot be computed."""
 
@@ -148,7 +151,7 @@ def number_text(value: float | None, decimals: int) -> str:
 
 def _digits(value: float, decimals: int, sign: str = "") -> str:
     """Return a number with so many decimals; where these are of an unknown scale, a small one with three digits."""
-    is_small = decimals >= UNSCALED and 0 < abs(value) < 10 ** (1 - decimals)
+    is_small = decimals >= UNSCALED and ROUNDING < abs(value) < 10 ** (1 - decimals)
     text = f"{value:{sign}.3g}".replace("e-0", "e-") if is_small else f"{value:{sign}.{decimals}f}"
     return text.replace("-", "−")
 

@@ -173,7 +173,8 @@ def _arms_and_seeds(trials: pd.DataFrame) -> str:
     if are_crossed(trials):
         of_several = taught(trials)
         seeds += f" × {counted(of_several[TEACHER_SEED].nunique(), 'teacher')}"
-        alone = trials["arm_id"].nunique() - of_several["arm_id"].nunique()
+        names = shared_names(trials)  # an arm of several contexts counts once, as in the number before
+        alone = names[~names.index.isin(of_several["arm_id"])].nunique()
         seeds += f" ({counted(alone, 'arm')} with one or none)" * bool(alone)
     if (contexts := trials["context"].nunique()) > 1:
         return f"{counted(shared_names(trials).nunique(), 'arm')} in {contexts} contexts × {seeds}"

@@ -237,7 +237,8 @@ def part_of(expected: Mapping[str, Tensor], weights: StateDict) -> StateDict:
         InputError: If several parts have these keys.
     """
     own = {_inner(key): key for key in expected}
-    weights = {key if key in expected else own.get(key, key): value for key, value in weights.items()}
+    own = {inner: key for inner, key in own.items() if inner not in expected and key not in weights}
+    weights = {own.get(key, key): value for key, value in weights.items()}
     first = next(iter(expected))
     fitting = {}
     for key in weights:

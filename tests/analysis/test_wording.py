@@ -45,6 +45,7 @@ def test_a_small_number_of_no_known_scale_is_not_printed_as_zero() -> None:
     ]
     assert [signed_text(number, quantity("test_loss").decimals) for number in numbers[:2]] == ["+3.22e−6", "−0.000412"]
     assert number_text(0.0012, quantity("test_accuracy").decimals) == "0.00"
+    assert signed_text(2.22e-16, quantity("metric.mse").decimals) == "+0.0000", "what rounding leaves is no effect"
 
 
 def test_an_interval_of_a_mean_is_cut_where_an_accuracy_ends() -> None:

@@ -188,6 +188,20 @@ def test_a_search_whose_teacher_has_failed_stops_before_it_has_used_up_its_arms(
     assert mended.state.counts() == {Status.COMPLETE: 30}
 
 
+def test_a_search_that_varies_the_teacher_goes_on_where_one_has_failed(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    search = {"teacher.epochs": {"choice": [1, 2]}, "optimizer.learning_rate": {"float": [0.01, 0.1]}}
+    enqueue = [{"teacher.epochs": 1, "optimizer.learning_rate": 0.01 + 0.01 * number} for number in range(4)]
+    spec = make_search(baseline=TAUGHT, search=search, enqueue=enqueue, trials=8, max_failures_in_a_row=2)
+    planner = ledger(spec, rows)
+    planner.on_end(next_row(planner).trial_id, Status.FAILED, "the loss is not finite")
+    planner.plan()
+    run_to_end(planner, fifty)
+    assert len([row for row in planned(rows) if row.stage == Stage.SEARCH]) == 8
+    assert planner.state.counts()[Status.FAILED] >= 4
+
+
 def test_the_total_of_a_search_with_crossed_teachers_counts_an_arm_that_reads_none_once_a_seed(
     make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
 ) -> None:

@@ -155,3 +155,10 @@ def test_a_network_whose_own_keys_look_wrapped_is_loaded_from_its_state_dict(pre
         found = part_of(own, state_dict_in(stored))
         assert [*found] == [*own][: len(stored)]
         assert all(value is own[key] for key, value in found.items())
+
+
+def test_a_key_that_a_file_has_twice_is_not_taken_from_its_other_spelling() -> None:
+    own = behind("backbone.")
+    first = next(iter(WEIGHTS))
+    beside = {**own, first: torch.full((2, 3), 9.0)}
+    assert all(part_of(own, beside)[key] is value for key, value in own.items())

@@ -136,17 +136,18 @@ class Representations:
         sizes = []
         for side in ("student", "teacher"):
             try:
-                sizes.append(blocks_of(getattr(given, side), getattr(pair, side))[-1])
+                blocks = blocks_of(getattr(given, side), getattr(pair, side))
+                sizes.append(blocks[0 if side == "teacher" and self.pairing == "first" else -1])
             except NoRepresentation:
                 raise
             except InputError as reason:
                 raise InputError(f"objective.cktf.pairs: the {side} {reason}") from None
         of_blocks = list(dict.fromkeys(blocks_of(given.teacher, pair.teacher)))
-        if self.pairing != "last" and len(of_blocks) > 1:
+        if self.pairing not in ("last", "first") and len(of_blocks) > 1:
             raise InputError(
                 f"objective.cktf.pairing: {self.pairing!r} chooses among blocks of one shape, but those of the "
-                f"teacher's {pair.teacher} are {', '.join(str(tuple(shape)) for shape in of_blocks)}; choose last, or "
-                "blocks of one shape under teacher.stages"
+                f"teacher's {pair.teacher} are {', '.join(str(tuple(shape)) for shape in of_blocks)}; choose last or "
+                "first, or blocks of one shape under teacher.stages"
             )
         if self.pairing in BY_SIMILARITY and is_block(pair.teacher) and sizes[0][1:] != sizes[1][1:]:
             raise InputError(

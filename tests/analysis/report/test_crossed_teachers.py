@@ -69,7 +69,10 @@ def test_the_teacher_in_the_settings_of_an_arm_that_reads_none_is_not_counted(cr
     assert "hold over 2 teachers crossed with" in held_for_text(results)
     assert "seed 7" not in held_for_text(results)
     assert "taught by 2 teachers," in scope_text(results)
-    assert "seeds × 2 teachers" in methods_text(results)
+    assert "seeds × 2 teachers (1 arm with one or none)" in methods_text(results)
+    twice = pd.concat([results.trials, results.trials.assign(context="b", arm_id="b" + results.trials["arm_id"])])
+    assert "in 2 contexts" in methods_text(replace(results, trials=twice.reset_index(drop=True)))
+    assert "teachers (1 arm with one or none)" in methods_text(replace(results, trials=twice.reset_index(drop=True)))
 
 
 def test_the_teachers_are_a_table_with_seed_and_epochs_and_their_cost_is_said_apart(crossed: Results) -> None:

@@ -57,16 +57,17 @@ def test_shapes_are_those_of_the_representations(
             assert all(value.dtype == torch.float32 for value in values)
 
 
-def test_only_the_last_block_is_taken_of_a_stage_whose_blocks_differ_in_shape(given: BuildContext) -> None:
+def test_a_stage_whose_blocks_differ_in_shape_is_compared_by_its_first_or_last_one(given: BuildContext) -> None:
     (first, *others), *stages = given.teacher.stages
     halved = torch.Size([2 * first[0], first[1] // 2, first[2] // 2])
     uneven = replace(given, teacher=replace(given.teacher, stages=((first, *others, halved), *stages)))
-    for pairing in ("first", "random", "largest", "smallest"):
+    for pairing in ("random", "largest", "smallest"):
         with pytest.raises(
             InputError, match=rf"'{pairing}' chooses among blocks of one shape, .*stage1 are .*; choose"
         ):
             Representations(pairing, "map", uneven, normalize=True).shapes(STAGE, uneven)
     assert Representations("last", "hint", uneven, normalize=True).shapes(STAGE, uneven)[1] == halved
+    assert Representations("first", "hint", uneven, normalize=True).shapes(STAGE, uneven)[1] == first
     named = LayerPair(student="stage1", teacher="stage1.0")
     assert Representations("first", "hint", uneven, normalize=True).shapes(named, uneven)[1] == first
 
