@@ -15,7 +15,7 @@ row before its other rows.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -219,6 +219,11 @@ class PlannedRow(Row):
     teacher_id: str = ""
     aliases: list[dict[str, Any]] = field(default_factory=list)
     time: float = 0.0
+
+    def named_by(self, study: StudyRow) -> Self:
+        """Return the row with the arm's names by a later launch, whose study may have grown."""
+        new = study.renamed.get(self.arm_id) if self.stage == Stage.DESIGN else None
+        return replace(self, **new) if new else self
 
 
 @dataclass(frozen=True, kw_only=True)

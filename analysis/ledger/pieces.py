@@ -7,7 +7,7 @@ machine. If a piece cannot be read, the ledger is read again from its beginning,
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BufferedReader
 from itertools import count
 from typing import NamedTuple
@@ -124,10 +124,9 @@ class Ledger:
                     ledger.teachers[row.teacher_id] = row
                 case EndRow() as row:
                     ledger.ends[row.trial_id] = (row, len(ledger.launches) - 1)
-        renamed = ledger.launches[-1].renamed if ledger.launches else {}
-        for trial_id, row in ledger.planned.items() if renamed else ():
-            if row.stage == Stage.DESIGN and row.arm_id in renamed:
-                ledger.planned[trial_id] = replace(row, **renamed[row.arm_id])
+        if ledger.launches and ledger.launches[-1].renamed:
+            of_all = ledger.planned.items()
+            ledger.planned = {trial_id: row.named_by(ledger.launches[-1]) for trial_id, row in of_all}
         return ledger
 
     def refuse_early(self, epochs: pa.Table) -> None:

@@ -21,6 +21,9 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trial.teachers import teacher_id, teacher_trial
 
+SECTIONS_OF_TEACHERS = {"teacher", "teachers", "source", "data"}
+"""Sections of a trial's configuration on which its teachers depend."""
+
 
 class NoTrial(Enum):
     """Why there is no next trial."""
@@ -103,7 +106,7 @@ class Planner:
             before = self._same_errors
             reason = self._fail_students()
             # Else a search would use up its arms unlearnt; one that varies the teacher may find another that trains.
-            varies = any(path.startswith(("teacher", "source.", "data.")) for path in self.spec.search or ())
+            varies = not SECTIONS_OF_TEACHERS.isdisjoint(path.partition(".")[0] for path in self.spec.search or ())
             if reason and not self._queue and not varies:
                 self._count_error(reason, reason, before)
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -88,11 +87,8 @@ def read_run(run_dir: str, read: Callable[[Storage], Iterator[Row]] = read_lates
     launches = [row for row in rows if isinstance(row, StudyRow)]
     if not launches:
         raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
-    renamed = launches[-1].renamed
-    for index, row in enumerate(rows if renamed else ()):
-        if isinstance(row, PlannedRow) and row.stage == Stage.DESIGN and row.arm_id in renamed:
-            rows[index] = replace(row, **renamed[row.arm_id])
-    return launches[-1], RunState(launches[-1].metric, rows)
+    named = (row.named_by(launches[-1]) if isinstance(row, PlannedRow) else row for row in rows)
+    return launches[-1], RunState(launches[-1].metric, named)
 
 
 def standing(run: Storage, state: RunState) -> str:

@@ -77,7 +77,7 @@ class SchemaOfFiles(GenerateJsonSchema):
     """Makes the JSON schema of study files: every key with its docstring as description."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:  # noqa: ARG002
-        """Return the schema of a type that only code can check: anything."""
+        """Return a schema that allows anything, for a type that only code can check."""
         return {}
 
     def model_schema(self, schema: Any) -> dict[str, Any]:

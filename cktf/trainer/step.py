@@ -167,19 +167,18 @@ class Step:
         # A live teacher runs within the recording. Stored readings, whose tables differ by epoch, are inputs.
         live = self._read if isinstance(getattr(self._read, "__self__", None), LiveTeacher) else None
         replay = self._replay if live == self._recorded_read else None
+        is_trusted = replay is not None and not self._to_compare
         moment = None
         try:
-            if replay and not self._to_compare:
+            if is_trusted:
                 self._fill(batch)
-                replay()
-                self.replayed += 1
-                return True
-            moment = Moment(self._state(), self._modules, self.device)
-            if replay:
-                self._compare(batch, moment, replay)
             else:
-                self._recorded_read = live
-                self._record(batch, moment, self._recorder)
+                moment = Moment(self._state(), self._modules, self.device)
+                if replay:
+                    self._compare(batch, moment, replay)
+                else:
+                    self._recorded_read = live
+                    self._record(batch, moment, self._recorder)
         except Exception as error:  # whatever a driver raises: an eager step needs none of it
             _log_once(str(error) if isinstance(error, NotRecorded) else f"{type(error).__name__}: {error}")
             self._recorder = self._replay = None
@@ -187,6 +186,9 @@ class Step:
             if moment:  # else the memory did not hold the copy, or the batch did not fit into the recording
                 moment.restore()
             return False
+        if replay and is_trusted:  # a fault here is raised: the state may have changed, so no other step can follow
+            replay()
+            self.replayed += 1
         return True
 
     def _record(self, batch: Batch, before: Moment, recorder: Recorder) -> None:

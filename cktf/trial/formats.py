@@ -51,7 +51,7 @@ def write_student(student: Student, to: str, path: Path) -> str:
     if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
         _undo(path, before)
         apart = float((found - expected).abs().max())
-        raise InputError(f"--to {to}: logits of the file differ from the student's by {apart:.2g}: it was deleted")
+        raise InputError(f"--to {to}: logits of the file differ from the student's by {apart:.2g}: it is not kept")
     return usage
 
 

@@ -161,6 +161,29 @@ def test_a_driver_s_failure_costs_a_step_and_no_trial(
     assert "RuntimeError: CUDA error: not permitted" in caplog.text
 
 
+def test_a_fault_of_a_replay_that_is_trusted_is_raised_and_its_batch_is_not_trained_on_again(
+    tiny: MakeTrial, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(data=FEW, epochs=2, batch_size=16, objective={"cktf": {"negatives": 32}})
+    list(run_trial(config, TrainOptions(step="eager")))  # the teacher is trained
+    recorder.replays = 0
+    plain = recorder.record
+
+    def recorded(run: Any) -> Any:
+        replay = plain(run)
+
+        def faulty() -> None:
+            replay()
+            if recorder.replays > 6:
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        return faulty
+
+    monkeypatch.setattr(recorder, "record", recorded)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        list(run_trial(config))
+
+
 def test_a_batch_that_does_not_fit_into_the_recording_is_trained_on_eagerly(
     tiny: MakeTrial, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

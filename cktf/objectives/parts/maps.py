@@ -61,7 +61,7 @@ class _NormaliseOverBatch(torch.autograd.Function):
 
 
 def pad_channels(maps: Tensor, num_channels: int) -> Tensor:
-    """Return the maps with zero channels on both sides up to ``num_channels``; wider ones as they are."""
+    """Return the maps padded to ``num_channels`` by channels of zeros on both sides; wider maps are not changed."""
     missing = num_channels - maps.shape[1]
     return maps if missing <= 0 else functional.pad(maps, (0, 0, 0, 0, missing // 2, missing - missing // 2))
 
