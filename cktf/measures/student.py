@@ -51,8 +51,14 @@ class Flops(OfStudent):
     def __call__(self, student: nn.Module, image: Tensor) -> float:
         from torch.utils.flop_counter import FlopCounterMode  # it imports Triton and the compiler
 
-        with uncompiled(student), FlopCounterMode(display=False) as counter:
-            student(image)
+        # PyTorch's fast path of attention is one kernel, whose matrix products the counter does not see.
+        has_fast_path = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with uncompiled(student), FlopCounterMode(display=False) as counter:
+                student(image)
+        finally:
+            torch.backends.mha.set_fastpath_enabled(has_fast_path)
         return float(counter.get_total_flops())
 
 

@@ -41,6 +41,24 @@ def test_a_compiled_network_is_counted_like_one_that_is_not() -> None:
         assert Flops()(network, IMAGE) == 2 * (5 * 3 * 9 * 4 * 4 + 5 * 4)
 
 
+class _Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, num_heads=2, batch_first=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = images[..., 0, :4]  # (1, 3, 4)
+        out: Tensor = self.attention(tokens, tokens, tokens)[0]
+        return out
+
+
+def test_attention_is_counted_with_all_of_its_products() -> None:
+    three_inputs_and_output, pairs_of_tokens = 3 * (4 * 12 + 4 * 4), 2 * 3 * 3 * 4
+    with torch.no_grad():
+        assert Flops()(_Attention().eval(), IMAGE) == 2 * (three_inputs_and_output + pairs_of_tokens)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_times_are_medians_of_runs_of_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each pair of readings is a run: warm-up first, then 10, 90 and 20 ms.
     readings = [at for _ in range(WARM_UP) for at in (0.0, 500.0)] + [1.0, 1.01, 2.0, 2.09, 3.0, 3.02]
