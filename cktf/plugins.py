@@ -106,7 +106,7 @@ def import_plugin(plugin: Plugin) -> ModuleType:
             __import__(name)
             return sys.modules[name]
         file = f"{name}/{plugin.name}"  # inspect identifies modules by file: keeps two of one name apart
-        text = plugin.source.decode()
+        text = plugin.source.decode("utf-8-sig")  # an editor may begin it with a byte-order mark
         module = sys.modules[name] = ModuleType(name)  # there, because dataclasses and pydantic look their module up
         module.__file__ = file
         linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # for inspect and tracebacks

@@ -34,6 +34,10 @@ def test_a_file_is_known_by_its_content_and_imported_once() -> None:
     assert parts_of(plugin) == {"MODELS": {"net": module.net}}
 
 
+def test_a_file_may_begin_with_a_byte_order_mark() -> None:
+    assert parts_of(file_plugin("mine.py", b"\xef\xbb\xbfMODELS = {'net': int}\r\n")) == {"MODELS": {"net": int}}
+
+
 def test_its_text_is_shown_by_tracebacks_and_read_by_what_inspects_it() -> None:
     import_plugin(file_plugin("mine.py", SOURCE + b"# another file of this name"))
     module = import_plugin(file_plugin("mine.py", SOURCE))
