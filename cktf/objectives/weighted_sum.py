@@ -123,9 +123,13 @@ def _sum(
     batch: Batch,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     with torch.autocast(batch.images.device.type, enabled=False):
-        terms = {
-            f"{name}.{term}": value
-            for name, method in methods.items()
-            for term, value in method(student, teacher, batch).items()
-        }
+        terms: dict[str, Tensor] = {}
+        for name, method in methods.items():
+            for term, value in method(student, teacher, batch).items():
+                if term not in method.term_weights or value.dim():
+                    raise InputError(
+                        f"objective.{name}: forward must return scalars under names in its term_weights, "
+                        f"{', '.join(method.term_weights)}; got {term} of shape {tuple(value.shape)}"
+                    )
+                terms[f"{name}.{term}"] = value
         return torch.stack([factors[name] * value for name, value in terms.items()]).sum(), terms

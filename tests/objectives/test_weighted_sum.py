@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
+from cktf.errors import InputError
 from cktf.objectives import OBJECTIVES, BuildContext, Objective, ObjectivesConfig, ObjectiveSettings, WeightedSum
 from cktf.objectives.kd import KD
 
@@ -119,3 +120,17 @@ def test_four_members_make_an_objective(
     assert list(terms) == ["cross_entropy.mean"]
     assert (built.readings, built.matched, built.initial_phases) == (None, (), {})
     assert built.health(student, None, batch) == {}
+
+
+@pytest.mark.parametrize("terms", [{"mean": torch.ones(6)}, {"means": torch.ones(())}])
+def test_a_term_that_is_no_scalar_or_has_no_factor_is_told(
+    terms: dict[str, Tensor],
+    student: Activations,
+    batch: Batch,
+    given: BuildContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(OBJECTIVES, "cross_entropy", MeanLogit)
+    monkeypatch.setattr(MeanLogit, "forward", lambda *_: terms)
+    with pytest.raises(InputError, match=r"objective\.cross_entropy: .* term_weights, mean; got means? of shape"):
+        build({"cross_entropy": {}}, given)(student, None, batch)
