@@ -14,9 +14,8 @@ from cktf.batch import Activations, Layers, Shapes
 from cktf.errors import InputError, shown
 from cktf.models.adapter import LOGITS, Adapter, require_layers, run_blank
 from cktf.models.families import classifier_keys, default_layers
-from cktf.models.imagenet_resnet import BasicBlock, Bottleneck, ImageNetResNet
 from cktf.models.mobilenet import STAGES, MobileNetV2
-from cktf.models.resnet import ResNet, SingleBlock
+from cktf.models.resnet import BasicBlock, Bottleneck, ResNet, SingleBlock
 from cktf.models.shufflenet import ShuffleNet, ShuffleNetV2
 from cktf.models.vgg import VGG, rename_numbered_layers
 from cktf.models.wide_resnet import WideResNet
@@ -32,13 +31,21 @@ from cktf.settings import Settings
 
 _TIMES_4 = (32, 64, 128, 256)
 
+_imagenet_resnet = partial(
+    ResNet,
+    widths=(64, 64, 128, 256, 512),
+    block=partial(BasicBlock, name_of_shortcut="shortcut"),
+    classifier="linear",
+)
+_bottleneck_resnet = partial(_imagenet_resnet, widths=(64, 256, 512, 1024, 2048), block=Bottleneck)
+
 MODELS: dict[str, Callable[..., nn.Module]] = {
-    **{f"resnet{depth}": partial(ResNet, depth=depth) for depth in (8, 14, 20, 32, 44, 56, 110)},
-    "resnet8x4": partial(ResNet, depth=8, widths=_TIMES_4),
-    "resnet32x4": partial(ResNet, depth=32, widths=_TIMES_4),
-    "resnet5": partial(ResNet, depth=5, block=SingleBlock),
-    "resnet5x4": partial(ResNet, depth=5, widths=_TIMES_4, block=SingleBlock),
-    "resnet17x4": partial(ResNet, depth=17, widths=_TIMES_4, block=SingleBlock),
+    **{f"resnet{2 + 6 * num}": partial(ResNet, num_blocks=(num, num, num)) for num in (1, 2, 3, 5, 7, 9, 18)},
+    "resnet8x4": partial(ResNet, num_blocks=(1, 1, 1), widths=_TIMES_4),
+    "resnet32x4": partial(ResNet, num_blocks=(5, 5, 5), widths=_TIMES_4),
+    "resnet5": partial(ResNet, num_blocks=(1, 1, 1), block=SingleBlock),
+    "resnet5x4": partial(ResNet, num_blocks=(1, 1, 1), widths=_TIMES_4, block=SingleBlock),
+    "resnet17x4": partial(ResNet, num_blocks=(5, 5, 5), widths=_TIMES_4, block=SingleBlock),
     **{f"wrn_{depth}_{width}": partial(WideResNet, depth=depth, width=width) for depth in (16, 40) for width in (1, 2)},
     "vgg8": partial(VGG, num_convolutions=(1, 1, 1, 1, 1)),
     "vgg11": partial(VGG, num_convolutions=(1, 1, 2, 2, 2)),
@@ -48,19 +55,17 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "MobileNetV2": MobileNetV2,
     "ShuffleV1": ShuffleNet,
     "ShuffleV2": ShuffleNetV2,
-    "ResNet10": partial(ImageNetResNet, num_blocks=(1, 1, 1, 1), block=BasicBlock),
-    "ResNet18": partial(ImageNetResNet, num_blocks=(2, 2, 2, 2), block=BasicBlock),
-    "ResNet34": partial(ImageNetResNet, num_blocks=(3, 4, 6, 3), block=BasicBlock),
-    "ResNet50": partial(ImageNetResNet, num_blocks=(3, 4, 6, 3), block=Bottleneck),
-    "ResNet101": partial(ImageNetResNet, num_blocks=(3, 4, 23, 3), block=Bottleneck),
-    "ResNet152": partial(ImageNetResNet, num_blocks=(3, 8, 36, 3), block=Bottleneck),
+    "ResNet10": partial(_imagenet_resnet, num_blocks=(1, 1, 1, 1)),
+    "ResNet18": partial(_imagenet_resnet, num_blocks=(2, 2, 2, 2)),
+    "ResNet34": partial(_imagenet_resnet, num_blocks=(3, 4, 6, 3)),
+    "ResNet50": partial(_bottleneck_resnet, num_blocks=(3, 4, 6, 3)),
+    "ResNet101": partial(_bottleneck_resnet, num_blocks=(3, 4, 23, 3)),
+    "ResNet152": partial(_bottleneck_resnet, num_blocks=(3, 8, 36, 3)),
 }
 """Name, as the distillation papers write it, to the constructor that takes (num_classes, in_channels)."""
 
 
-SCALED = frozenset(
-    name for name, made in MODELS.items() if isinstance(made, partial) and made.func in (ResNet, WideResNet, VGG)
-)
+SCALED = frozenset(name for name in MODELS if name.startswith(("resnet", "wrn", "vgg")))
 """Names of the networks whose channels `ModelConfig.width` scales."""
 
 BUILT_IN = frozenset(MODELS)
@@ -219,8 +224,8 @@ def _stage_batch_norms(network: nn.Module) -> tuple[nn.BatchNorm2d, ...]:
             stages = [network.block1, network.block2, network.block3, network.block4]
         case MobileNetV2():
             stages = [network.blocks[number] for number in STAGES]
-        case ResNet() | ImageNetResNet():
-            stages = [stage for name, stage in network.named_children() if name.startswith("layer")]
+        case ResNet():
+            stages = [*network.stages]
         case _:
             return ()
     return tuple(_last_batch_norm(stage) for stage in stages)

@@ -1,32 +1,34 @@
-"""Residual networks for small images, as the distillation papers use them.
+"""Residual networks of three stages, and of four as for ImageNet, as the distillation papers use them.
 
-Source: He et al. 2016, arXiv 1512.03385, section 4.2; the distillation papers add projections on the
-shortcuts, the wider "x4" networks and the blocks of one convolution. Attribute names and their order are
+Source: He et al. 2016, arXiv 1512.03385, section 4.2 and table 1. The distillation papers add projections on the
+shortcuts, the wider "x4" networks, the blocks of one convolution and the ten layers of "ResNet10"; they put one 3x3
+convolution in the place of the 7x7 convolution and pooling of ImageNet's stem. Attribute names and their order are
 those of the checkpoints that the distillation literature shares.
 """
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import classified, conv3x3, initialise, scaled, shortcut, stage_of
+from cktf.models.layers import classified, conv1x1, conv3x3, initialise, scaled, shortcut, stage_of
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; gives the sum before its ReLU."""
+    """Two 3x3 convolutions and a shortcut, an attribute of the name given; returns the sum before its ReLU."""
 
-    num_convolutions: ClassVar[int] = 2
-    name_of_shortcut: ClassVar[str] = "downsample"
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, *, name_of_shortcut: str = "downsample"
+    ) -> None:
         super().__init__()
         self.conv1 = conv3x3(in_channels, out_channels, stride)
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = conv3x3(out_channels, out_channels)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.add_module(self.name_of_shortcut, shortcut(in_channels, out_channels, stride))
+        self.name_of_shortcut = name_of_shortcut
+        self.add_module(name_of_shortcut, shortcut(in_channels, out_channels, stride))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
@@ -37,8 +39,6 @@ class BasicBlock(nn.Module):
 
 class SingleBlock(nn.Module):
     """One 3x3 convolution and a shortcut: the block of the networks of depth 5 and 17."""
-
-    num_convolutions: ClassVar[int] = 1
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -52,12 +52,36 @@ class SingleBlock(nn.Module):
         return preactivation
 
 
-class ResNet(nn.Module):
-    """Three stages of residual blocks; the second and the third halve the side.
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two 1x1 ones, plus a shortcut; returns the sum before its ReLU.
 
-    Every representation is taken after its ReLU. ``depth`` counts the layers with weights, except shortcuts: 2 + 3 x
-    blocks of a stage x convolutions of a block. ``widths`` are the channels of the stem and of the stages, times
-    ``scale``.
+    The sum has four times the channels of the 3x3 convolution, which is also the one that has the stride.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        width = out_channels // 4
+        self.conv1 = conv1x1(in_channels, width)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = conv3x3(width, width, stride)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = conv1x1(width, out_channels)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.shortcut = shortcut(in_channels, out_channels, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
+        residual = functional.relu(self.bn1(self.conv1(features)))
+        residual = functional.relu(self.bn2(self.conv2(residual)))
+        preactivation: Tensor = self.bn3(self.conv3(residual)) + self.shortcut(features)
+        return preactivation
+
+
+class ResNet(nn.Module):
+    """Stages of residual blocks, ``layer1``, ``layer2``, ...; each but the first halves the side.
+
+    Every representation is taken after its ReLU. ``num_blocks`` are those of each stage, ``widths`` the channels of the
+    stem and of each stage, times ``scale``. ``classifier`` is the name of the last layer's attribute.
     """
 
     def __init__(
@@ -65,24 +89,28 @@ class ResNet(nn.Module):
         num_classes: int,
         in_channels: int,
         *,
-        depth: int,
-        widths: tuple[int, int, int, int] = (16, 16, 32, 64),
-        block: type[BasicBlock] | type[SingleBlock] = BasicBlock,
+        num_blocks: Sequence[int],
+        widths: Sequence[int] = (16, 16, 32, 64),
+        block: Callable[[int, int, int], nn.Module] = BasicBlock,
+        classifier: str = "fc",
         scale: float = 1.0,
     ) -> None:
         super().__init__()
         channels = [scaled(width, scale) for width in widths]
-        num_blocks, remainder = divmod(depth - 2, 3 * block.num_convolutions)
-        assert remainder == 0, f"no three equal stages make a depth of {depth}"
         self.conv1 = conv3x3(in_channels, channels[0])
         self.bn1 = nn.BatchNorm2d(channels[0])
-        self.layer1 = stage_of(block, channels[0], channels[1], num_blocks, stride=1)
-        self.layer2 = stage_of(block, channels[1], channels[2], num_blocks, stride=2)
-        self.layer3 = stage_of(block, channels[2], channels[3], num_blocks, stride=2)
+        for number, ((before, after), num) in enumerate(zip(pairwise(channels), num_blocks, strict=True), start=1):
+            self.add_module(f"layer{number}", stage_of(block, before, after, num, stride=1 if number == 1 else 2))
         initialise(self)
-        self.fc = nn.Linear(channels[3], num_classes)
+        self.name_of_classifier = classifier
+        self.add_module(classifier, nn.Linear(channels[-1], num_classes))
+
+    @property
+    def stages(self) -> list[nn.Sequential]:
+        """The stages, from the input to the output."""
+        return [child for child in self.children() if isinstance(child, nn.Sequential)]
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
-        return classified(stem, (self.layer1, self.layer2, self.layer3), self.fc)
+        return classified(stem, self.stages, self.get_submodule(self.name_of_classifier))
