@@ -10,6 +10,6 @@ from cktf.models.build import measure_shapes as measure_shapes
 from cktf.models.build import normalised_again as normalised_again
 from cktf.models.build import under_own_keys as under_own_keys
 from cktf.models.build import with_own_classifier as with_own_classifier
+from cktf.models.families import layer_rows as layer_rows
+from cktf.models.families import size_in_words as size_in_words
 from cktf.models.folding import folded as folded
-from cktf.models.listing import layer_rows as layer_rows
-from cktf.models.listing import size_in_words as size_in_words

@@ -250,10 +250,14 @@ def behind_stages(network: nn.Module) -> tuple[nn.Module, ...]:
 
 
 def normalised_again(network: nn.Module, activations: Activations) -> Activations:
-    """Return a network's last activations, with a wide ResNet's preactivations from a second run of its batch-norms."""
+    """Return a network's last activations, with a wide ResNet's preactivations from a second run of its batch-norms.
+
+    Their values are the same; in train mode running statistics move a second time.
+    """
     if not isinstance(network, WideResNet):
         return activations
-    return replace(activations, preactivations=network.normalised_again(activations.stages))
+    again = (reader(blocks[-1]) for reader, blocks in zip(network.readers(), activations.stages, strict=True))
+    return replace(activations, preactivations=tuple(again))
 
 
 def measure_shapes(model: nn.Module, image_shape: Sequence[int], role: str = "student") -> Shapes:

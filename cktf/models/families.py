@@ -1,4 +1,4 @@
-"""Representations of known families of networks, by the names of their layers."""
+"""The layers that may be a network's representations, and which of them are in known families of networks."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cktf.batch import Shapes
 from cktf.models.adapter import LOGITS, Adapter, map_shape, run_blank, without_overwriting
 
 MOST_STAGES = 4
@@ -60,6 +61,37 @@ def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, 
         "stages": tuple(stages),
         "classifier": classifier if isinstance(outputs.get(LOGITS), Tensor) else None,
     }
+
+
+def layer_rows(network: nn.Module, shapes: Shapes, image_shape: Sequence[int]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, class, shape without the batch, and representation of each layer whose output can be one.
+
+    ``network`` is one of `cktf.models.build_model`, for images of (channels, height, width). If it returns its
+    representations itself, these are listed, with their ``shapes``, without names.
+    """
+    if not isinstance(network, Adapter):
+        yield "", "", size_in_words(shapes.stem), "stem"
+        for stage, blocks in enumerate(shapes.stages, start=1):
+            yield from (("", "", size_in_words(size), f"stage{stage}.{block}") for block, size in enumerate(blocks))
+        yield "", "", size_in_words(shapes.penultimate), "penultimate"
+        return
+    taken = {name: f"stage{stage}.{k}" for stage, names in enumerate(network.stages, 1) for k, name in enumerate(names)}
+    ends = {network.stem: "stem", network.penultimate: "penultimate", network.classifier: "its input: penultimate"}
+    taken |= {name: what for name, what in ends.items() if name}
+    layers = {name: layer for name, layer in network.network.named_modules() if name}
+    outputs, overwritten = run_blank(network.network, image_shape, layers)
+    for name, layer in layers.items():
+        output = outputs.get(name)
+        size = map_shape(output, network.network, image_shape)
+        if isinstance(output, Tensor) and output.ndim == 2:
+            size = tuple(output.shape[1:])
+        if size and name not in overwritten:
+            yield name, type(layer).__name__, size_in_words(size), taken.get(name, "")
+
+
+def size_in_words(size: Sequence[int]) -> str:
+    """Return a shape as a table shows it: 64 x 8 x 8."""
+    return " x ".join(map(str, size))
 
 
 def classifier_keys(network: nn.Module) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ of the checkpoints that the distillation literature shares.
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cktf.batch import Activations, Stages
+from cktf.batch import Activations
 from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, scaled, stage_of
 
 
@@ -56,8 +56,7 @@ class WideResNet(nn.Module):
 
     def __init__(self, num_classes: int, in_channels: int, *, depth: int, width: int, scale: float = 1.0) -> None:
         super().__init__()
-        num_blocks, remainder = divmod(depth - 4, 6)
-        assert remainder == 0, f"no three equal stages make a depth of {depth}"
+        num_blocks = (depth - 4) // 6
         stem, first, second, third = (scaled(channels, scale) for channels in (16, 16 * width, 32 * width, 64 * width))
         self.conv1 = conv3x3(in_channels, stem)
         self.block1 = Stage(num_blocks, stem, first, stride=1)
@@ -85,13 +84,6 @@ class WideResNet(nn.Module):
             preactivations.append(normalised)
         penultimate = global_average(functional.relu(normalised))
         return Activations(self.fc(penultimate), penultimate, stem, tuple(outputs), tuple(preactivations))
-
-    def normalised_again(self, stages: Stages) -> tuple[Tensor, ...]:
-        """Return the preactivation of every stage by a second run of the batch-norm that reads the stage.
-
-        ``stages`` and the values are those that `forward` gives. In train mode running statistics move a second time.
-        """
-        return tuple(reader(blocks[-1]) for reader, blocks in zip(self.readers(), stages, strict=True))
 
     def readers(self) -> tuple[nn.BatchNorm2d, ...]:
         """Return the batch-norm that reads each stage: the next stage's first, and for the last stage ``bn1``."""

@@ -25,16 +25,8 @@ def _timm() -> Any:
     return timm
 
 
-@cache
-def torchvision_names() -> tuple[str, ...]:
-    """Return the names, without prefix, of torchvision's classification networks whose output is logits alone."""
-    from torchvision import models  # slow to import, and needed for these networks alone
-
-    return tuple(name for name in models.list_models(module=models) if name not in {"googlenet", "inception_v3"})
-
-
 def require_in_zoo(model: str) -> None:
-    """Raise an InputError if neither library has a network of this name, or timm is missing."""
+    """Raise an InputError if the library has no network of this name whose output is logits alone, or is missing."""
     name = model.partition("/")[2]
     if model.startswith(TIMM_PREFIX):
         timm = _timm()
@@ -42,7 +34,9 @@ def require_in_zoo(model: str) -> None:
             return
         known = timm.list_models()
     else:
-        known = torchvision_names()
+        from torchvision import models  # slow to import, and needed for these networks alone
+
+        known = [each for each in models.list_models(module=models) if each not in {"googlenet", "inception_v3"}]
         if name in known:
             return
     close = difflib.get_close_matches(name, known, n=1)
