@@ -1,4 +1,7 @@
-"""Networks whose one forward returns all their representations: the papers' own, any of torchvision and timm."""
+"""Networks whose one forward returns all their representations: the papers' own, any of torchvision and timm.
+
+A network maps images (batch, channels, height, width) to their `cktf.batch.Activations`.
+"""
 
 from cktf.models.adapter import Adapter as Adapter
 from cktf.models.build import MODELS as MODELS

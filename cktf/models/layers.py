@@ -28,7 +28,10 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
 def stage_of(
     block: Callable[[int, int, int], nn.Module], in_width: int, width: int, num: int, stride: int
 ) -> nn.Sequential:
-    """Return ``num`` blocks, built as ``block(in_channels, out_channels, stride)``; the first has the stride."""
+    """Return ``num`` blocks, built as ``block(in_channels, out_channels, stride)``; the first has the stride.
+
+    A block maps (batch, in_channels, height, width) to (batch, out_channels, height / stride, width / stride).
+    """
     return nn.Sequential(block(in_width, width, stride), *(block(width, width, 1) for _ in range(num - 1)))
 
 

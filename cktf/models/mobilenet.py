@@ -46,7 +46,6 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         output: Tensor = self.conv(features)
         return features + output if self.is_residual else output
 
@@ -75,7 +74,6 @@ class MobileNetV2(nn.Module):
         nn.init.zeros_(linear.bias)
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the activations of images (batch, channels, height, width)."""
         features = stem = self.conv1(images)
         groups = []
         for group in self.blocks:

@@ -31,7 +31,6 @@ class BasicBlock(nn.Module):
         self.add_module(name_of_shortcut, shortcut(in_channels, out_channels, stride))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         residual = functional.relu(self.bn1(self.conv1(features)))
         preactivation: Tensor = self.bn2(self.conv2(residual)) + getattr(self, self.name_of_shortcut)(features)
         return preactivation
@@ -47,7 +46,6 @@ class SingleBlock(nn.Module):
         self.downsample = shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         preactivation: Tensor = self.bn1(self.conv1(features)) + self.downsample(features)
         return preactivation
 
@@ -70,7 +68,6 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         residual = functional.relu(self.bn1(self.conv1(features)))
         residual = functional.relu(self.bn2(self.conv2(residual)))
         preactivation: Tensor = self.bn3(self.conv3(residual)) + self.shortcut(features)
@@ -111,6 +108,5 @@ class ResNet(nn.Module):
         return [child for child in self.children() if isinstance(child, nn.Sequential)]
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
         return classified(stem, self.stages, self.get_submodule(self.name_of_classifier))

@@ -37,7 +37,6 @@ class GroupedBlock(nn.Module):
         self.bn3 = nn.BatchNorm2d(new_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         residual = functional.relu(self.bn1(self.conv1(features)))
         residual = functional.channel_shuffle(residual, self.groups)
         residual = functional.relu(self.bn2(self.conv2(residual)))
@@ -63,7 +62,6 @@ class ShuffleNet(nn.Module):
         self.linear = nn.Linear(960, num_classes)
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
         return classified(stem, (self.layer1, self.layer2, self.layer3), self.linear)
 
@@ -86,7 +84,6 @@ class SplitBlock(nn.Module):
         self.bn3 = nn.BatchNorm2d(half)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to a tensor of the same shape."""
         left, right = features.chunk(2, dim=1)
         right = functional.relu(self.bn1(self.conv1(right)))
         right = self.bn3(self.conv3(self.bn2(self.conv2(right))))
@@ -111,7 +108,6 @@ class DownBlock(nn.Module):
         self.bn5 = nn.BatchNorm2d(half)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, out_channels, height / 2, width / 2)."""
         left = self.bn2(self.conv2(self.bn1(self.conv1(features))))
         right = functional.relu(self.bn3(self.conv3(features)))
         right = self.bn5(self.conv5(self.bn4(self.conv4(right))))
@@ -140,7 +136,6 @@ class ShuffleNetV2(nn.Module):
         self.linear = nn.Linear(1024, num_classes)
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
         stages = self.layer1, self.layer2, self.layer3
         return classified(stem, stages, self.linear, lambda maps: functional.relu(self.bn2(self.conv2(maps))))

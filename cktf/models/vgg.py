@@ -27,7 +27,6 @@ class ConvolutionBlock(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, out_channels, height, width)."""
         preactivation: Tensor = self.bn(self.conv2d(features))
         return preactivation
 
@@ -61,7 +60,6 @@ class VGG(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the activations of images (batch, channels, height, width)."""
         stem = run_stage(self.block0, images)[0][-1]
         stages = self.block1, self.block2, self.block3, self.block4
         pooled_before = stages if min(images.shape[2:]) >= POOLED_SIDE else stages[:-1]

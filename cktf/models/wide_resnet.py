@@ -68,7 +68,6 @@ class WideResNet(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the activations of images (batch, channels, height, width)."""
         stem = self.conv1(images)
         stages = (self.block1.layer, self.block2.layer, self.block3.layer)
         batch_norms = iter([*(block.get_submodule("bn1") for stage in stages for block in stage), self.bn1])
