@@ -32,9 +32,6 @@ MEASURES: dict[str, type[Measure]] = {
     "images_per_second": ImagesPerSecond,
 }
 
-SPLITS = ("validation", "test")
-"""Prefixes of the names of numbers that are measured on outputs: ``validation_ece``, ``test_ece``."""
-
 TAKEN = ("accuracy", "loss", "images")
 """Names that no measure may have, because every epoch has numbers of a split under them."""
 
@@ -63,7 +60,7 @@ def directions(measures: Mapping[str, Measure]) -> dict[str, bool]:
         if not isinstance(measure, OfPredictions):
             found[name] = measure.maximise
         elif measure.is_single:
-            found |= {f"{split}_{name}": measure.maximise for split in SPLITS}
+            found |= {f"{split}_{name}": measure.maximise for split in ("validation", "test")}
     return found
 
 

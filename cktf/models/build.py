@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Layers, Shapes
-from cktf.errors import InputError, shown
+from cktf.errors import InputError, shown, within
 from cktf.models.adapter import LOGITS, Adapter, require_layers, run_blank
 from cktf.models.families import classifier_keys, default_layers
 from cktf.models.mobilenet import STAGES, MobileNetV2
@@ -130,10 +130,8 @@ class ModelConfig(Settings):
         if given and self.model in BUILT_IN:
             raise InputError(f"{', '.join(given)}: for {' and '.join(PREFIXES)} only, {self.model} has its own")
         for field, names in given.items() if self.model.startswith(PREFIXES) else ():
-            try:
+            with within(field):
                 require_layers(names, zoo_layers(self.model))
-            except InputError as error:
-                raise InputError(f"{field}: {error}") from error
         if self.width != 1 and self.model not in SCALED:
             raise InputError(f"width: is of {', '.join(sorted(SCALED))}; got {self.width:g} with {self.model}")
         if self.weights == DEFAULT_WEIGHTS and not self.model.startswith(PREFIXES):
@@ -156,7 +154,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     is_pretrained = config.weights == DEFAULT_WEIGHTS
     named = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
     given: dict[str, Any] = {name: value for name, value in named.items() if value}
-    try:
+    with within(config.model):
         if config.model in MODELS:
             options = {"scale": config.width} if config.width != 1 else {}
             network = MODELS[config.model](num_classes, image_shape[0], **options)
@@ -165,10 +163,10 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
             if not isinstance(logits, Tensor) or logits.shape != (1, num_classes):
                 got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
                 wanted = f"logits, (batch, {num_classes}), alone or in cktf.batch.Activations"
-                raise InputError(f"its forward must return {wanted}; of one image got {got}")  # noqa: TRY301
+                raise InputError(f"its forward must return {wanted}; of one image got {got}")
             if isinstance(found, Activations):
                 if given:
-                    raise InputError("stem, stages and penultimate: the network returns its own")  # noqa: TRY301
+                    raise InputError("stem, stages and penultimate: the network returns its own")
                 return network
         else:
             network = build_from_zoo(config.model, num_classes, image_shape, is_pretrained=is_pretrained)
@@ -182,8 +180,6 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
             except RuntimeError as error:  # such as a classifier that is no linear layer, for other classes
                 said = " ".join(str(error).split())[:300]
                 raise InputError(f"weights: default: those that are published do not fit: {said}") from error
-    except InputError as error:
-        raise InputError(f"{config.model}: {error}") from error
     return adapter
 
 
