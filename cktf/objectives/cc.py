@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
-from cktf.objectives.parts.stages import penultimate_of
+from cktf.objectives.parts.stages import reading_of
 from cktf.objectives.parts.workers import gather_with_gradient
 
 
@@ -40,7 +40,7 @@ class CC(FeatureObjective):
         with seeding.initialisation(given.seed, "embedding", "cc", "teacher"):
             self.teacher = nn.Linear(given.teacher.penultimate.numel(), config.dim)
         self.term_weights = {"penultimate": 1.0}
-        self.readings = (penultimate_of(given.teacher),)
+        self.readings = (reading_of("penultimate", given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         of_student = self.student(student.penultimate.float())

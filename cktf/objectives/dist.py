@@ -5,7 +5,7 @@ from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings, Weight
-from cktf.objectives.parts.stages import logits_of
+from cktf.objectives.parts.stages import reading_of
 from cktf.objectives.parts.workers import gather_with_gradient
 from cktf.objectives.schedules import LogitTemperature, Ramp, value_of
 
@@ -62,7 +62,7 @@ class DIST(Objective):
         super().__init__()
         self.temperature = value_of(config.temperature)
         self.term_weights = config.computed
-        self.readings = (logits_of(given.teacher),)
+        self.readings = (reading_of("logits", given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         of_student, of_teacher = (gather_with_gradient(side.logits.float(), batch) for side in (student, teacher))

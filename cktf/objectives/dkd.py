@@ -8,7 +8,7 @@ from torch.nn import functional
 from cktf.batch import Activations, Batch
 from cktf.objectives.kd import standardised
 from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings
-from cktf.objectives.parts.stages import logits_of
+from cktf.objectives.parts.stages import reading_of
 from cktf.objectives.schedules import LogitTemperature, Ramp, value_of, warm_up
 
 
@@ -80,7 +80,7 @@ class DKD(Objective):
         self.temperature = value_of(config.temperature)
         self.warm_up = warm_up(config.warmup_epochs)
         self.term_weights = config.computed
-        self.readings = (logits_of(given.teacher),)
+        self.readings = (reading_of("logits", given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         of_student, of_teacher = student.logits.float(), teacher.logits.float()

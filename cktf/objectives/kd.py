@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
-from cktf.objectives.parts.stages import logits_of
+from cktf.objectives.parts.stages import reading_of
 from cktf.objectives.schedules import LearnableLogitTemperature, value_of
 
 
@@ -51,7 +51,7 @@ class KD(Objective):
         self.temperature = value_of(config.temperature)
         self.standardize = config.standardize
         self.term_weights = {"logits": 1.0}
-        self.readings = (logits_of(given.teacher),)
+        self.readings = (reading_of("logits", given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``logits``: the divergence, a scalar, in nats times T^2."""

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
-from cktf.objectives.parts.stages import penultimate_of, require_known
+from cktf.objectives.parts.stages import reading_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 
 _SMALLEST = 1e-7
@@ -42,7 +42,7 @@ class PKT(FeatureObjective):
         super().__init__()
         require_known("penultimate", given)
         self.term_weights = {"penultimate": 1.0}
-        self.readings = (penultimate_of(given.teacher),)
+        self.readings = (reading_of("penultimate", given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         features = (gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher))

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Factor, FeatureObjective, ObjectiveSettings
-from cktf.objectives.parts.stages import penultimate_of, require_known
+from cktf.objectives.parts.stages import reading_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 from cktf.objectives.schedules import Ramp
 
@@ -65,7 +65,7 @@ class RKD(FeatureObjective):
         super().__init__()
         require_known("penultimate", given)
         self.term_weights = config.computed
-        self.readings = (penultimate_of(given.teacher),)
+        self.readings = (reading_of("penultimate", given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         losses = {"distance": distance_loss, "angle": angle_loss}

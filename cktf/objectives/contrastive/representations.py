@@ -31,7 +31,7 @@ from cktf.errors import InputError, shown
 from cktf.objectives.contrastive.settings import Dim, NumNegatives, Temperature
 from cktf.objectives.objective import BuildContext, Factor
 from cktf.objectives.parts import maps
-from cktf.objectives.parts.stages import penultimate_of
+from cktf.objectives.parts.stages import reading_of
 from cktf.objectives.parts.workers import gather_with_gradient, sum_over_workers
 from cktf.objectives.rkd import relative_distances
 from cktf.objectives.sp import similarities
@@ -172,7 +172,7 @@ class Representations:
     def reading(self, pair: LayerPair, given: BuildContext) -> Reading | None:
         """Return the teacher's tensor that a pair reads; None if it is a whole map, or a block chosen by similarity."""
         if pair.teacher == "penultimate":
-            return penultimate_of(given.teacher)
+            return reading_of("penultimate", given.teacher)
         by_similarity = self.pairing in BY_SIMILARITY and len(blocks_of(given.teacher, pair.teacher)) > 1
         if self.transform != "map" or by_similarity:
             return None

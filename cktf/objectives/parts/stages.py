@@ -1,6 +1,7 @@
 """The maps that methods compare stage by stage, under the names of their terms, and readings of other layers."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -72,11 +73,6 @@ def require_preactivations(method: str, given: BuildContext, *roles: str, remedy
             )
 
 
-def logits_of(network: Shapes) -> Reading:
-    """Return the reading of a network's logits."""
-    return Reading("logits", network.logits, of_batch=False, compute=lambda activations, _: activations.logits)
-
-
-def penultimate_of(network: Shapes) -> Reading:
-    """Return the reading of a network's penultimate vector."""
-    return Reading("penultimate", network.penultimate, of_batch=False, compute=lambda network, _: network.penultimate)
+def reading_of(layer: Literal["logits", "penultimate"], network: Shapes) -> Reading:
+    """Return the reading of a network's logits or penultimate vector."""
+    return Reading(layer, getattr(network, layer), of_batch=False, compute=lambda network, _: getattr(network, layer))
