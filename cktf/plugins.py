@@ -43,14 +43,14 @@ class Plugin:
     Attributes:
         name: File name, module or entry point, as messages and reports call it.
         version: Identity of its code: the SHA-256 of a file, or a package's name and version.
+        module: Name under which it is imported; a file's comes from its content.
         source: Content of the file; None for a module that is installed.
-        module: Module to import, if it is installed.
     """
 
     name: str
     version: str
+    module: str
     source: bytes | None = field(default=None, repr=False)
-    module: str = ""
 
 
 def find_plugin(name: str, folder: Path) -> Plugin:
@@ -78,12 +78,13 @@ def find_plugin(name: str, folder: Path) -> Plugin:
             f"{shown(name)}: there is no module of this name; a file's name ends in .py and is relative to the study's "
             f"file{offered}"
         )
-    return Plugin(name, _installed_version(module, spec.origin), module=module)
+    return Plugin(name, _installed_version(module, spec.origin), module)
 
 
 def file_plugin(name: str, source: bytes) -> Plugin:
     """Return the plug-in of a file's content."""
-    return Plugin(name, f"sha256 {hashlib.sha256(source).hexdigest()}", source)
+    digest = hashlib.sha256(source).hexdigest()
+    return Plugin(name, f"sha256 {digest}", f"cktf_plugin_{digest[:16]}", source)
 
 
 def _installed_version(module: str, origin: str | None) -> str:
@@ -98,7 +99,7 @@ def _installed_version(module: str, origin: str | None) -> str:
 
 def import_plugin(plugin: Plugin) -> ModuleType:
     """Return a plug-in's module; one that was imported before is not run again."""
-    name = _module_name(plugin)
+    name = plugin.module
     if name in sys.modules:
         return sys.modules[name]
     try:
@@ -118,14 +119,10 @@ def import_plugin(plugin: Plugin) -> ModuleType:
     return module
 
 
-def _module_name(plugin: Plugin) -> str:
-    return plugin.module if plugin.source is None else f"cktf_plugin_{plugin.version.rpartition(' ')[2][:16]}"
-
-
 def raised_in(error: BaseException, plugins: Iterable[Plugin]) -> str:
     """Return the message for an exception that passed through a plug-in's code; empty if it passed through none."""
     for plugin in plugins:
-        if line := _line(error, str(sys.modules[_module_name(plugin)].__file__)):
+        if line := _line(error, str(sys.modules[plugin.module].__file__)):
             return f"{plugin.name}{line}: raises {_said(error)}"
     return ""
 
