@@ -167,6 +167,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
             if isinstance(found, Activations):
                 if given:
                     raise InputError("stem, stages and penultimate: the network returns its own")
+                _require_shapes(found)
                 return network
         else:
             network = build_from_zoo(config.model, num_classes, image_shape, is_pretrained=is_pretrained)
@@ -181,6 +182,19 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
                 said = " ".join(str(error).split())[:300]
                 raise InputError(f"weights: default: those that are published do not fit: {said}") from error
     return adapter
+
+
+def _require_shapes(found: Activations) -> None:
+    """Raise an InputError if the shapes of a network's activations are not those that `Activations` says."""
+    parts = [("penultimate", found.penultimate, 2), ("stem", found.stem, 4), ("pooled", found.pooled, 4)]
+    parts += [(f"stages[{number}]", block, 4) for number, blocks in enumerate(found.stages) for block in blocks]
+    for name, values, dimensions in parts:
+        if values is not None and values.dim() != dimensions:
+            wanted = "(batch, features)" if name == "penultimate" else "(batch, channels, height, width)"
+            raise InputError(f"its forward must return {name} as {wanted}; of one image got {tuple(values.shape)}")
+    ends = [tuple(blocks[-1].shape) for blocks in found.stages]
+    if found.preactivations and (got := [tuple(each.shape) for each in found.preactivations]) != ends:
+        raise InputError(f"its forward must return preactivations like each stage's last block, {ends}; got {got}")
 
 
 def with_own_classifier(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -179,3 +179,21 @@ def test_a_network_that_returns_no_logits_is_refused_before_it_is_trained(
     monkeypatch.setitem(MODELS, "own", lambda *_: Returns(made))
     with pytest.raises(InputError, match=rf"^own: its forward must return logits, \(batch, 5\), .* got {got}$"):
         build_model("own", 5, (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda vector, maps: Activations(vector, maps, maps, ((maps,),), ()), r"penultimate as .*\(1, 1, 8, 8\)"),
+        (lambda vector, maps: Activations(vector, vector, vector, ((maps,),), ()), r"stem as .*\(1, 5\)"),
+        (lambda vector, maps: Activations(vector, vector, maps, (maps,), ()), r"stages\[0\] as .*\(1, 8, 8\)"),
+        (lambda vector, maps: Activations(vector, vector, maps, ((maps,), (maps,)), (maps,)), "preactivations like"),
+    ],
+)
+def test_activations_of_other_shapes_are_refused_before_they_are_compared(
+    monkeypatch: pytest.MonkeyPatch, made: Callable[[Tensor, Tensor], Activations], said: str
+) -> None:
+    network = Returns(lambda logits: made(logits, torch.zeros(len(logits), 1, 8, 8)))
+    monkeypatch.setitem(MODELS, "own", lambda *_: network)
+    with pytest.raises(InputError, match=f"^own: its forward must return {said}"):
+        build_model("own", 5, (1, 8, 8))
