@@ -176,7 +176,7 @@ class Objective(nn.Module, ABC):
     reads_logits: ClassVar[bool] = True
     reads_features: ClassVar[bool] = True
     ends_with_initial: ClassVar[bool] = False
-    term_weights: dict[str, float | Ramp[float]]
+    term_weights: dict[str, float | Ramp[float]] = {}  # noqa: RUF012  # nothing changes it
     readings: tuple[Reading, ...] | None = None
     matched: tuple[tuple[str, str], ...] = ()
     initial: InitialPhase | None
@@ -233,10 +233,6 @@ class InitialOnly(Objective):
 
     ends_with_initial = True
     readings = ()
-
-    def __init__(self, *_: object) -> None:
-        super().__init__()
-        self.term_weights = {}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         return {}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, NoRepresentation
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.objectives.objective import BuildContext, InitialPhase, Objective
 from cktf.objectives.registry import ChosenObjectives, active_objectives
 from cktf.objectives.schedules import LearnedValue, ScheduledValue, Value, value_of
@@ -126,10 +126,10 @@ def _sum(
         terms: dict[str, Tensor] = {}
         for name, method in methods.items():
             for term, value in method(student, teacher, batch).items():
-                if term not in method.term_weights or value.dim():
+                if term not in method.term_weights or not isinstance(value, Tensor) or value.dim():
                     raise InputError(
-                        f"objective.{name}: forward must return scalars under names in its term_weights, "
-                        f"{', '.join(method.term_weights)}; got {term} of shape {tuple(value.shape)}"
+                        f"objective.{name}: forward must return scalar tensors by the names of its term_weights, "
+                        f"{shown([*method.term_weights])}; got {term}: {shown(value)}"
                     )
                 terms[f"{name}.{term}"] = value
         return torch.stack([factors[name] * value for name, value in terms.items()]).sum(), terms

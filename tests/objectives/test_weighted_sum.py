@@ -122,7 +122,7 @@ def test_four_members_make_an_objective(
     assert built.health(student, None, batch) == {}
 
 
-@pytest.mark.parametrize("terms", [{"mean": torch.ones(6)}, {"means": torch.ones(())}])
+@pytest.mark.parametrize("terms", [{"mean": torch.ones(6)}, {"means": torch.ones(())}, {"mean": 1.0}])
 def test_a_term_that_is_no_scalar_or_has_no_factor_is_told(
     terms: dict[str, Tensor],
     student: Activations,
@@ -132,5 +132,16 @@ def test_a_term_that_is_no_scalar_or_has_no_factor_is_told(
 ) -> None:
     monkeypatch.setitem(OBJECTIVES, "cross_entropy", MeanLogit)
     monkeypatch.setattr(MeanLogit, "forward", lambda *_: terms)
-    with pytest.raises(InputError, match=r"objective\.cross_entropy: .* term_weights, mean; got means? of shape"):
+    with pytest.raises(
+        InputError, match=r'objective\.cross_entropy: .* term_weights, \["mean"\]; got means?: (tensor|1\.0)'
+    ):
+        build({"cross_entropy": {}}, given)(student, None, batch)
+
+
+def test_a_method_without_factors_is_told_of_its_terms(
+    student: Activations, batch: Batch, given: BuildContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OBJECTIVES, "cross_entropy", MeanLogit)
+    monkeypatch.delattr(MeanLogit, "term_weights")
+    with pytest.raises(InputError, match=r"term_weights, \[\]; got mean: tensor"):
         build({"cross_entropy": {}}, given)(student, None, batch)
