@@ -1,6 +1,7 @@
 """Networks whose one forward returns all their representations: the papers' own, any of torchvision and timm.
 
-A network maps images (batch, channels, height, width) to their `cktf.batch.Activations`.
+A network maps images (batch, channels, height, width) to their `cktf.batch.Activations`. The attributes of the papers'
+own have the names, and the order, of the checkpoints that the distillation literature shares.
 """
 
 from cktf.models.adapter import Adapter as Adapter

@@ -1,8 +1,7 @@
 """MobileNetV2 at half width for small images, as the distillation papers use it.
 
 Source: Sandler et al. 2018, arXiv 1801.04381, table 2, with ReLU in the place of ReLU6 and without the stride of
-the second group. Attribute names and their order are those of the checkpoints that the distillation literature
-shares.
+the second group.
 """
 
 from functools import partial

@@ -2,8 +2,7 @@
 
 Source: He et al. 2016, arXiv 1512.03385, section 4.2 and table 1. The distillation papers add projections on the
 shortcuts, the wider "x4" networks, the blocks of one convolution and the ten layers of "ResNet10"; they put one 3x3
-convolution in the place of the 7x7 convolution and pooling of ImageNet's stem. Attribute names and their order are
-those of the checkpoints that the distillation literature shares.
+convolution in the place of the 7x7 convolution and pooling of ImageNet's stem.
 """
 
 from collections.abc import Callable, Sequence

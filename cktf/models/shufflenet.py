@@ -1,8 +1,7 @@
 """ShuffleNet with three groups and ShuffleNetV2, for small images, as the distillation papers use them.
 
 Sources: Zhang et al. 2018, arXiv 1707.01083, figure 2 and table 1; Ma et al. 2018, arXiv 1807.11164, figure 3 and
-table 5. In both the stem is one 1x1 convolution without pooling, and initial parameters are PyTorch's own. Attribute
-names and their order are those of the checkpoints that the distillation literature shares.
+table 5. In both the stem is one 1x1 convolution without pooling, and initial parameters are PyTorch's own.
 """
 
 import torch

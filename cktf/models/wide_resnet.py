@@ -1,7 +1,6 @@
 """Wide residual networks, as the distillation papers use them.
 
-Source: Zagoruyko and Komodakis 2016, arXiv 1605.07146, section 2. Attribute names and their order are those
-of the checkpoints that the distillation literature shares.
+Source: Zagoruyko and Komodakis 2016, arXiv 1605.07146, section 2.
 """
 
 from torch import Tensor, nn

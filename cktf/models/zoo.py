@@ -66,9 +66,10 @@ def build_from_zoo(
         ValueError: If it cannot be built for such images, or its weights cannot be had.
     """
     library, _, name = model.partition("/")
+    timm = _timm() if library == "timm" else None
     options: dict[str, Any] = {"num_classes": num_classes}
     try:
-        if library == "torchvision":
+        if timm is None:
             from torchvision import models
 
             if image_shape and name.startswith("vit_"):
@@ -77,7 +78,6 @@ def build_from_zoo(
             if image_shape and image_shape[0] == 1:
                 network.register_forward_pre_hook(_repeat_grey)
             return network
-        timm = _timm()
         if image_shape:
             options |= {"in_chans": image_shape[0], "img_size": tuple(image_shape[1:])}
         try:
@@ -87,8 +87,6 @@ def build_from_zoo(
                 raise
             del options["img_size"]
             network = timm.create_model(name, pretrained=is_pretrained, **options)
-    except InputError:
-        raise
     except Exception as error:
         if is_pretrained:
             build_from_zoo(model, num_classes, image_shape)  # which raises its own error if the images are the cause
