@@ -116,9 +116,15 @@ class Student(nn.Module):
         Images are uint8, from 0 to 255, or floats from 0 to 1, as torchvision's ``to_tensor`` gives them; they are not
         normalised yet, and of the size in ``about.image_shape``.
         """
-        pixels = images if images.dtype == torch.uint8 else 255 * images
-        logits: Tensor = self.network(normalise(pixels, self.mean, self.std)).logits
+        logits: Tensor = self.network(normalise(_pixels(images), self.mean, self.std)).logits
         return logits
+
+
+# A trace alone would take all images for the type that it was made with.
+@torch.jit.script_if_tracing  # type: ignore[untyped-decorator]
+def _pixels(images: Tensor) -> Tensor:
+    """Return images with values from 0 to 255, whether they are uint8 or floats from 0 to 1."""
+    return images if images.dtype == torch.uint8 else 255 * images
 
 
 def student_of(content: bytes, about: AboutStudent) -> Student:

@@ -42,6 +42,8 @@ def test_torchscript_needs_nothing_of_this_package(tmp_path: Path) -> None:
     with pytest.warns(FutureWarning, match="deprecated"):
         loaded = torch.jit.load(path)  # type: ignore[no-untyped-call]
     assert torch.allclose(loaded(IMAGES), own(IMAGES), atol=1e-5)
+    as_stored = (255 * IMAGES).round().to(torch.uint8)
+    assert torch.allclose(loaded(as_stored), own(as_stored / 255), atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["resnet5", "torchvision/shufflenet_v2_x0_5", "timm/resnet10t"])
