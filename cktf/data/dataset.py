@@ -146,8 +146,8 @@ def require_sound(dataset: Any, *, is_resized: bool) -> None:
     unlabelled = ["unlabelled_images"] if dataset.unlabelled_images is not None else []
     for name in ("train_images", "test_images", *unlabelled):
         images = getattr(dataset, name)
-        is_images = isinstance(images, Tensor) and images.dtype == torch.uint8 and images.ndim == 4
-        require(name, "uint8, from 0 to 255, (samples, channels, height, width)", is_right=is_images)
+        is_images = isinstance(images, Tensor) and images.dtype == torch.uint8 and images.ndim == 4 and len(images) > 0
+        require(name, "uint8, from 0 to 255, one or more, (samples, channels, height, width)", is_right=is_images)
         shape = dataset.train_images.shape[1:]
         is_alike = images.shape[1:] == shape or (is_resized and images.shape[1] == shape[0])
         require(name, f"of the shape of training images, {tuple(shape)}", is_right=is_alike)

@@ -65,6 +65,7 @@ IMAGES, LABELS = torch.zeros(101, 2, 4, 6), torch.arange(101) % 4
     [
         ({"train_images": IMAGES}, r"train_images: must be uint8, .*; got torch.float32 \(101, 2, 4, 6\)"),
         ({"test_images": IMAGES[:7]}, "test_images: must be uint8"),
+        ({"test_images": IMAGES[:0].byte(), "test_labels": LABELS[:0]}, "test_images: must be .*, one or more, "),
         ({"train_images": IMAGES[:, 0].byte()}, r"train_images: .*, height, width\); got torch.uint8 \(101, 4, 6\)"),
         ({"test_images": IMAGES[:7, :1].byte()}, r"test_images: must be of the shape of training images, \(2, 4, 6\)"),
         ({"unlabelled_images": IMAGES}, "unlabelled_images: must be uint8"),
