@@ -13,6 +13,7 @@ from cktf.data.files.published import PUBLISHED
 from cktf.data.generated import few_images
 from cktf.data.sets import DATASETS, KINDS, OWN
 from cktf.data.sets.image_folder import side_of
+from cktf.data.sets.own import OWN_KIND, standard_of
 from cktf.errors import InputError, within
 from cktf.settings import Settings
 
@@ -139,7 +140,10 @@ def load_dataset(config: DataConfig) -> Dataset:
     """
     if config.crop_from is not None:
         stored = config.model_copy(update={"side": config.crop_from, "crop_from": None})
-        return replace(load_dataset(stored), shown_side=config.side)
+        dataset = replace(load_dataset(stored), shown_side=config.side)
+        if KINDS.get(config.name) is OWN_KIND:  # whose standard is in proportion to what networks see
+            dataset = replace(dataset, standard_augmentation=standard_of(dataset.image_shape))
+        return dataset
     if config.generated and config.name in KINDS:  # a data set of a plug-in always loads its own images
         kind = KINDS[config.name]
         side = side_of(config.place) if config.name == IMAGE_FOLDER else config.side or kind.side

@@ -1,7 +1,7 @@
 """The user's own images in arrays or tables: their parts, labels, constants, and images that are in both parts."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -48,9 +48,8 @@ def own_dataset(
 ) -> Dataset:
     """Return images and labels of both parts as a data set.
 
-    Mean and deviation are those of the training images (of 10,000, evenly spaced, where there are more). The standard
-    augmentation is a crop by an eighth of the side, as for CIFAR, without flip, since images may be digits. Images
-    are (samples, channels, height, width), uint8, and labels (samples,), int64, called ``held`` in messages.
+    Mean and deviation are those of the training images (of 10,000, evenly spaced, where there are more). Images are
+    (samples, channels, height, width), uint8, and labels (samples,), int64, called ``held`` in messages.
 
     Raises:
         ValueError: If the parts do not go together, or their labels do not count the classes from 0 without a gap.
@@ -78,9 +77,17 @@ def own_dataset(
         num_classes=len(classes),
         mean=tuple(mean.tolist()),
         std=tuple(std.clamp(min=1e-3).tolist()),
-        augmentation=Augmentation(crop=min(shapes[0][1:]) // 8, flip=False),
+        augmentation=standard_of(shapes[0]),
     )
     return replace(kind.dataset(*train, *test), remarks=tuple(remarks))
+
+
+def standard_of(image_shape: Sequence[int]) -> Augmentation:
+    """Return the standard augmentation of images of a shape (channels, height, width), as networks see them.
+
+    It is a crop by an eighth of the side, as for CIFAR, without flip, since images may be digits.
+    """
+    return Augmentation(crop=min(image_shape[1:]) // 8, flip=False)
 
 
 def _mean_and_std(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -83,6 +83,7 @@ def test_constants_and_crop_are_those_of_images_that_are_scaled(arrays: Arrays, 
     values = dataset.train_images.numpy() / 255
     assert dataset.image_shape == (1, 16, 16)
     assert dataset.standard_augmentation.crop == 2
+    assert load(tmp_path, side=16, crop_from=32).standard_augmentation.crop == 2, "of the side that networks see"
     assert dataset.mean.tolist() == pytest.approx([values.mean()])
     assert dataset.std.tolist() == pytest.approx([values.std()])
     assert values.std() < 0.7 * noise.std() / 255
