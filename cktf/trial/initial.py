@@ -1,6 +1,7 @@
 """Parameters of a network from a file of weights: a teacher's trained ones, or initial ones for fine-tuning."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
@@ -15,14 +16,16 @@ def initial_weights(config: ModelConfig, role: str) -> Callable[[nn.Module], Non
     The network keeps its own classifier if the file's is missing or has another number of classes. ``role`` is
     ``student`` or ``teacher``, for messages. The function raises what `load_file` does.
     """
-    file = config.weights_file
-    if file is None:
+    if config.weights_file is None:
         return None
-
-    def load(network: nn.Module) -> None:
-        load_file(network, file, config.weights_sha256, f"{role}.weights", config.model, keeps_classifier=True)
-
-    return load
+    return partial(
+        load_file,
+        file=config.weights_file,
+        sha256=config.weights_sha256,
+        key=f"{role}.weights",
+        model=config.model,
+        keeps_classifier=True,
+    )
 
 
 def load_file(

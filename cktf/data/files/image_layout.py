@@ -13,7 +13,7 @@ import hashlib
 import os
 import unicodedata
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 from cktf.data.files.places import DatasetMissing, data_folder, some_of
@@ -91,19 +91,12 @@ class Part:
     Attributes:
         folder: Folder of the part.
         classes: Name of each class, in Unicode's composed form, to the folder of its images, in the order of the names.
-        chosen: Name of each class to its images in this part; None: all that are there.
+        files: Name of each class to its images in this part, in the order of their names.
     """
 
     folder: Path
     classes: dict[str, Path]
-    chosen: dict[str, list[Path]] | None = None
-
-    @cached_property
-    def files(self) -> dict[str, list[Path]]:
-        """Name of each class to its images, in the order of their names."""
-        if self.chosen is not None:
-            return self.chosen
-        return {name: [folder / image for image in entries_of(folder).images] for name, folder in self.classes.items()}
+    files: dict[str, list[Path]]
 
 
 @dataclass(frozen=True)
@@ -178,7 +171,7 @@ def _drawn(whole: Part) -> tuple[Part, Part]:
         number = min(max(1, round(DRAWN_SHARE * len(files))), len(files) - 1)
         for part, some in zip(parts, (by_hash[number:], by_hash[:number]), strict=True):
             part[name] = sorted(some)
-    return replace(whole, chosen=parts[0]), replace(whole, chosen=parts[1])
+    return replace(whole, files=parts[0]), replace(whole, files=parts[1])
 
 
 def folder_digest(root: str | None) -> str | None:
@@ -222,4 +215,6 @@ def _part(folder: Path) -> Part:
                 f"data.root: {str(other)!a} and {of_class.name!a} are one name, with a letter in one character or in "
                 "two; put their images into one folder"
             )
-    return Part(folder, {name: images_in(of_class) for name, of_class in sorted(classes.items())})
+    folders = {name: images_in(of_class) for name, of_class in sorted(classes.items())}
+    files = {name: [place / image for image in entries_of(place).images] for name, place in folders.items()}
+    return Part(folder, folders, files)

@@ -28,11 +28,6 @@ class Published:
     sums: Mapping[str, str]
     binary_folder: str = ""
 
-    @property
-    def archive(self) -> str:
-        """Name of the archive."""
-        return self.url.rpartition("/")[2]
-
     def places(self, root: str | None) -> list[Path]:
         """Return the folders to search: those that archives unpack to below the data folder, and that folder itself."""
         return [data_folder(root) / name for name in dict.fromkeys((self.folder, "", self.binary_folder))]
@@ -49,7 +44,7 @@ class Published:
         """Return the folder that holds all files, after a download if that is asked for and needed."""
         remedy = (
             f"set data.download: true, or data.root to the folder that holds {self.folder}/, as unpacked from "
-            f"{self.archive}, with all of {some_of([*self.sums], 6)}"
+            f"{self.url.rpartition('/')[2]}, with all of {some_of([*self.sums], 6)}"
         )
         if self.binary_folder:
             remedy += (
@@ -77,7 +72,7 @@ class Published:
     def _download(self, folder: Path) -> None:
         from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
 
-        download_and_extract_archive(self.url, str(folder), filename=self.archive, md5=self.md5)
+        download_and_extract_archive(self.url, str(folder), md5=self.md5)
 
 
 CIFAR10 = Published(

@@ -1,6 +1,5 @@
 """A user's own images, or a data set laid out as ImageNet, from a folder (see `cktf.data.files.image_layout`)."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import decoded, read_image_files
 from cktf.data.files.image_layout import DRAWN_SHARE, Layout, Part, entries_of, layout_of
-from cktf.data.files.places import DataPlace, data_folder, reading, some_of
+from cktf.data.files.places import DataPlace, data_folder, file_digest, reading, some_of
 from cktf.errors import LONGEST_LINE, InputError, visible
 
 LOOKED_AT = 300
@@ -54,15 +53,14 @@ def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
     Some images, evenly spread over the files, are decoded, so that those that are damaged are refused. If the folder is
     not on this machine, there are no classes, and a remark says so.
     """
-    side_of(place)
-    folder = data_folder(place.root)
+    side, folder = side_of(place), data_folder(place.root)
     with reading(place.root):
         if not (folder.exists() or folder.is_symlink()):
             return 0, [f"data.root: {folder} is not on this machine, so that its images are not looked at"]
         layout = layout_of(place.root, test_classes=place.test_classes)
         files = [file for part in (layout.train, layout.test) for own in part.files.values() for file in own]
         some = files[:: max(1, len(files) // LOOKED_AT)]
-        for _ in decoded([(visible(str(file)), file) for file in some], side_of(place)):
+        for _ in decoded([(visible(str(file)), file) for file in some], side):
             pass
         return len(layout.train.classes), [visible(said, most=LONGEST_LINE) for said in remarks_on(layout)]
 
@@ -133,8 +131,8 @@ def _in_both(layout: Layout) -> Iterator[str]:
             break
         compared.add(size)
     train, test = ({file: size for file, size in part.items() if size in compared} for part in (train, test))
-    known = {_hash(file): file for file in train}
-    pairs = [(file, known[digest]) for file in test if (digest := _hash(file)) in known]
+    known = {file_digest(file): file for file in train}
+    pairs = [(file, known[digest]) for file in test if (digest := file_digest(file)) in known]
     if pairs:
         named = [" is ".join(str(Path(*path.parts[-3:])) for path in pair) for pair in pairs]
         yield (
@@ -146,8 +144,3 @@ def _in_both(layout: Layout) -> Iterator[str]:
             f"{root}: files of equal size have more than {MOST_COMPARED:,} bytes, and those that have most are not "
             "compared; more images may be in both parts"
         )
-
-
-def _hash(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").digest()

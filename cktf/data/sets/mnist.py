@@ -7,6 +7,7 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +41,7 @@ _REMEDY = "set data.download: true, or data.root to the folder that holds its fo
 
 def load_mnist(place: DataPlace) -> Dataset:
     """Return MNIST (LeCun, Bottou, Bengio and Haffner, 1998)."""
-    return _read(_find(place, "MNIST", elsewhere=[], remedy=_REMEDY), MNIST_KIND)
+    return _load(place, "MNIST", MNIST_KIND, _REMEDY)
 
 
 def load_fashion_mnist(place: DataPlace) -> Dataset:
@@ -50,33 +51,30 @@ def load_fashion_mnist(place: DataPlace) -> Dataset:
     """
     elsewhere = [DEBIAN_FASHION_MNIST] if place.root is None else []
     remedy = f"{_REMEDY}, or install Debian's package dataset-fashion-mnist and leave data.root out"
-    return _read(_find(place, "FashionMNIST", elsewhere, remedy), FASHION_MNIST_KIND)
+    return _load(place, "FashionMNIST", FASHION_MNIST_KIND, remedy, elsewhere)
 
 
-def _find(place: DataPlace, kind: str, elsewhere: list[Path], remedy: str) -> Path:
-    """Return the folder that holds all four files of torchvision's data set ``kind``."""
+def _load(place: DataPlace, name: str, kind: Kind, remedy: str, elsewhere: Sequence[Path] = ()) -> Dataset:
+    """Return the data set of a kind, which torchvision fetches under the name."""
     root = data_folder(place.root)
 
     def fetch(folder: Path) -> None:
         from torchvision import datasets  # here, since it takes seconds
 
-        getattr(datasets, kind)(folder, download=True)
+        getattr(datasets, name)(folder, download=True)
 
-    folders = [root / kind / "raw", root, *elsewhere]
-    return find_or_fetch(
-        place, folders, lambda folder: all(_path(folder, name).is_file() for name in _FILES), remedy, fetch
+    def is_whole(folder: Path) -> bool:
+        return all(_path(folder, file).is_file() for file in _FILES)
+
+    folder = find_or_fetch(place, [root / name / "raw", root, *elsewhere], is_whole, remedy, fetch)
+    train, train_labels, test, test_labels = (_path(folder, file) for file in _FILES)
+    return kind.dataset(
+        *_read_part(train, train_labels, kind.num_classes), *_read_part(test, test_labels, kind.num_classes)
     )
 
 
 def _path(folder: Path, name: str) -> Path:
     return folder / name if (folder / name).is_file() else folder / f"{name}.gz"
-
-
-def _read(folder: Path, kind: Kind) -> Dataset:
-    train, train_labels, test, test_labels = (_path(folder, name) for name in _FILES)
-    return kind.dataset(
-        *_read_part(train, train_labels, kind.num_classes), *_read_part(test, test_labels, kind.num_classes)
-    )
 
 
 def _read_part(images_path: Path, labels_path: Path, num_classes: int) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,6 @@ STL10_KIND = Kind(
     class_names=("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
 )
 
-_IMAGE = (3, _SIDE, _SIDE)
 _IMAGE_BYTES = 3 * _SIDE * _SIDE
 _AT_A_TIME = 1000  # images in memory while a file is rewritten
 
@@ -81,7 +80,7 @@ def _read_images(path: Path, side: int, *, verify: bool) -> Tensor:
 
 def _row_by_row(path: Path, side: int, *, verify: bool) -> Iterator[Tensor]:
     STL10.check(path, verify=verify)
-    pixels = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, *_IMAGE)
+    pixels = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, 3, _SIDE, _SIDE)
     for start in range(0, len(pixels), _AT_A_TIME):
         # The file has the columns before the rows.
         some = pixels[start : start + _AT_A_TIME].transpose(0, 1, 3, 2)
