@@ -38,8 +38,15 @@ def write_student(student: Student, to: str, path: Path) -> str:
         few = torch.rand(3, *student.about.image_shape, generator=generator(0, "images of an export"))
         with torch.no_grad():
             found, expected = run(few), student(few)
+        if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
+            apart = float((found - expected).abs().max())
+            said = f"logits of the file differ from the student's by {apart:.2g}: it is not kept"
+            raise InputError(f"--to {to}: {said}")  # noqa: TRY301
     except Exception as error:  # whatever a tracer raises for a user's network
-        _undo(path, before)
+        if before:
+            path.write_bytes(before)
+        else:
+            path.unlink(missing_ok=True)
         if isinstance(error, InputError):
             raise
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -48,19 +55,7 @@ def write_student(student: Student, to: str, path: Path) -> str:
                 f"--to {to}: needs a package that is not there: pip install 'cktf[onnx]' ({said})"
             ) from error
         raise InputError(f"--to {to}: {student.about.config.student.model} cannot be exported: {said}") from error
-    if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
-        _undo(path, before)
-        apart = float((found - expected).abs().max())
-        raise InputError(f"--to {to}: logits of the file differ from the student's by {apart:.2g}: it is not kept")
     return usage
-
-
-def _undo(path: Path, before: bytes) -> None:
-    """Write what was in a file before, or delete it if nothing was."""
-    if before:
-        path.write_bytes(before)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _as_torchscript(student: Student, path: Path) -> tuple[Reader, str]:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -75,7 +75,16 @@ def train_teacher(
         if cache and (content := stored_weights(cache, name)) is not None:
             _store(teachers, trial.trial_id, cache.read(f"{trial.trial_id}.json") or b"{}", content)
             return "found in the cache of teachers"
-    for last in _training(trial, device, place, options):
+    if options and options.deterministic:
+        only_deterministic_products()
+    how = options.model_dump(include={"checkpoint_seconds", "deterministic"}) if options else {}
+    for last in train(
+        *(trial, held_dataset(trial.data, device), None, TrainOptions(read_test=True, **how)),
+        place=place,
+        checkpoint=load_checkpoint(place),
+        initial=initial_weights(trial.student, "teacher"),
+        workers=Workers(),  # one process, however many train a student
+    ):
         yield last
     record, content = _finished(trial, place, last)
     _store(teachers, trial.trial_id, record, content)
@@ -83,22 +92,6 @@ def train_teacher(
         with suppress(OSError):  # a cache that cannot be written loses nothing: the run has its teacher
             _store(cache, trial.trial_id, record, content)
     return ""
-
-
-def _training(
-    trial: TrialConfig, device: torch.device, place: Storage, options: TrainOptions | None = None
-) -> Iterator[EpochResult]:
-    """Train a teacher by one process, from its checkpoint if it has one, and yield the results of all its epochs."""
-    if options and options.deterministic:
-        only_deterministic_products()
-    how = options.model_dump(include={"checkpoint_seconds", "deterministic"}) if options else {}
-    yield from train(
-        *(trial, held_dataset(trial.data, device), None, TrainOptions(read_test=True, **how)),
-        place=place,
-        checkpoint=load_checkpoint(place),
-        initial=initial_weights(trial.student, "teacher"),
-        workers=Workers(),
-    )
 
 
 def _finished(trial: TrialConfig, place: Storage, last: EpochResult) -> tuple[bytes, bytes]:
