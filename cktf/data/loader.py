@@ -1,7 +1,4 @@
-"""Batches of a data set, made on its device: no processes, and no copies if the images are there too.
-
-Images that are too many for it are read by a thread, one batch ahead.
-"""
+"""Batches of a data set, made on its device: no processes, and no copies if the images are there too."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -61,7 +61,7 @@ def write_student(student: Student, to: str, path: Path) -> str:
 def _as_torchscript(student: Student, path: Path) -> tuple[Reader, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecation and fixed shapes; another batch size is compared later
-        traced = torch.jit.trace(student, _blank(student, 2))  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(student, torch.zeros(2, *student.about.image_shape))  # type: ignore[no-untyped-call]
         torch.jit.save(traced, path)
         loaded: Reader = torch.jit.load(path)  # type: ignore[no-untyped-call]
     return loaded, f"logits = torch.jit.load({str(path)!r})(images)  # images: uint8, or float32 from 0 to 1"
@@ -74,7 +74,7 @@ def _as_onnx(student: Student, path: Path) -> tuple[Reader, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about onnxscript's own code
         program: Any = torch.onnx.export(
-            *(student, (_blank(student, 2),)),
+            *(student, (torch.zeros(2, *student.about.image_shape),)),
             input_names=["images"],
             output_names=["logits"],
             dynamic_shapes=sizes,
@@ -103,7 +103,7 @@ def _as_torch(student: Student, path: Path) -> tuple[Reader, str]:
     *programs, last = _programs(student, path)
     for program in programs:
         with suppress(TypeError):  # raised by networks that reject an argument
-            run(program, _blank(student, 1))
+            run(program, torch.zeros(1, *student.about.image_shape))
             return partial(run, program), program
     return partial(run, last), last
 
@@ -135,10 +135,6 @@ mean, std = (torch.tensor(each)[:, None, None] for each in ({[*about.mean]}, {[*
 logits = network({shown}){after}  # images: (batch, {", ".join(map(str, shape))}), float32 from 0 to 1"""
         for way in ways
     ]
-
-
-def _blank(student: Student, count: int) -> Tensor:
-    return torch.zeros(count, *student.about.image_shape)
 
 
 FORMATS: dict[str, Callable[[Student, Path], tuple[Reader, str]]] = {

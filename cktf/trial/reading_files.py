@@ -30,9 +30,6 @@ from cktf.models import ModelConfig
 from cktf.plugins import code_of
 from cktf.trainer.config import TrialConfig
 
-DEFAULT_LIMIT = 20.0
-"""Gigabytes that all files together may have if `$CKTF_CACHE_GB` is not set."""
-
 _SUFFIX = ".float16"
 
 _log = logging.getLogger(__name__)
@@ -43,7 +40,7 @@ def size_limit() -> int:
 
     It belongs to the machine's disk, as ``$CKTF_CACHE`` does, and not to a study.
     """
-    text = os.environ.get("CKTF_CACHE_GB", str(DEFAULT_LIMIT))
+    text = os.environ.get("CKTF_CACHE_GB", "20")
     with suppress(ValueError):
         if 0 <= (gigabytes := float(text)) < float("inf"):
             return round(gigabytes * 10**9)

@@ -1,7 +1,7 @@
 """Random crops, flips and normalisation of a whole batch, on the device that holds it.
 
-Each draw is a hash of (seed, epoch, index), so it is the same in any batch and on any device. The resized crop
-is that of Szegedy et al., "Going deeper with convolutions", CVPR 2015, section 6, with the ranges usual in PyTorch.
+The resized crop is that of Szegedy et al., "Going deeper with convolutions", CVPR 2015, section 6, with the ranges
+usual in PyTorch.
 """
 
 import torch

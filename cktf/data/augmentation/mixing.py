@@ -1,7 +1,6 @@
 """Mixup and CutMix: images mixed from two samples each.
 
-A sample's partner is the one in the mirrored place of its batch, the last for the first; it is random because the
-order is. Draws are hashes of (seed, epoch, index), separate for each sample.
+A sample's partner is the one in the mirrored place of its batch, the last for the first: random, as the order is.
 """
 
 from dataclasses import dataclass

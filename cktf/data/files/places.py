@@ -93,8 +93,7 @@ def state_of(path: Path) -> str:
 
 def file_digest(path: Path, kind: str = "sha256") -> str:
     """Return a hash of a file's bytes; they are read again only if its size or time of change has changed."""
-    state = path.stat()
-    return _digest(path, kind, state.st_size, state.st_mtime_ns)
+    return _digest(path, kind, state_of(path))
 
 
 def files_digest(files: Mapping[str, Path]) -> str | None:
@@ -104,7 +103,7 @@ def files_digest(files: Mapping[str, Path]) -> str | None:
 
 
 @lru_cache  # a study makes the configuration of each arm
-def _digest(path: Path, kind: str, _size: int, _changed: int) -> str:
+def _digest(path: Path, kind: str, _state: str) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 

@@ -12,7 +12,7 @@ from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import read_image_files
 from cktf.data.files.image_layout import entries_of, images_in
 from cktf.data.files.places import DataPlace, data_folder, find_or_fetch
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 
 ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 """Address of the archive, on its authors' server."""
@@ -29,7 +29,6 @@ TINY_IMAGENET_KIND = Kind(
 )
 
 _NUM_CLASSES = TINY_IMAGENET_KIND.num_classes
-_LONGEST_LINE = 100  # characters of a line that are shown
 _UNPACKED = "tiny-imagenet-200"
 
 
@@ -103,9 +102,7 @@ def _annotated_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tens
     for number, line in enumerate(_text(path).splitlines(), start=1):
         name, wnid, *_ = [*line.split("\t"), ""]
         if wnid not in numbers:
-            raise InputError(
-                f"data.root: {path}, line {number}: {line[:_LONGEST_LINE]!r} does not name a file and its class"
-            )
+            raise InputError(f"data.root: {path}, line {number}: {shown(line)} does not name a file and its class")
         names.append(name)
         labels.append(numbers[wnid])
     if not names:
