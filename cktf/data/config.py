@@ -60,8 +60,9 @@ class DataConfig(Settings):
 
     tail: float = Field(default=1.0, ge=1, le=1e6)
     """Long tail: the first class keeps all its training images, the last one a share of 1 / tail, those between
-    exponentially fewer from class to class, as in CIFAR-100-LT (Cao et al., 2019). Which images are kept depends on no
-    seed. A teacher that is trained sees the same tail; validation and test stay whole."""
+    exponentially fewer from class to class, as in CIFAR-100-LT (Cao et al., 2019). At every seed the same images are
+    preferred, of those outside validation. A teacher that is trained sees the same tail; validation and test stay
+    whole."""
 
     noise: float = Field(default=0.0, ge=0, lt=1)
     """Share of the labels of the training split, after the settings above, that are replaced by another class, drawn
