@@ -178,9 +178,9 @@ def folder_digest(root: str | None) -> str | None:
     """Return the SHA-256 of the names and sizes of a folder's images; None if this machine has none."""
     folder = data_folder(root)
     parts = [folder / name for name in _PARTS]
-    inner = (of_class / "images" for part in parts for of_class in _folders(part))
-    outer = (path for part in parts for path in (part, *_folders(part)))
-    changed = tuple((path, path.stat().st_mtime_ns) for path in (*outer, *inner) if path.is_dir())
+    classes = [of_class for part in parts for of_class in _folders(part)]
+    looked_at = (*parts, *classes, *(of_class / "images" for of_class in classes))
+    changed = tuple((path, path.stat().st_mtime_ns) for path in looked_at if path.is_dir())
     return _digest(folder, changed) if changed else None
 
 

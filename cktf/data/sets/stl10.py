@@ -39,19 +39,13 @@ def load_stl10(place: DataPlace) -> Dataset:
     at the side that is asked for, and mapped from then on.
     """
     folder = STL10.find(place)
-
-    def images(part: str) -> Tensor:
-        return _read_images(folder / f"{part}_X.bin", place.side or _SIDE, verify=place.verify)
-
-    def labels(part: str, images: Tensor) -> Tensor:
-        return _read_labels(folder / f"{part}_y.bin", len(images), verify=place.verify)
-
-    train, test = images("train"), images("test")
-    train_labels = labels("train", train)
+    train, test, unlabelled = (_read_images(folder / f"{part}_X.bin", place) for part in ("train", "test", "unlabeled"))
+    train_labels = _read_labels(folder / "train_y.bin", len(train), verify=place.verify)
+    test_labels = _read_labels(folder / "test_y.bin", len(test), verify=place.verify)
     if place.fold is not None:
         rows = _fold(folder / "fold_indices.txt", place.fold, len(train))
         train, train_labels = train[rows], train_labels[rows]
-    return STL10_KIND.dataset(train, train_labels, test, labels("test", test), images("unlabeled"))
+    return STL10_KIND.dataset(train, train_labels, test, test_labels, unlabelled)
 
 
 def _fold(path: Path, number: int, num_samples: int) -> Tensor:
@@ -69,13 +63,13 @@ def _fold(path: Path, number: int, num_samples: int) -> Tensor:
     return torch.tensor(rows)
 
 
-def _read_images(path: Path, side: int, *, verify: bool) -> Tensor:
-    state = path.stat()
+def _read_images(path: Path, place: DataPlace) -> Tensor:
+    state, side = path.stat(), place.side or _SIDE
     if not state.st_size or state.st_size % _IMAGE_BYTES:
         raise InputError(f"data.root: {path} is damaged: it has {state.st_size} bytes, and each image {_IMAGE_BYTES}")
-    sources = [path.absolute(), state.st_size, state.st_mtime_ns, side, *([] if verify else ["not verified"])]
+    sources = [path.absolute(), state.st_size, state.st_mtime_ns, side, *([] if place.verify else ["not verified"])]
     shape = (state.st_size // _IMAGE_BYTES, 3, side, side)
-    return mapped_images(f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, side, verify=verify))
+    return mapped_images(f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, side, verify=place.verify))
 
 
 def _row_by_row(path: Path, side: int, *, verify: bool) -> Iterator[Tensor]:

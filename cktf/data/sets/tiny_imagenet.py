@@ -39,7 +39,11 @@ def load_tiny_imagenet(place: DataPlace) -> Dataset:
     throughout the literature. It may also lie as it is often rearranged: ``val/<class>/images/`` or ``val/<class>/``.
     Normalisation and augmentation are those of the published code.
     """
-    folder = _find(place)
+    root = data_folder(place.root)
+    remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
+    folder = find_or_fetch(
+        place, [root / _UNPACKED, root], lambda folder: (folder / "wnids.txt").is_file(), remedy, _download
+    )
     classes = _classes(folder / "wnids.txt")
     train_files, train_labels = _files_by_class(folder / "train", classes)
     is_rearranged = all((folder / "val" / wnid).is_dir() for wnid in classes)
@@ -48,13 +52,6 @@ def load_tiny_imagenet(place: DataPlace) -> Dataset:
     train_images, test_images = read_image_files(place.name, parts, place.side or TINY_IMAGENET_KIND.side)
     kind = replace(TINY_IMAGENET_KIND, class_names=tuple(classes))
     return kind.dataset(train_images, train_labels, test_images, test_labels)
-
-
-def _find(place: DataPlace) -> Path:
-    root = data_folder(place.root)
-    lists = {folder: folder / "wnids.txt" for folder in (root / _UNPACKED, root)}
-    remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
-    return find_or_fetch(place, [*lists], lambda folder: lists[folder].is_file(), remedy, _download)
 
 
 def _download(root: Path) -> None:
