@@ -39,8 +39,10 @@ def in_groups(levels: "pd.Series[Any]") -> "pd.Series[Any]":
     Numbers ascend; other levels stand in the order in which they are met.
     """
     if is_numeric(levels):
-        numbers = sorted(levels.dropna().astype("float64").unique())
-        texts, order = levels.astype("float64").map("{:.6g}".format, na_action="ignore"), [f"{x:.6g}" for x in numbers]
+        numbers = np.sort(levels.dropna().astype("float64").unique())
+        are_apart = len({f"{x:.6g}" for x in numbers}) == len(numbers)
+        written = "{:.6g}".format if are_apart else "{:.15g}".format  # 20230101 and 20230102
+        texts, order = levels.astype("float64").map(written, na_action="ignore"), [*map(written, numbers)]
     else:
         texts = levels.astype(str).where(levels.notna())
         order = list(texts.dropna())

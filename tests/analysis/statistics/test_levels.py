@@ -38,6 +38,7 @@ def test_few_levels_stand_one_by_one_numbers_in_their_order() -> None:
     assert numbers.cat.categories.tolist() == ["0.1", "0.5"]
     assert numbers.tolist() == ["0.5", "0.1", np.nan, "0.5"]
     assert in_groups(pd.Series([16, None, 4], dtype="Int64")).tolist() == ["16", np.nan, "4"]
+    assert in_groups(pd.Series([20230102, 20230101])).cat.categories.tolist() == ["20230101", "20230102"]
     assert in_groups(pd.Series(["last", None, "first"])).cat.categories.tolist() == ["last", "first"]
     assert in_groups(pd.Series([False, True])).cat.categories.tolist() == ["False", "True"]
     assert in_groups(pd.Series([True, None], dtype="boolean")).tolist() == ["True", np.nan]
