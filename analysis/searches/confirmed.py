@@ -5,6 +5,7 @@ import pandas as pd
 
 from analysis.arguments import check_columns
 from analysis.searches.arms import leaderboard
+from analysis.searches.plain_search import check_one_context
 from analysis.statistics.any_table import as_trials, complete, is_plain, reported, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.compared_arms import check_against_baseline
@@ -37,7 +38,8 @@ def confirmed(
     all its arms share. The effect against the baseline is of the metric that is reported.
 
     Args:
-        trials: As `analysis.load` gives them; or a plain table with a column ``stage``, ``search`` or ``confirm``.
+        trials: As `analysis.load` gives them; or a plain table of one context with a column ``stage``, ``search`` or
+            ``confirm``.
         effects: As `analysis.effects` gives them without contrasts; None: computed for the metric and the confirmed
             arms.
         metric: Column that was optimised.
@@ -108,6 +110,7 @@ def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.Dat
         what = f"the rows of stage {stage.value!r}"
         parts.append(as_trials(rows, metric=metric, baseline=named, what=what).assign(stage=stage.value))
     pool = pd.concat(parts, ignore_index=True)
+    check_one_context(pool)
     arm_ids = pool.groupby(["context", "arm"], sort=False).ngroup().map("arm-{}".format)
     baselines = pool.loc[pool["is_baseline"] & pool["stage"].eq(Stage.CONFIRM), "arm"]
     return pool.assign(arm_id=arm_ids, is_baseline=pool["arm"].isin(baselines))

@@ -112,7 +112,7 @@ def importance(
 
     Args:
         trials: As `analysis.load` gives them, with ``epochs`` and ``study``; only those of a search's own stage are
-            read. Or a plain table with a column for each factor, which is empty for an arm that does not have it. An
+            read. Or a plain table of one context with a column for each factor, empty for an arm that lacks it. An
             arm's score is its mean over seeds; an arm without a finite score at each of them has failed.
         epochs: As `analysis.load` gives them; their scores are needed to compare pruned arms.
         study: Study row of the search; None: the trials are a plain table.

@@ -115,8 +115,8 @@ def path_text(found: pd.DataFrame) -> str:
         "From the baseline's levels to those of the best arm, one factor at a time, next that which improves the "
         "predicted score most. An estimate: the arms on the way were not trained; a forest of regression trees "
         f"predicts their scores from n = {first['n_complete'] + pruned} arms ({pruned} of them pruned), which it "
-        f"evens out towards their mean. Intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, for "
-        f"this order of the steps.{on_the_way}{left_out if omitted else ''}"
+        f"evens out towards their mean.{some} Intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the "
+        f"arms, for this order of the steps.{on_the_way}{left_out if omitted else ''}"
     )
 
 

@@ -25,10 +25,12 @@ def plain_search(
     if unknown := [name for name in log_factors if name not in factors]:
         raise InputError(f"log_factors: {shown(unknown[0])} is none of the factors, which are {listed(factors)}")
     pool = with_levels(as_trials(table, metric=metric, baseline=None), factors, metric)
+    check_one_context(pool)
     for factor in log_factors:
         levels = pd.to_numeric(pool[f"param.{factor}"], errors="coerce")
         if not (levels[pool[f"param.{factor}"].notna()] > 0).all():
             raise InputError(f"log_factors: the levels of {factor!r} must be numbers above 0")
+        pool[f"param.{factor}"] = levels  # which were texts, perhaps
     pool = pool.assign(stage=Stage.SEARCH.value, number=range(len(pool)), wall_seconds=float("nan"))
     study = StudyRow(
         study="a plain table",
@@ -43,6 +45,12 @@ def plain_search(
         log_factors=log_factors,
     )
     return searched_arms(pool, NOT_ON_THE_WAY, study), study
+
+
+def check_one_context(trials: pd.DataFrame) -> None:
+    """Raise an InputError if a search has several contexts, whose scores cannot be ranked together."""
+    if len(contexts := trials["context"].unique()) > 1:
+        raise InputError(f"the table: a search has one context; column 'context' has {listed(contexts)}")
 
 
 def _names(what: str, names: Iterable[str]) -> list[str]:

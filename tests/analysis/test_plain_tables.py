@@ -77,6 +77,10 @@ def test_importance_of_a_plain_table_finds_the_factor_that_matters() -> None:
         table.assign(acc=-table["acc"]), metric="acc", factors=["size", "width"], log_factors=["size"], maximise=False
     )
     pd.testing.assert_series_equal(found["importance"], turned["importance"], rtol=1e-6)
+    of_texts = analysis.importance(
+        table.assign(size=table["size"].map(repr)), metric="acc", factors=["size", "width"], log_factors=["size"]
+    )
+    pd.testing.assert_frame_equal(of_texts, found)
 
 
 def test_importance_takes_levels_of_several_kinds() -> None:
@@ -194,6 +198,20 @@ ROWS = pd.DataFrame(
             "importance",
             {"factors": ["lr"], "log_factors": ["lr"], "trials": ROWS.assign(lr=0.0)},
             "log_factors: the levels of 'lr' must be numbers above 0",
+        ),
+        (
+            "importance",
+            {"factors": ["lr"], "trials": ROWS.assign(context=["a", "a", "b", "b"])},
+            "the table: a search has one context; column 'context' has a, b",
+        ),
+        (
+            "confirmed",
+            {
+                "trials": ROWS.assign(
+                    arm="baseline", stage=["search", "confirm"] * 2, context=["a", "a", "b", "b"], seed=[0, 1, 0, 1]
+                )
+            },
+            "the table: a search has one context; column 'context' has a, b",
         ),
         ("confirmed", {"trials": ROWS.drop(columns="stage")}, "these columns are missing: stage"),
         ("confirmed", {"trials": ROWS.assign(stage="test")}, "must be one of search, confirm; row 1 has 'test'"),
