@@ -169,9 +169,10 @@ def importance_text(found: pd.DataFrame) -> str:
     counts, methods = known.iloc[0], set(known["method"])
     pruned, after_epoch = counts["n_pruned"], known["after_epoch"].max()
     failed = f"{counted(counts['n_failed'], 'failed one')} {'is' if counts['n_failed'] == 1 else 'are'} left out"
+    num_arms = counts["n_complete"] + pruned
     sentences = [
-        f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
-        f"of them pruned; {failed}).",
+        f"How much each factor mattered for the search score, from n = {num_arms} arms ({pruned} of them pruned; "
+        f"{failed}).{drawn_text(num_arms)}",
         *(text for method, text in MEANINGS.items() if method in methods),
         f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing"
         f"{FEWER_TREES if 'fanova' in methods else ''}.",
@@ -179,8 +180,6 @@ def importance_text(found: pd.DataFrame) -> str:
         f"share is below the shadow, the 95% point of the largest share of any factor whose levels are shuffled among "
         f"the arms ({NUM_SHUFFLES} times), is not told from one without influence.",
     ]
-    if counts["n_complete"] + pruned > MAX_ARMS:
-        sentences.append(f"Judged by {MAX_ARMS} of the arms, drawn at random.")
     if pruned and "ped-anova" in methods:
         sentences.append("PED-ANOVA counts a pruned arm as tried, and as not among the best.")
     if not np.isnan(after_epoch):
@@ -196,6 +195,11 @@ def some_arms(arms: pd.DataFrame, seed: int) -> pd.DataFrame:
         return arms
     drawn = np.random.default_rng(seed).choice(len(arms), MAX_ARMS, replace=False)
     return arms.iloc[np.sort(drawn)]
+
+
+def drawn_text(num_arms: int) -> str:
+    """Return a sentence that only some of so many arms are judged, after a blank; nothing where all are."""
+    return f" Judged by {MAX_ARMS} of the arms, drawn at random." if num_arms > MAX_ARMS else ""
 
 
 def _shares(

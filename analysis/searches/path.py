@@ -22,6 +22,7 @@ from analysis.searches.importance import (
     NUM_RESAMPLES,
     NUM_TREES,
     NUM_TREES_OF_A_RESAMPLE,
+    drawn_text,
     resampled_arms,
     some_arms,
 )
@@ -107,6 +108,7 @@ def path_text(found: pd.DataFrame) -> str:
     """Return sentences on what a path is and is not, for a table with steps."""
     first = found.iloc[0]
     pruned, after_epoch, omitted = first["n_pruned"], first["after_epoch"], first["omitted"]
+    num_arms = first["n_complete"] + pruned
     on_the_way = "" if np.isnan(after_epoch) else f" Scores are those after {after_epoch:.0f} scored epochs."
     left_out = (
         f" Not on the path, as not every arm has them, none tried the baseline's level, or this is null: {omitted}."
@@ -114,9 +116,9 @@ def path_text(found: pd.DataFrame) -> str:
     return (
         "From the baseline's levels to those of the best arm, one factor at a time, next that which improves the "
         "predicted score most. An estimate: the arms on the way were not trained; a forest of regression trees "
-        f"predicts their scores from n = {first['n_complete'] + pruned} arms ({pruned} of them pruned), which it "
-        f"evens out towards their mean.{some} Intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the "
-        f"arms, for this order of the steps.{on_the_way}{left_out if omitted else ''}"
+        f"predicts their scores from n = {num_arms} arms ({pruned} of them pruned), which it evens out towards their "
+        f"mean.{drawn_text(num_arms)} Intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, for "
+        f"this order of the steps.{on_the_way}{left_out if omitted else ''}"
     )
 
 

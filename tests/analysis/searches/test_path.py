@@ -15,7 +15,7 @@ from analysis.report.tables import side_tables
 from analysis.searches.arms import NOT_ON_THE_WAY
 from analysis.searches.fanova import MAX_DEPTH
 from analysis.searches.importance import NUM_TREES
-from analysis.searches.path import COLUMNS, START, ablation_path
+from analysis.searches.path import COLUMNS, START, ablation_path, path_text
 from cktf.rows import Status, StudyRow
 from tests.analysis.ledgers import DEFAULT_LEVELS, study_row
 
@@ -113,6 +113,14 @@ def test_there_is_no_path_of_few_arms_or_without_a_change(levels: pd.DataFrame) 
     found = ablation_path(searched(scores, levels), NOT_ON_THE_WAY, study())
     assert found.empty
     assert dict(found.dtypes.astype(str)) == COLUMNS
+
+
+def test_sentences_say_that_only_some_of_many_arms_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = drawn()
+    found = ablation_path(searched(50 + levels["a"], levels), NOT_ON_THE_WAY, study())
+    assert "at random" not in path_text(found)
+    monkeypatch.setattr(sys.modules["analysis.searches.importance"], "MAX_ARMS", 40)
+    assert "Judged by 40 of the arms, drawn at random." in path_text(found)
 
 
 def test_a_run_has_its_path_in_a_table_and_a_figure(search: Path) -> None:
