@@ -60,7 +60,7 @@ def check_against_baseline(effects: pd.DataFrame, trials: pd.DataFrame, *, what:
 
 def names_of(contrast: str | Sequence[str]) -> list[str]:
     """Return a contrast as a list of two names, or of `BASELINE` alone."""
-    return [contrast] if isinstance(contrast, str) else [*contrast]
+    return [contrast] if isinstance(contrast, str) else [*map(str, contrast)]
 
 
 def differing_factors(arm: "pd.Series[Any]", baseline: "pd.Series[Any]") -> list[str]:

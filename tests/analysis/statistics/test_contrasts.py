@@ -52,6 +52,12 @@ def test_contrasts_are_paired_t_tests_of_their_two_arms_and_one_family() -> None
     assert not found["against_baseline"].any()
 
 
+def test_arms_named_by_numbers_are_contrasted_by_them() -> None:
+    numbers = {"plain": 0, "kd": 1, "cktf": 2, "cktf+kd": 3}
+    found = effects(FRAME.assign(arm=FRAME["arm"].map(numbers)), metric="acc", contrasts=[(3, 1), (2, 0)])  # type: ignore[list-item]
+    pd.testing.assert_series_equal(found["p"], asked()["p"])
+
+
 def test_a_family_may_be_that_of_a_context() -> None:
     found = asked(family="context")
     for _, rows in found.groupby("context"):
