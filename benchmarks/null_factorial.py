@@ -118,7 +118,7 @@ def errors(grid: Grid, studies: int, seed: int = 0) -> Errors:
     of_cell = grid.of_cell
     p, joint, within, wrong = [], [], [], []
     for scores in grid.studies([seed, *grid.levels, grid.seeds], studies):
-        rows = [row for row in contrast_figures(scores, found, of_cell) if row["reason"] != VANISHES]
+        rows = [row for row in contrast_figures(scores, of_cell, found) if row["reason"] != VANISHES]
         p.append([row["p"] for row in rows])
         joint.append([row["factor_p"] for row in rows])
         within.append([row["model"] == WITHIN for row in rows])

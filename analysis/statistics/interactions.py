@@ -114,12 +114,8 @@ def interactions(
         cells, reference = factorial_cells(pool, factors)
         if not cells:
             continue
-        arms = list(dict.fromkeys(cells.values()))
-        scores = complete(pool[pool["arm_id"].isin(arms)], metric).pivot(index="seed", columns="arm_id", values=metric)
-        values = scores.reindex(columns=arms).to_numpy(np.float64)
         found = contrasts(list(cells), factors, reference)
-        of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
-        for figures in contrast_figures(values, found, of_cell):
+        for figures in contrast_figures(*scores_of_cells(pool, cells, metric), found):
             rows.append({"context": context, "metric": metric, **figures})
     frame = typed(rows, COLUMNS)
     is_asked = (frame["reason"] != VANISHES).to_numpy()
@@ -167,6 +163,14 @@ def factorial_cells(pool: pd.DataFrame, factors: list[str]) -> tuple[dict[Cell, 
             ]
             return dict(pairs), tuple(reference)
     return {}, ()
+
+
+def scores_of_cells(pool: pd.DataFrame, cells: dict[Cell, str], metric: str) -> tuple[Floats, Floats]:
+    """Return scores (seeds, arms), NaN where there is none, and the arm of each cell (cells, arms): 1, elsewhere 0."""
+    arms = list(dict.fromkeys(cells.values()))
+    scores = complete(pool[pool["arm_id"].isin(arms)], metric).pivot(index="seed", columns="arm_id", values=metric)
+    of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
+    return scores.reindex(columns=arms).to_numpy(np.float64), of_cell
 
 
 def _is_grid(cells: list[Cell]) -> bool:
@@ -224,7 +228,7 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
     return [*found.values()]
 
 
-def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> list[dict[str, Any]]:
+def contrast_figures(scores: Floats, of_cell: Floats, found: list[Contrast]) -> list[dict[str, Any]]:
     """Return the rows of `interactions` for contrasts of the cells: estimates, tests, and joint tests by factors.
 
     Scores are (seeds, arms), NaN where a trial has no result; ``of_cell`` (cells, arms) is 1 for the arm of a cell.
@@ -265,10 +269,8 @@ def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suff
         row |= {"factor_f": joint.statistic, "factor_p": joint.p, "factor_df": joint.freedom[0]}
         row["factor_reason"] = joint.reason
     if test is not None:
-        low, high = test.interval()
-        row |= {"effect": test.effect[0], "low": low, "high": high, "p": test.p, "df_error": test.freedom[1]}
-        row |= {"statistic": test.effect[0] / test.standard_error[0], "n_seeds": test.n_seeds, "n": test.n}
-        row |= {"model": test.model + suffix, "reason": test.reason}
+        row |= test.figures() | {"model": test.model + suffix, "df_error": test.freedom[1]}
+        row["statistic"] = test.effect[0] / test.standard_error[0]
     return row
 
 

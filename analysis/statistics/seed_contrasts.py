@@ -11,6 +11,7 @@ too few seeds have all of these arms, least squares uses all trials (see `analys
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -57,10 +58,14 @@ class SeedTest:
     model: str
     reason: str
 
-    def interval(self) -> tuple[float, float]:
-        """Return the ends of the interval of one contrast."""
-        half = special.stdtrit(self.freedom[1], (1 + CONFIDENCE) / 2) * self.standard_error[0]
-        return float(self.effect[0] - half), float(self.effect[0] + half)
+    def figures(self) -> dict[str, Any]:
+        """Return the estimate, the interval and the test of one contrast, as columns of a table."""
+        effect = float(self.effect[0])
+        half = float(special.stdtrit(self.freedom[1], (1 + CONFIDENCE) / 2) * self.standard_error[0])
+        return {
+            **{"effect": effect, "low": effect - half, "high": effect + half, "p": self.p},
+            **{"n_seeds": self.n_seeds, "n": self.n, "model": self.model, "reason": self.reason},
+        }
 
 
 def seed_test(scores: Floats, weights: Floats) -> SeedTest:
@@ -119,8 +124,6 @@ def seed_test(scores: Floats, weights: Floats) -> SeedTest:
 
 def _independent(weights: Floats) -> Floats:
     """Return the rows (contrasts, arms) that are no combination of those before them."""
-    if len(weights) == 1:
-        return weights
     rows: list[Floats] = []
     for row in weights:
         if np.linalg.matrix_rank([*rows, row]) > len(rows):

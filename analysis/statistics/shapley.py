@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.any_table import complete, reported
+from analysis.statistics.any_table import reported
 from analysis.statistics.columns import columns, typed
-from analysis.statistics.interactions import factorial_cells, with_factors
+from analysis.statistics.interactions import factorial_cells, scores_of_cells, with_factors
 from analysis.statistics.intervals import CONFIDENCE, Floats
 from analysis.statistics.levels import factor_label
 from analysis.statistics.seed_contrasts import seed_test
@@ -70,29 +70,18 @@ def shapley(
         ]
         level = [next(one for one in side if one != none) for side, none in zip(sides, off, strict=True)]
         is_on = np.array([[one != none for one, none in zip(cell, off, strict=True)] for cell in cells])
-        arms = list(dict.fromkeys(cells.values()))
-        of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
-        scores = complete(of_context[of_context["arm_id"].isin(arms)], metric)
-        values = scores.pivot(index="seed", columns="arm_id", values=metric).reindex(columns=arms).to_numpy(np.float64)
+        scores, of_cell = scores_of_cells(of_context, cells, metric)
         of_all = is_on.all(axis=1) * 1.0 - (~is_on).all(axis=1)
         names = [*(factor_label(factor, factors) for factor in factors), ALL]
         for name, on, none, weights in zip(names, [*level, ""], [*off, ""], [*_weights(is_on), of_all], strict=True):
             row = {"context": context, "factor": name, "level": on, "off": none, "metric": metric}
-            rows.append({**row, "confidence": CONFIDENCE, **_figures(values, weights @ of_cell)})
+            of_arms = (weights @ of_cell)[np.newaxis]
+            test = seed_test(scores, of_arms).figures() if of_arms.any() else {"reason": CHANGES_NOTHING}
+            rows.append({"n_seeds": 0, "n": 0, "model": "", "confidence": CONFIDENCE, **row, **test})
     frame = typed(rows, COLUMNS)
     is_component = (frame["factor"] != ALL).to_numpy()
     frame.loc[is_component, "p_holm"] = holm(frame.loc[is_component, "p"].to_numpy(np.float64))
     return frame
-
-
-def _figures(values: Floats, weights: Floats) -> dict[str, Any]:
-    """Return estimate and test of one contrast of the scores (seeds, arms)."""
-    if not weights.any():
-        return {"n_seeds": 0, "n": 0, "model": "", "reason": CHANGES_NOTHING}
-    found = seed_test(values, weights[np.newaxis])
-    low, high = found.interval()
-    counts = {"n_seeds": found.n_seeds, "n": found.n, "model": found.model, "reason": found.reason}
-    return {"effect": float(found.effect[0]), "low": low, "high": high, "p": found.p, **counts}
 
 
 def _weights(is_on: "np.ndarray[Any, np.dtype[np.bool_]]") -> list[Floats]:
