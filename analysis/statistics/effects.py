@@ -29,9 +29,8 @@ from analysis.statistics.paired import (
     one_sided_p,
     paired_effects,
     sign_flip_p,
-    smallest_flip_p,
+    variance_left,
 )
-from analysis.statistics.pairing import variance_left
 from analysis.statistics.unpaired import welch_effects
 from analysis.statistics.verdicts import ASSURANCE, mde, more_seeds
 from analysis.wording import larger_is_better
@@ -271,15 +270,14 @@ def effects(
     frame.loc[is_unpaired, "p_anytime"] = np.nan
     is_flipped = ~untested & ~is_unpaired & (width is None)
     frame["p_flip"] = np.where(is_flipped, sign_flip_p(values - base_values - sign * margin), np.nan)
-    frame["p_flip_holm_least"] = np.where(frame["p_flip"].isna(), np.nan, smallest_flip_p(found.n_pairs))
+    frame["p_flip_holm_least"] = np.where(frame["p_flip"].isna(), np.nan, 2.0 ** (1 - found.n_pairs))
     if sign:  # of flips that are symmetric about 0, half are on each side
         is_beyond = sign * found.effect > margin
         frame["p_flip"] = np.where(frame["p_flip"].isna() | is_beyond, frame["p_flip"] / 2, 1.0)
         frame["p_flip_holm_least"] /= 2
-    of_correlation = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
-    frame["correlation_low"], frame["correlation_high"] = of_correlation
+    frame["correlation_low"], frame["correlation_high"] = correlation_interval(found.correlation, found.n_pairs)
     frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
-    left = variance_left(values, base_values, ~untested & ~is_unpaired, CONFIDENCE)
+    left = variance_left(values, base_values, ~untested & ~is_unpaired)
     frame["variance_left"], frame["variance_left_low"], frame["variance_left_high"] = left
     if metric == ACCURACY and cluster is None:
         whole = complete(of_fixed_arms(trials), metric)
