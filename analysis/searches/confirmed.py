@@ -47,10 +47,8 @@ def confirmed(
         baseline: Name of the arm that the confirmed arms are compared with.
 
     Returns:
-        The baseline first, then the arms by their ``rank`` in the search (from 1): ``n_search`` (seeds) and
-        ``search_score``, which are missing where the search did not try the arm; their estimate at fresh seeds (see
-        `analysis.statistics.intervals`); ``above_fresh`` and ``selection_luck``, by how much the search score was too
-        good (negative: too bad); and columns of the arm's row of effects. Empty where nothing was confirmed.
+        The baseline first, then the arms by their ``rank`` in the search (from 1), which is missing where the search
+        did not try the arm; the page on tables says what each column means. Empty where nothing was confirmed.
 
     Raises:
         InputError: If a column or the baseline is missing or does not hold what it must, ``effects`` is no such table

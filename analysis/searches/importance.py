@@ -123,12 +123,9 @@ def importance(
         seed: Seed of the bootstrap, of the forests, and of the choice of arms if there are too many.
 
     Returns:
-        ``metric``, ``method``, ``factor``, ``importance`` (NaN where ``reason`` says why; ``fanova`` has a row
-        `INTERACTIONS` if two factors or more are judged), ``low`` and ``high`` of its interval, ``first`` (share of the
-        resamples in which no other factor has more; NaN for interactions), ``shadow`` (share that a factor without
-        influence may get; NaN likewise), ``after_epoch`` (scored epochs after which the arms are compared; NaN: after
-        their last), ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most important first within a
-        method, interactions last. Empty where nothing was searched.
+        One row for each method and factor, most important first within a method; of fANOVA also one of `INTERACTIONS`,
+        if it judges two factors or more. The page on tables says what each column means. ``importance`` is NaN where
+        ``reason`` says why. Empty where nothing was searched.
 
     Raises:
         InputError: If a column is missing or does not hold what it must, an arm has several levels of a factor, the

@@ -46,10 +46,8 @@ def pareto(trials: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
         study: Study row of the search.
 
     Returns:
-        The baseline first, then by the first metric, best first: one row for each arm and ``metric`` with ``n_search``
-        (seeds) and ``search_score`` (mean; missing where the search did not try the arm), the estimate at ``n`` fresh
-        seeds (see `analysis.statistics.intervals`), and ``is_on_front``: whether no other confirmed arm dominates it
-        by these means, or if none was confirmed, no other of the search. Empty for a search of one metric.
+        The baseline first, then by the first metric, best first; the page on tables says what each column means. Empty
+        for a search of one metric.
     """
     if not study.further_metrics:
         return typed([], COLUMNS)

@@ -46,12 +46,8 @@ def ablation_path(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow)
     Arms and scores on the way are those of `analysis.searches.arms`.
 
     Returns:
-        ``metric``, ``step`` (0 is the baseline), ``factor``, its level before (``default``) and after (``level``), both
-        as text, the ``predicted`` score after the step, the ``change`` by it with ``low`` and ``high`` of its interval,
-        ``after_epoch`` (scored epochs after which the arms are compared; NaN: after their last), ``n_complete`` and
-        ``n_pruned`` (arms), and ``omitted``: factors that cannot be on the path, since not every arm has them, no arm
-        has tried the baseline's level, or this is null. Empty if too few arms have scores, no factor changes, or
-        scikit-learn is not installed.
+        One row for the baseline and for each step; the page on tables says what each column means. Empty if too few
+        arms have scores, no factor changes, or scikit-learn is not installed.
     """
     if find_spec("sklearn") is None:
         return typed([], COLUMNS)

@@ -45,10 +45,8 @@ def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool 
         maximise: Whether a larger metric is better; None: it is, and a name that suggests a loss is refused.
 
     Returns:
-        One row for each context and arm that has a result, in the order of planning: ``is_best`` (has the best mean of
-        those at `FEWEST_SEEDS` seeds, if any), ``n_pairs`` (seeds shared with the first such arm), ``difference``
-        (mean over these seeds, from that arm), ``p`` and ``p_holm`` (of the paired t test; adjusted over the context's
-        other arms), ``is_among_best`` (is the best, or not significantly different at `FEWEST_SEEDS` seeds or more).
+        One row for each context and arm that has a result, in the order of planning; the page on tables says what each
+        column means. ``p_holm`` is adjusted over the context's other arms.
 
     Raises:
         InputError: If the table lacks a column, the metric does not hold numbers, or the direction is not known.

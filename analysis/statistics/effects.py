@@ -129,21 +129,10 @@ def effects(
 
     Returns:
         One row for each context and comparison, contexts in the order of planning, in them contrasts as they are
-        listed, else arms of one factor together: ``against`` (the other arm, called the baseline below), ``factor``
-        (paths in which they differ), ``verdict`` (`cktf.verdicts.Verdict`; an arm that failed at each of its seeds
-        still counts in the family) and with a delta its ``size``, ``detectable`` (see
-        `analysis.statistics.verdicts.mde`), ``more_seeds`` and ``more_seeds_low`` (see
-        `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower bound), ``n_missing``
-        (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where that side alone
-        ended without a result) and ``missing`` (which, and why), the fields of
-        `analysis.statistics.paired.PairedEffects`, ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's),
-        ``low_images`` and ``high_images`` (also over unseen images), the name of the deciding ``test`` (``none`` where
-        there is none, and a ``reason``), ``p_equivalence`` (null hypothesis: the effect is as large as ``delta`` or
-        larger), ``p_anytime`` (valid however often one looks, see `analysis.statistics.anytime`), ``n_looks`` of a
-        race, and ``p_flip`` of the exact sign-flip test, which decides nothing. Columns that end in ``_holm`` are
-        adjusted over the family, those in ``_both`` over the tests of difference and equivalence as well;
-        ``p_flip_holm_least`` is the smallest ``p_flip_holm`` possible. Welch's test has no pairs, but ``n_arm`` and
-        ``n_baseline`` values and ``df`` degrees of freedom.
+        listed, else arms of one factor together; the page on tables says what each column means. An arm that failed at
+        each of its seeds still counts in its family. Columns that end in ``_holm`` are adjusted over the family, those
+        in ``_both`` over the tests of difference and equivalence as well. Where ``test`` is ``none``, there is a
+        ``reason``. Welch's test has no pairs, but ``n_arm`` and ``n_baseline`` values.
 
     Raises:
         InputError: If a table lacks a column, an arm of a contrast or a context the baseline, the metric does not hold

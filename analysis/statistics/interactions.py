@@ -97,11 +97,8 @@ def interactions(
             that is called ``baseline``, or else the first arm.
 
     Returns:
-        One row for each contrast: ``kind`` (``main`` or ``interaction``), ``contrast`` and ``against`` (its levels and
-        the reference levels), ``aliases``, ``effect`` with its interval, ``p`` (unadjusted) and ``p_holm`` (adjusted
-        over all rows but those that compare nothing), ``factor_f``, ``factor_df`` and ``factor_p`` (Hotelling's test of
-        all contrasts of these factors together), ``n_seeds`` and ``n`` (seeds and trials used), the ``model``, and a
-        ``reason`` and ``factor_reason`` where a test is missing.
+        One row for each contrast; the page on tables says what each column means. ``p_holm`` is adjusted over all rows
+        but those that compare nothing, and ``factor_p`` is of all contrasts of these factors together.
 
     Raises:
         InputError: If a column, a factor or the baseline is missing, an arm has several levels of a factor or none, or

@@ -77,12 +77,10 @@ def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = Non
     Intervals are Student's over contexts, so they include the variation between contexts as well as the seeds' noise.
 
     Returns:
-        One row for each arm that stands in two contexts or more: ``n_contexts`` (with an effect), ``n_missing``
-        (without one), ``n_above`` (with an effect above 0), ``effect`` (mean), ``sd`` and the interval, ``p`` (of the
-        one-sample t test) and ``p_holm``. Equal effects have neither interval nor p. The columns that end in
-        ``_in_noise`` hold the same for effects divided by their context's noise, if that is known; their p tests the
-        alternative and margin of the effects. From `FEWEST_CONTEXTS` contexts on, ``p_in_noise_holm`` gives the
-        ``verdict``. ``reason`` says why there is none: in a race, or if seeds were added, there is no p (7% of
+        One row for each arm that stands in two contexts or more; the page on tables says what each column means. Equal
+        effects have neither interval nor p. Columns that end in ``_in_noise`` are of effects divided by their context's
+        noise, if that is known, and their p tests the alternative and margin of the effects. From `FEWEST_CONTEXTS`
+        contexts on, ``p_in_noise_holm`` gives the ``verdict``. In a race, or if seeds were added, there is no p (7% of
         simulated races of 5 arms without effect in 4 contexts would err).
     """
     effects = effects.assign(arm=comparison_names(effects))

@@ -120,11 +120,8 @@ def ranks(
         baseline: Name of the arm that the others of each context are compared with.
 
     Returns:
-        One row for each arm, the best mean rank first and those without one last; no rows for a single context:
-        ``n_contexts`` (in which it has an effect), ``n_blocks`` (in which it was ranked), ``mean_rank`` over these, the
-        ``test``, ``friedman`` (chi-square), ``friedman_p``, ``critical_difference``, and ``p_adjusted`` against the
-        baseline (by the studentized range of so many arms, but at least ``friedman_p``). ``missing`` says in which
-        contexts an arm has no effect, and ``reason`` why it was not ranked or tested.
+        One row for each arm, the best mean rank first and those without one last; no rows for a single context. The
+        page on tables says what each column means. ``p_adjusted`` is by the studentized range of so many arms.
 
     Raises:
         InputError: If a column or the baseline is missing, the metric does not hold numbers, ``effects`` is no such

@@ -49,10 +49,9 @@ def shapley(
             None: the study's, or in a plain table the arm that is called ``baseline``, or else the first arm.
 
     Returns:
-        One row for each component, and one (`ALL`) of what all add together: ``level`` (on) and ``off``, ``effect``
-        (the value, in the unit of the metric) with its interval, ``p``, ``p_holm`` (adjusted over all components of all
-        contexts), ``n_seeds`` and ``n`` (trials used), and a ``reason`` where there is no test. Empty where no context
-        is such a grid: in a fraction of one the values are confounded.
+        One row for each component, and one (`ALL`) of what all add together; the page on tables says what each column
+        means. ``p_holm`` is adjusted over all components of all contexts. Empty where no context is such a grid: in a
+        fraction of one the values are confounded.
 
     Raises:
         InputError: As `analysis.interactions` does.
