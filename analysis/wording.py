@@ -46,15 +46,14 @@ class Quantity:
     @property
     def effect_label(self) -> str:
         """Name of a difference of two values, and its unit: an axis title."""
-        unit = f" ({self.difference_unit})" if self.difference_unit else ""
-        return f"effect on {self.name}{unit}"
+        return f"effect on {self.name}{unit_text(self)}"
 
 
 _SHARE = ("%", "percentage points", 2, (0.0, 100.0))
 
 _MEASURES = {
     "top5": Quantity("top-5 accuracy", *_SHARE),
-    "nll": Quantity("negative log-likelihood", "nats", "nats", 4),
+    "nll": Quantity("negative log-likelihood", "nats", "nats"),
     "ece": Quantity("calibration error", *_SHARE),
     "balanced_accuracy": Quantity("balanced accuracy", *_SHARE),
     "agreement": Quantity("agreement with the teacher", *_SHARE),
@@ -67,28 +66,23 @@ _MEASURES = {
 """Measures that are built in; see `cktf.measures`."""
 
 _KNOWN = {
-    f"{split}_{kind}": Quantity(f"{split} accuracy", "%", "percentage points", 2, (0.0, 100.0))
-    if kind == "accuracy"
-    else Quantity(f"{split} loss")
+    f"{split}_{kind}": Quantity(f"{split} {kind}", *detail)
     for split in ("train", "validation", "test")
-    for kind in ("accuracy", "loss")
+    for kind, detail in (("accuracy", _SHARE), ("loss", ()))
 }
 
-
-SMALLER_IS_BETTER = {
-    *("ace", "aic", "bce", "bic", "bits", "bpb", "bpc", "bpd", "brier", "ce", "cer", "cost"),
-    *("costs", "crossentropy", "deviance", "distance", "divergence", "duration", "ece"),
-    *("eer", "energy", "entropy", "err", "error", "errors", "errs", "far", "fid", "flops"),
-    *("fnr", "fpr", "frr", "jsd", "kid", "kl", "kld", "latency", "loss", "losses", "lpips"),
-    *("macs", "mae", "mape", "mce", "memory", "misclassification", "mmd", "ms", "mse"),
-    *("msle", "nll", "parameters", "params", "penalty", "perplexities", "perplexity", "ppl"),
-    *("regret", "residual", "residuals", "risk", "rmse", "rmsle", "rss", "runtime", "sec"),
-    *("seconds", "secs", "smape", "sse", "ter", "time", "times", "violations", "wer", "xent"),
+_SMALLER_IS_BETTER = {
+    *("ace", "aic", "bce", "bic", "bits", "bpb", "bpc", "bpd", "brier", "ce", "cer", "cost", "costs", "deviance"),
+    *("distance", "divergence", "duration", "ece", "eer", "energy", "err", "errors", "errs", "far", "fid", "flops"),
+    *("fnr", "fpr", "frr", "jsd", "kid", "kl", "kld", "losses", "lpips", "macs", "mape", "mce", "memory", "mmd"),
+    *("misclassification", "ms", "msle", "parameters", "params", "penalty", "perplexities", "ppl", "residual"),
+    *("residuals", "risk", "rmsle", "rss", "runtime", "sec", "seconds", "secs", "smape", "sse", "ter", "time"),
+    *("times", "violations", "wer", "xent"),
 }
 """Words in a metric's name that suggest that smaller is better."""
 
-_COMPOUNDS = ("loss", "error", "perplexity", "entropy", "latency", "regret", "mse", "mae", "nll")
-"""Word endings that suggest the same: ``testloss``."""
+_ENDINGS = ("loss", "error", "perplexity", "entropy", "latency", "regret", "mse", "mae", "nll")
+"""Endings of words that suggest the same: ``testloss``."""
 
 FOREIGN = "metric."
 """Prefix of the column of a foreign metric, which is not built in and whose unit is unknown."""
@@ -122,7 +116,7 @@ def larger_is_better(metric: str, maximise: bool | None) -> bool:
     # Camel case is split: testLoss, MSEOfTest, top1Error.
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", metric.removeprefix(FOREIGN))
     words = [word.lower() for word in re.findall(r"[^\W\d_]+", parted)]
-    telling = [word for word in words if word in SMALLER_IS_BETTER or word.endswith(_COMPOUNDS)]
+    telling = [word for word in words if word in _SMALLER_IS_BETTER or word.endswith(_ENDINGS)]
     if telling:
         raise InputError(
             f"--metric {metric}: not said whether a larger or a smaller value is better, and its word {telling[0]!r} "
