@@ -53,8 +53,7 @@ def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRo
     found = found[~is_running].reset_index()
     found["rank"] = _ranks(found, maximise=study.maximise)
     columns = ["arm_id", "arm", "number", "status", "n", "score", "reached", "last", "wall_seconds", "rank"]
-    ended: pd.DataFrame = found[[*columns, *factors]]
-    return ended
+    return found[[*columns, *factors]]
 
 
 def scores_on_the_way(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.DataFrame:

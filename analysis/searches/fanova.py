@@ -89,8 +89,7 @@ def fanova(levels: Floats, scores: Floats, factors: Sequence[Factor], *, num_tre
             explained[index] = np.square(sums).mean(axis=0)
     if not (total > 0).any():
         return np.full(len(factors), np.nan)
-    shares: Floats = (explained[:, total > 0] / total[total > 0]).mean(axis=1)
-    return shares
+    return np.asarray((explained[:, total > 0] / total[total > 0]).mean(axis=1))
 
 
 def fitted_forest(
@@ -99,15 +98,13 @@ def fitted_forest(
     """Return a forest of regression trees fitted to predict the score from the levels; arguments as for `fanova`."""
     from sklearn.ensemble import RandomForestRegressor
 
-    encoded, _, _ = _encoded(levels, factors)
-    return RandomForestRegressor(num_trees, max_depth=MAX_DEPTH, random_state=seed).fit(encoded, scores)
+    forest = RandomForestRegressor(num_trees, max_depth=MAX_DEPTH, random_state=seed)
+    return forest.fit(_encoded(levels, factors)[0], scores)
 
 
 def predicted(forest: "RandomForestRegressor", levels: Floats, factors: Sequence[Factor]) -> Floats:
     """Return the scores (points,) that a forest predicts at levels (points, factors)."""
-    encoded, _, _ = _encoded(levels, factors)
-    scores: Floats = forest.predict(encoded)
-    return scores
+    return np.asarray(forest.predict(_encoded(levels, factors)[0]))
 
 
 def _encoded(levels: Floats, factors: Sequence[Factor]) -> tuple[Floats, Floats, list[slice]]:
@@ -157,8 +154,7 @@ def _choices(low: Floats, high: Floats) -> NDArray[np.bool_]:
     """Return which choices lie in each leaf (leaves, choices), from its bounds in their one-hot columns, cut at 1/2."""
     may_be_others = low < 0.5
     others = may_be_others.sum(axis=1, keepdims=True) - may_be_others
-    is_in: NDArray[np.bool_] = (high > 0.5) & (others == low.shape[1] - 1)
-    return is_in
+    return np.asarray((high > 0.5) & (others == low.shape[1] - 1))
 
 
 def _variance_along(tree: Counts, height: Floats, low: Floats, high: Floats, num_trees: int) -> Floats:
@@ -168,5 +164,4 @@ def _variance_along(tree: Counts, height: Floats, low: Floats, high: Floats, num
     owner, position = owner[order], position[order]
     sums = np.cumsum(np.concatenate([height, -height])[order])
     length = np.where(owner[1:] == owner[:-1], np.diff(position), 0.0)
-    integrals: Floats = np.bincount(owner[:-1], length * sums[:-1] ** 2, num_trees).astype(np.float64)
-    return integrals
+    return np.bincount(owner[:-1], length * sums[:-1] ** 2, num_trees).astype(np.float64)

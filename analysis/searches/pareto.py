@@ -26,8 +26,7 @@ def metric_means(trials: pd.DataFrame, study: StudyRow, stage: Stage) -> pd.Data
     values = values.where(np.isfinite(values) & own["status"].eq(Status.COMPLETE).to_numpy()[:, None])
     by_arm = values.groupby(own["arm_id"], sort=False)
     is_whole = by_arm.count().eq(by_arm.size(), axis=0).all(axis=1)
-    means: pd.DataFrame = by_arm.mean()[is_whole]
-    return means
+    return by_arm.mean()[is_whole]
 
 
 def losses_of(means: pd.DataFrame, study: StudyRow) -> Floats:
