@@ -69,12 +69,12 @@ class Contrast:
 
     @property
     def weights(self) -> Floats:
-        """Weights of the cells' means (cells,): a difference of means; for two factors, a difference of differences."""
+        """Weights of the cells' means (cells,)."""
         return np.asarray(self.signs / np.sum(np.abs(self.signs)) * 2 ** len(self.factors))
 
     @property
     def name(self) -> str:
-        """Name of the contrast: its levels, each after its factor."""
+        """Its levels, each after its factor."""
         return " × ".join(_named(self.labels, self.levels))
 
 
@@ -84,10 +84,9 @@ def interactions(
     """Return the main effects and two-factor interactions of a grid or a fraction, context by context.
 
     A main effect is the difference that a level makes to the reference level (the baseline's where the grid has it,
-    or else the first), averaged over all levels of the other factors. An interaction is by how much the difference that
-    one factor makes changes with the other: 0 where effects add up. Effects that a fraction confounds share one row: a
-    main effect plus or minus half of the interactions that are its ``aliases``; an interaction plus or minus other
-    interactions.
+    or else the first). An interaction is by how much the difference that one factor makes changes with the other: 0
+    where effects add up. Effects that a fraction confounds share one row: a main effect plus or minus half of the
+    interactions that are its ``aliases``; an interaction plus or minus other interactions.
 
     Args:
         trials: As `analysis.load` gives them, of a study whose design is a grid or a fraction; or a plain table.

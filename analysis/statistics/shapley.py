@@ -5,9 +5,8 @@ With v(S) the score of the arm that has the components S on and the others off, 
     phi_j = sum over S without j of |S|! (k - |S| - 1)! / k! (v(S + j) - v(S))
 
 (Shapley 1953), the mean of what switching it on adds over all orders in which components can be switched on. It is a
-contrast of the arms' means, computed within each seed and judged by Student's t over seeds, as main effects are. In
-each seed the values of all components sum to v(all) - v(none). A main effect is the plain mean over all settings of the
-others; the two differ by interactions of three, five, ... components alone.
+contrast of the arms' means, judged as main effects are, from which it differs by interactions of three, five, ...
+components alone. In each seed the values of all components sum to v(all) - v(none).
 """
 
 from collections.abc import Iterable
