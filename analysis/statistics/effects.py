@@ -160,17 +160,21 @@ def effects(
     values, base_values = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
     sign = direction(alternative, maximise=maximise)
     confidence = 1 - 2 * LEVEL if sign else CONFIDENCE
-    planned = pool.sort_values("number")["seed"].unique() if "number" in pool else statuses.index
-    as_run = statuses.index.get_indexer(pd.Index(planned))
+    # Runs that are read together as contexts may have other seeds, or the same ones in another order.
+    number = pool["number"] if "number" in pool else statuses.index.get_indexer(pd.Index(pool["seed"]))
+    first = pool.assign(number=number).groupby(["context", "seed"], observed=True)["number"].min().unstack("context")
+    as_run = np.argsort(first.reindex(statuses.index)[compared["context"]].to_numpy().T, axis=1, kind="stable")
     race = Race(tuple(looks), spending, sign, margin, delta) if looks else None
     num_looks, is_judged = np.zeros(len(compared), np.int64), np.ones(values.shape, bool)
     if race:
-        has_ended = statuses.isin(ENDED).iloc[as_run]
-        both = has_ended[compared.index].to_numpy() & has_ended[against].to_numpy()
-        num_looks = np.searchsorted(race.looks, np.logical_and.accumulate(both).sum(axis=0), side="right")
-        judged = race.judged(values[:, as_run], base_values[:, as_run], num_looks)
+        has_ended = statuses.isin(ENDED)
+        is_over = (has_ended[compared.index].to_numpy() & has_ended[against].to_numpy()).T
+        num_over = np.logical_and.accumulate(np.take_along_axis(is_over, as_run, 1), axis=1).sum(axis=1)
+        num_looks = np.searchsorted(race.looks, num_over, side="right")
+        run_values, run_base_values = (np.take_along_axis(side, as_run, 1) for side in (values, base_values))
+        judged = race.judged(run_values, run_base_values, num_looks)
         last = np.array([0, *race.looks])[num_looks, np.newaxis]
-        is_judged[:, as_run] = np.arange(len(as_run)) < last
+        np.put_along_axis(is_judged, as_run, np.arange(len(statuses)) < last, 1)
         values = np.where(is_judged, values, np.nan)
     found = paired_effects(values, base_values, confidence)
     is_planned = statuses.notna()
@@ -231,7 +235,7 @@ def effects(
         frame["p"] = one_sided_p(found, sign * margin, sign)
         frame["statistic"] = (found.effect - sign * margin) / found.standard_error
     frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
-    differences = (values - base_values)[:, as_run]
+    differences = np.take_along_axis(values - base_values, as_run, 1)
     frame["p_anytime"] = anytime_p(differences, sign * margin, sign)
     width: Width | None = None
     frame["test"] = np.where(is_unpaired, WELCH, TEST)

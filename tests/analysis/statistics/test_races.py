@@ -60,6 +60,20 @@ def test_a_comparison_has_the_figures_of_its_last_look() -> None:
     assert found["p_flip"].isna().all()
 
 
+def test_contexts_that_are_races_of_their_own_have_seeds_of_their_own_in_their_own_order() -> None:
+    one = trials()
+    own = {0: 15, 1: 12, 2: 2, 3: 1, 4: 11, 5: 0, 6: 13}
+    other = one.assign(context="b", arm_id="b/" + one["arm"], seed=one["seed"].map(own), number=one["number"] + 100)
+    alone, together = (
+        effects(frame, metric="test_accuracy", looks=[3, 6, 9], family="context")
+        for frame in (other, pd.concat([one, other]))
+    )
+    pd.testing.assert_frame_equal(together[together["context"] == "b"].reset_index(drop=True), alone)
+    expected = effects(one, metric="test_accuracy", looks=[3, 6, 9])
+    for name in ("n_looks", "p", "p_anytime", "high"):
+        np.testing.assert_array_equal(together.loc[together["context"] == "b", name], expected[name])
+
+
 def test_before_the_first_look_nothing_is_judged() -> None:
     found = effects(trials(), metric="test_accuracy", looks=[7, 9])
     assert found["p"].isna().all()
