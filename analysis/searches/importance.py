@@ -1,9 +1,7 @@
 """Importance of each factor of a search for its score, with intervals and a threshold for factors without influence.
 
-PED-ANOVA (Watanabe, Bansal, Hutter 2023; by Optuna, with conditional factors) asks which factors set the best tenth of
-the arms apart from all that were tried; its shares sum to one. fANOVA (Hutter, Hoos, Leyton-Brown 2014; see
-`analysis.searches.fanova`) asks how much of the score's variance over the whole domain a factor that every arm has
-explains by itself; the rest is that of interactions.
+Methods are PED-ANOVA (Watanabe, Bansal, Hutter 2023; by Optuna, with conditional factors) and, for factors that every
+arm has, fANOVA (Hutter, Hoos, Leyton-Brown 2014; see `analysis.searches.fanova`); `MEANINGS` says what each asks.
 
 Most of the bad arms are pruned ones, so both methods use these, too: PED-ANOVA as tried and not among the best (there
 is no result if fewer than a tenth of the arms are complete); fANOVA compares all arms after the last epoch that all of
@@ -292,10 +290,10 @@ def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Eva
         raise _UnknownError("PED-ANOVA needs Optuna") from None
     domains = {name: _domain(judged[f"param.{name}"].dropna(), name in study.log_factors) for name in factors}
     tried = []
-    for index, loss in enumerate(losses):
-        levels = {name: judged[f"param.{name}"].iloc[index] for name in factors}
-        params = {name: _plain(level) for name, level in levels.items() if not pd.isna(level)}
-        tried.append(Tried(params, {name: domains[name] for name in params}, float(loss)))
+    levels = [judged[f"param.{name}"].tolist() for name in factors]
+    for loss, *of_arm in zip(losses.tolist(), *levels, strict=True):
+        params = {name: level for name, level in zip(factors, of_arm, strict=True) if not pd.isna(level)}
+        tried.append(Tried(params, {name: domains[name] for name in params}, loss))
     shadows = [f"\0{name}" for name in factors]
 
     def with_shadow(arm: Tried, other: Tried) -> Tried:
@@ -353,15 +351,8 @@ def _domain(levels: "pd.Series[Any]", is_log: bool) -> "optuna.distributions.Bas
     """Return the range or the choices that were tried, as a distribution of Optuna."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+    tried = sorted(set(levels.tolist()), key=None if is_numeric(levels) else str)  # also "sqrt" and 0.5
     if not is_numeric(levels):
-        return CategoricalDistribution(sorted({_plain(level) for level in levels}, key=str))  # also "sqrt" and 0.5
-    plain = sorted({_plain(level) for level in levels})
-    if isinstance(plain[0], int):
-        return IntDistribution(plain[0], int(plain[-1]), log=is_log)
-    return FloatDistribution(float(plain[0]), float(plain[-1]), log=is_log)
-
-
-def _plain(level: Any) -> bool | int | float | str:
-    """Return a cell of a data frame as Python's own type."""
-    value: bool | int | float | str = level.item() if isinstance(level, np.generic) else level
-    return value
+        return CategoricalDistribution(tried)
+    of_kind = IntDistribution if isinstance(tried[0], int) else FloatDistribution
+    return of_kind(tried[0], tried[-1], log=is_log)

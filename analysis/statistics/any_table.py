@@ -17,13 +17,10 @@ from cktf.errors import InputError, shown
 from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status
 
-REPORTED_STAGES = (Stage.DESIGN, Stage.CONFIRM)
-"""Stages whose arms were fixed before any of their results was seen; scores of other stages are selected."""
-
 
 def of_fixed_arms(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials whose arm was fixed before their results were seen: of designs and confirmation."""
-    return trials[trials["stage"].isin(REPORTED_STAGES)]
+    """Return the trials whose arm was fixed before their results were seen: the scores of others are selected."""
+    return trials[trials["stage"].isin([Stage.DESIGN, Stage.CONFIRM])]
 
 
 def reported(trials: pd.DataFrame) -> pd.DataFrame:
