@@ -169,7 +169,8 @@ def grown_text(results: Results) -> str:
 
 
 def _arms_and_seeds(trials: pd.DataFrame) -> str:
-    seeds = counted(trials["seed"].nunique(), "seed")
+    counts = trials.groupby("arm_id")["seed"].nunique()  # of each arm, since contexts may have seeds of their own
+    seeds = (f"{counts.min()} to " if counts.min() < counts.max() else "") + counted(counts.max(), "seed")
     if are_crossed(trials):
         of_several = taught(trials)
         seeds += f" × {counted(of_several[TEACHER_SEED].nunique(), 'teacher')}"

@@ -115,6 +115,18 @@ def test_contexts_and_references_are_told(contexts: Path) -> None:
     assert dict(provenance_rows(load(contexts)))["reference"] == "Some et al. 2023, Table 1"
 
 
+def test_seeds_are_counted_for_each_arm_where_contexts_have_their_own(ledger: LedgerWriter) -> None:
+    baselines = {context: f"{context}arm-baseline" for context in ("digits", "clothes")}
+    ledger.add(study_row(design="compare", factors=[], seeds_by_context=True, baselines=baselines))
+    for first, context in ((0, "digits"), (1000, "clothes")):
+        for seed in range(first, first + 3):
+            for arm in ("baseline", "kd"):
+                ledger.train(ledger.plan(arm, seed, context=context), 80.0 + seed % 3)
+    ledger.train(ledger.plan("kd", 3, context="digits"), 80.0)
+    text = methods_text(load(ledger.close()))
+    assert text.startswith("13 trials, 2 arms in 2 contexts × 3 to 4 seeds: ")
+
+
 def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., Any]) -> None:
     text = methods_text(load(ablation_writer(seeds=6, delta=0.5).close()))
     assert "within ±0.5 percentage points, the smallest effect that matters" in text
