@@ -57,7 +57,7 @@ def record(results: StudyTables) -> Parallel | None:
     """Return the lines to be drawn; None where a search has fewer than five complete arms or two factors."""
     study = results.facts.study
     arms = results.searched[results.searched["status"].isin(JUDGED)]
-    factors = searched_factors(results)[:MAX_AXES]
+    factors = [name for name in searched_factors(results) if arms[f"param.{name}"].notna().any()][:MAX_AXES]
     complete = arms["status"] == Status.COMPLETE
     if complete.sum() < MIN_ARMS or len(factors) < 2:
         return None

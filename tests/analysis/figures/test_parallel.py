@@ -7,7 +7,7 @@ import pytest
 
 from analysis import load
 from analysis.figures.parallel import BEST, COMPLETE, PRUNED, UNSET, record
-from cktf.rows import Stage
+from cktf.rows import Stage, Status
 from tests.analysis.ledgers import LedgerWriter, study_row
 
 
@@ -52,3 +52,16 @@ def test_an_arm_without_a_factor_passes_below_its_axis(ledger: LedgerWriter) -> 
     assert below == {1, 4}
     assert {point["axis"] for point in found.points if point["position"] == UNSET} == {"kd.temperature"}
     assert "passes below the axis" in found.caption
+
+
+def test_a_factor_that_failed_arms_alone_have_has_no_axis(ledger: LedgerWriter) -> None:
+    factors = ["objective.kd.weight", "objective.kd.temperature", "optimizer.beta"]
+    ledger.add(study_row(design="search", factors=factors, log_factors=factors[2:]))
+    for number in range(6):
+        params = {factors[0]: 1.0 * number, factors[1]: 1.0 + number % 2}
+        ledger.train(ledger.plan(f"arm{number}", 0, params, Stage.SEARCH), 80.0 + number, tests=False)
+    failed = ledger.plan("arm6", 0, {factors[2]: 0.9}, Stage.SEARCH)
+    ledger.train(failed, 1.0, epochs=1, status=Status.FAILED, reason="loss is NaN", tests=False)
+    found = record(load(ledger.close()))
+    assert found is not None
+    assert found.axes == ["kd.weight", "kd.temperature", "validation accuracy"]
