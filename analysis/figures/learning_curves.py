@@ -38,7 +38,7 @@ def record(results: StudyTables) -> Curves | None:
     if epochs.empty:
         return None
     curves = grouped_estimates(by_seed(epochs, [study.metric]), ["arm_id", "epoch"], study.metric)
-    planned = trials.drop_duplicates("arm_id")
+    planned = trials[trials["arm_id"].isin(curves["arm_id"])].drop_duplicates("arm_id")
     contexts = dict(zip(planned["arm_id"], planned["context"], strict=True))
     names = dict(zip(planned["arm_id"], planned["arm"], strict=True))
     # Without effects there is the baseline alone, or arms whose baseline has no results yet.
@@ -70,7 +70,7 @@ def record(results: StudyTables) -> Curves | None:
         caption += " The baseline is that of the same context, and each panel has its own scale."
     if unscored_phases:
         caption += f" Epochs are counted from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
-    caption += left_out(len(shown), len(results.against_baseline))
+    caption += left_out(len(shown), len(compared))
     return Curves(axis=measured.label, rows=rows, domain=_domain(rows) if shares_axis else None, caption=caption)
 
 

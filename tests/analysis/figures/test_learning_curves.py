@@ -97,6 +97,14 @@ def test_of_many_arms_those_with_the_largest_effects_are_drawn(ablation: Path, m
     assert "the 2 arms with the largest effects are drawn, of 4" in curves.caption
 
 
+def test_an_arm_without_scores_on_the_way_has_no_panel(ablation: Path) -> None:
+    results = load(ablation)
+    scored = results.epochs[results.epochs["arm"] != "pairing=first"]  # as of another program that told of some alone
+    curves = record(replace(results, epochs=scored))
+    assert curves is not None
+    assert panels_in(curves.rows) == [f"{arm}  (n = 5)" for arm in ("temperature=0.5", "temperature=0.05", "theta=0.0")]
+
+
 def test_behind_an_arm_stands_the_baseline_of_its_own_context(contexts: Path) -> None:
     results = load(contexts)
     curves = record(results)
