@@ -2,18 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.report.reading import teacher_columns
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NETWORKS = ("resnet", "wrn", "vgg", "mobilenetv2", "shufflev1", "shufflev2")
 """Keys of the entries of networks, which are prefixes of models' names; all other keys are names of objectives."""
 
 
-def cited(trials: "pd.DataFrame") -> dict[str, str]:
+def cited(trials: pd.DataFrame) -> dict[str, str]:
     """Return the BibTeX entry of each objective and network that trials use, by its key; empty for foreign results."""
     settings = trials.filter(regex=r"^config\.objective\.").dropna(axis="columns", how="all")
     used = {str(name).split(".")[2] for name in settings}

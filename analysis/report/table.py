@@ -3,14 +3,13 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from analysis.results import Results
 from analysis.statistics.best import BOLD, DAGGER, NONE_BOLD, NOT_TOLD
 from analysis.unmade import reason
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Rows = list[list[str]]
 """A table of formatted cells; its first row is the head."""
@@ -83,7 +82,7 @@ class Table:
         return [[row[index] for index in kept] for row in self.rows], notes
 
 
-def rows_of(frame: "pd.DataFrame", columns: Columns) -> Rows:
+def rows_of(frame: pd.DataFrame, columns: Columns) -> Rows:
     """Return a table of statistics as rows of formatted cells, below their head."""
     return [
         [*columns],
@@ -135,7 +134,7 @@ def markdown_text(words: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", " ".join(words.splitlines()))
 
 
-def csv(frame: "pd.DataFrame") -> str:
+def csv(frame: pd.DataFrame) -> str:
     """Return a table of statistics with every digit, for other programs.
 
     A text that a spreadsheet would read as a formula gets a leading apostrophe.

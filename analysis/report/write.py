@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from analysis.facts import Facts
@@ -35,9 +36,6 @@ from cktf.errors import InputError, naming
 from cktf.foreign_options import NOTHING_SAID, Options
 from cktf.rows import Status
 from cktf.storage import below, open_folder, without_slash, write_all
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DERIVED = (
     *("arms", "effects", "measures", "best", "over_contexts", "over_teachers", "ranks", "interactions"),
@@ -238,12 +236,12 @@ def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str]
     )
 
 
-def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
+def _parquet(frame: pd.DataFrame, facts: Facts) -> bytes:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     return parquet_bytes(table.replace_schema_metadata(metadata_of(facts)))
 
 
-def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[str, str]) -> dict[str, str]:
+def _papers(results: Results, derived: dict[str, pd.DataFrame], unmade: dict[str, str]) -> dict[str, str]:
     """Return file name -> text: statistics as CSV with every digit, tables and methods in Markdown and LaTeX."""
     papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
     answer = _part(unmade, "table effects", main_name, results, "effects")

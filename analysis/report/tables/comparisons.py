@@ -1,8 +1,9 @@
 """Tables behind the effects: their pairing, means over teachers and contexts, ranks, and contrasts of a factorial."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.report.reading import margin_text, sides_text
 from analysis.report.table import NOTE, VERDICT, Columns, Table, cell, rows_of
@@ -24,9 +25,6 @@ from analysis.wording import (
 )
 from cktf.names import arm_label
 from cktf.rows import Alternative
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def pairing(results: Results) -> list[Table]:
@@ -151,7 +149,7 @@ def ranks(results: Results) -> list[Table]:
     return [Table("Ranks over all contexts", rows_of(found, columns), rank_test_text(found))]
 
 
-def rank_test_text(ranks: "pd.DataFrame") -> str:
+def rank_test_text(ranks: pd.DataFrame) -> str:
     """Return sentences on what was ranked, on the test, and on how little few contexts can show."""
     ranked = ranks[ranks["mean_rank"].notna()]
     num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0

@@ -1,6 +1,6 @@
 """Tables of the teachers' accuracies, and of the measures of health that differ most from the baseline's."""
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from analysis.report.table import NOTE, Columns, Table, cell, rows_of
 from analysis.results import Results
@@ -8,9 +8,6 @@ from analysis.statistics.health import PREFIX, moved_most, number_label
 from analysis.wording import LOSS_DECIMALS, effect_text, number_text, p_text, quantity
 from cktf.names import arm_label
 from cktf.rows import STANDARD_ERRORS, TRAINED_HERE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NEAR_CHANCE = f"no better than chance, within {STANDARD_ERRORS} standard errors"
 
@@ -47,7 +44,7 @@ def teachers(results: Results) -> list[Table]:
     return [Table("Teachers", rows_of(counted, columns), remark)]
 
 
-def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
+def teachers_text(found: pd.DataFrame, *, is_smoke: bool) -> str:
     """Return sentences on the teachers' accuracies; empty where no teacher is known.
 
     In a smoke run, whose teachers saw a few generated images, there is no warning of an accuracy near chance.

@@ -1,9 +1,10 @@
 """Tables of every arm against its baseline, one for each context; with several contexts, also a table of all means."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.ledger.other_names import other_names
 from analysis.report.reading import (
@@ -34,9 +35,6 @@ from analysis.wording import (
 )
 from cktf.rows import Alternative
 from cktf.verdicts import LEVEL, Verdict
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MEAN = "mean ± sd"
 """End of the head of the column of the arms' means."""

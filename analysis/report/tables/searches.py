@@ -1,6 +1,8 @@
 """Tables of a search: its best arms, confirmed arms, Pareto front, importance of factors, and ablation path."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from analysis.report.table import NOTE, VERDICT, Columns, Table, cell, rows_of
 from analysis.results import Results
@@ -17,9 +19,6 @@ from analysis.wording import (
     signed_text,
     unit_text,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_LEADERS = 10
 """Largest number of arms in the leaderboard."""
@@ -106,8 +105,6 @@ def pareto(results: Results) -> list[Table]:
 
 def importance(results: Results) -> list[Table]:
     """Return the table of every factor's importance by both evaluators; none where no importance is known."""
-    import pandas as pd
-
     found = results.importance
     if found["importance"].isna().all():
         return []
