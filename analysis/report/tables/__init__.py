@@ -57,8 +57,7 @@ def side_tables(results: Results) -> dict[str, Table]:
             for table in TABLES[kind](results):
                 found[kind] = _finished(kind, table, results)
         except Exception as error:  # whatever it is, the other tables are worth having
-            title = kind.replace("_", " ").capitalize()
-            found[kind] = _finished(kind, unmade_table(title, error), results)
+            found[kind] = unmade_table(kind.replace("_", " ").capitalize(), error)
     return found
 
 

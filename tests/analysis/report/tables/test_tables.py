@@ -34,3 +34,15 @@ def test_a_search_says_it_too_but_not_of_what_is_no_score(search: Path) -> None:
     results = load(search)
     assert main_tables(results)[0].remark.startswith("Of validation accuracy, larger is better.")
     assert "is better" not in side_tables(results)["importance"].remark
+
+
+def test_where_arms_cannot_be_judged_the_other_tables_are_there(
+    ablation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("margin")
+
+    monkeypatch.setattr("analysis.study_tables.arms", fail)
+    tables = side_tables(load(ablation))
+    assert tables["components"].why_not == "cannot be made: KeyError: 'margin'"
+    assert not tables["settings"].why_not
