@@ -31,12 +31,12 @@ class Bank(nn.Module, ABC):
         ``embeddings`` (batch, dim) are this side's embeddings of the batch that is scored.
         """
 
-    @abstractmethod
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
         """Return the rows (candidates, dim) that a training step scores, one for each column of `Negatives.weights`.
 
         ``embeddings`` (batch, dim) are this side's current embeddings of this worker's shard.
         """
+        return self.rows(embeddings)
 
     def store(self, index: Tensor, values: Tensor) -> None:  # a bank need not store anything
         """Store values (batch, dim) of the samples ``index`` (batch,) of the whole batch, over all workers."""
@@ -73,9 +73,6 @@ class EmbeddingQueue(Bank):
         self.embeddings = Queue(random_rows(length, dim, precision))
 
     def rows(self, embeddings: Tensor) -> Tensor:
-        return self.embeddings.values
-
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
         return self.embeddings.values
 
     def store(self, index: Tensor, values: Tensor) -> None:

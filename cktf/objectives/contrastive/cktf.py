@@ -129,14 +129,15 @@ class CKTF(FeatureObjective):
         layers = config.pairs or _pairs_by_depth(config, given)
         self.layers = {pair.name: pair for pair in layers if largest(pair.weight) > 0}
         self.temperature = value_of(config.temperature)
-        self.pairs = nn.ModuleDict()
+        self._pairs: dict[str, ContrastivePair] = {}
         self._own: dict[str, Source | None] = {}
         for name, pair in self.layers.items():
             shapes, own = self.representations.shapes(pair, given), config.of_pair(pair)
             temperature = self.temperature if pair.temperature is None else value_of(pair.temperature)
-            self.pairs[name] = ContrastivePair(name, shapes, own, given, temperature)
+            self._pairs[name] = ContrastivePair(name, shapes, own, given, temperature)
             if pair.negatives is not None:
                 self._own[name] = build_source(own, given.labels, given.seed)
+        self.pairs = nn.ModuleDict(self._pairs)
         is_shared = len(self._own) < len(self.layers)
         self.source = build_source(config, given.labels, given.seed) if is_shared else None
         self.own_sources = nn.ModuleList(source for source in self._own.values() if source)
@@ -171,12 +172,8 @@ class CKTF(FeatureObjective):
         for name, pair in self._pairs.items():
             if (source := self._own.get(name, self.source)) is not None:
                 compared = self.representations(self.layers[name], student, teacher, batch)
-                found |= pair.health(*compared, source.classes(batch))
+                found |= pair.health(*compared, batch.labels, source.classes(batch))
         return found
-
-    @property
-    def _pairs(self) -> dict[str, ContrastivePair]:
-        return {name: pair for name, pair in self.pairs.items() if isinstance(pair, ContrastivePair)}
 
     def _classed(self, batch: Batch) -> Batch:
         """Return the batch; if no labels are read, every sample is a class of its own."""

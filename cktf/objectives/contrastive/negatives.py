@@ -105,11 +105,8 @@ class Source(nn.Module, ABC):
         """Return the negatives of a training batch."""
 
     @abstractmethod
-    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of all rows of a bank, (rows,), and of a batch's samples, (batch,); no state changes.
-
-        The batch may be of validation samples, whose ``index`` addresses no row.
-        """
+    def classes(self, batch: Batch) -> Tensor:
+        """Return the classes of all rows of a bank, (rows,), for a batch that may be of validation samples."""
 
 
 class FromMemory(Source):
@@ -123,8 +120,8 @@ class FromMemory(Source):
         # Computed from data and settings, as all buffers of subclasses are: not for a checkpoint.
         self.register_buffer("labels", labels.int(), persistent=False)
 
-    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.labels, batch.labels
+    def classes(self, batch: Batch) -> Tensor:
+        return self.labels
 
 
 class EveryNegative(FromMemory):
@@ -320,8 +317,8 @@ class QueuedNegatives(Source):
         self.labels.push(gather_batch(batch.labels, batch))
         return negatives
 
-    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.labels.values, batch.labels
+    def classes(self, batch: Batch) -> Tensor:
+        return self.labels.values
 
 
 class BatchNegatives(Source):
@@ -335,8 +332,8 @@ class BatchNegatives(Source):
         negatives = of_other_classes(classes, batch, count=len(classes) - 1)
         return self.with_positives(negatives, classes, batch, gather_batch(batch.index, batch))
 
-    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return batch.labels, batch.labels
+    def classes(self, batch: Batch) -> Tensor:
+        return batch.labels
 
 
 def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Source | None:

@@ -106,11 +106,11 @@ class ContrastivePair(nn.Module):
         return self.config.negatives > 0 and not is_product and kernel_for(device, self.dim) is not None
 
     @torch.no_grad()
-    def health(self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:
+    def health(self, student: Tensor, teacher: Tensor, labels: Tensor, classes: Tensor) -> dict[str, dict[str, Tensor]]:
         """Return `score_health` for the bank of each side, ``NAME.student`` and ``NAME.teacher``.
 
-        ``classes`` are those that `Source.classes` gives. No state changes. Each anchor's positive is the current
-        embedding of the same sample, because a bank has no row of a validation sample.
+        ``labels`` (batch,) are the anchors' classes, ``classes`` (rows,) those of a bank's rows. Each anchor's positive
+        is the current embedding of the same sample, because a bank has no row of a validation sample.
         """
         of_student, of_teacher = embed([self.student.head, self.teacher.head], (student, teacher))
         temperature = scaled(self.temperature(), self.config)
@@ -121,7 +121,7 @@ class ContrastivePair(nn.Module):
         ):
             rows = side.stored.rows(own)
             every = -(-len(rows) // MOST_ROWS)
-            is_negative = classes[0][::every] != classes[1].unsqueeze(1)
+            is_negative = classes[::every] != labels.unsqueeze(1)
             rows = rows[::every].float()
             found[f"{self.name}.{name}"] = score_health(anchors, own, rows, is_negative, temperature)
         return found
