@@ -9,6 +9,9 @@ A new setting gets an entry in its section with its present default, in the code
 
 from typing import Any
 
+_OPTIMIZERS = ("optimizer", "teacher.optimizer", "probe.optimizer")
+_AUGMENTATIONS = ("augmentation", "probe.augmentation")
+
 
 def _in(*sections: str, **defaults: Any) -> dict[str, Any]:
     """Return path -> default, such as ``data.root`` -> None, with the same defaults in each of the sections."""
@@ -43,28 +46,17 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "sync_batch_norm": False,
     "probe": None,
     **_in("probe", mode="linear", epochs=100, batch_size=64),
-    **{
-        path: default
-        for optimizer in ("optimizer", "teacher.optimizer", "probe.optimizer")
-        for path, default in {
-            optimizer: {},
-            **_in(optimizer, name="sgd", learning_rate=0.05, momentum=0.9, nesterov=False, betas=[0.9, 0.999]),
-            **_in(optimizer, weight_decay=0.0005, bias_decay=True, head_learning_rate=None),
-            **_in(optimizer, schedule="step", milestones=[0.625, 0.75, 0.875], decay=0.1, warmup_epochs=0),
-            **_in(optimizer, clip_norm=None, accumulate=1),
-        }.items()
-    },
-    **{
-        path: default
-        for augmentation in ("augmentation", "probe.augmentation")
-        for path, default in {
-            augmentation: {},
-            **_in(augmentation, crop=None, resized_crop=None, flip=None, mixup=0.0, cutmix=0.0, mix_probability=1.0),
-            **_optional(f"{augmentation}.rand_augment", operations=2, magnitude=9),
-            **_optional(f"{augmentation}.trivial_augment", strengths=31),
-            **_optional(f"{augmentation}.random_erasing", probability=0.5, largest=0.4, fill="random"),
-        }.items()
-    },
+    **{section: {} for section in (*_OPTIMIZERS, *_AUGMENTATIONS)},
+    **_in(*_OPTIMIZERS, name="sgd", learning_rate=0.05, momentum=0.9, nesterov=False, betas=[0.9, 0.999]),
+    **_in(*_OPTIMIZERS, weight_decay=0.0005, bias_decay=True, head_learning_rate=None),
+    **_in(*_OPTIMIZERS, schedule="step", milestones=[0.625, 0.75, 0.875], decay=0.1, warmup_epochs=0),
+    **_in(*_OPTIMIZERS, clip_norm=None, accumulate=1),
+    **_in(*_AUGMENTATIONS, crop=None, resized_crop=None, flip=None, mixup=0.0, cutmix=0.0, mix_probability=1.0),
+    **_optional(*(f"{section}.rand_augment" for section in _AUGMENTATIONS), operations=2, magnitude=9),
+    **_optional(*(f"{section}.trivial_augment" for section in _AUGMENTATIONS), strengths=31),
+    **_optional(
+        *(f"{section}.random_erasing" for section in _AUGMENTATIONS), probability=0.5, largest=0.4, fill="random"
+    ),
     **_optional("objective.cross_entropy", weight=1.0, smoothing=0.0),
     **_optional("objective.kd", weight=1.0, temperature=4.0, standardize=False),
     **_optional("objective.fitnet", weight=100.0, stage=2),

@@ -26,13 +26,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
 from cktf.measures.predictions import agreement
 from cktf.objectives import WeightedSum
 from cktf.objectives.contrastive.representations import LayerPair, blocks_of
+from cktf.objectives.kd import softened_divergence
 from cktf.settings import Settings
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
@@ -112,7 +112,7 @@ class Health:
         if self.teacher:
             student, teacher = _joined(of_students), _joined(of_teachers)
             found["agreement"] = agreement(student[LOGITS], teacher[LOGITS])
-            found["kl"] = divergence(student[LOGITS], teacher[LOGITS])
+            found["kl"] = softened_divergence(student[LOGITS].double(), teacher[LOGITS].double(), temperature=1.0)
             for name, (student_layer, teacher_layer) in self.pairs.items():
                 found[f"cka.{name}"] = linear_cka(student[student_layer], teacher[teacher_layer])
         for name in of_objectives[0]:
@@ -160,12 +160,6 @@ def _finite(values: Mapping[str, Tensor]) -> dict[str, float]:
     """Return scalars as numbers, read from their device at once, without those that are not finite."""
     numbers = torch.stack([value.double() for value in values.values()]).tolist() if values else []
     return {name: number for name, number in zip(values, numbers, strict=True) if math.isfinite(number)}
-
-
-def divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return KL(teacher || student) at temperature 1 of logits (samples, classes): nats, mean over the samples."""
-    q, p = (functional.log_softmax(logits.double(), dim=1) for logits in (student, teacher))
-    return functional.kl_div(q, p, reduction="batchmean", log_target=True)
 
 
 def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:

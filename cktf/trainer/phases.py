@@ -1,6 +1,6 @@
 """The phases of a trial, initial ones, main one and probe of a transfer, and the student and teacher of each."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, Self
@@ -149,11 +149,6 @@ def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
         is_scored=True,
         seed=derive(seed, "probe"),
     )
-
-
-def epochs_of(phases: Sequence[Phase]) -> Iterator[tuple[Phase, int]]:
-    """Yield the phase of each epoch of a trial and the epoch's number within it, from 1."""
-    yield from ((phase, epoch) for phase in phases for epoch in range(1, phase.epochs + 1))
 
 
 class InitialStudent(nn.Module):

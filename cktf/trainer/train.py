@@ -32,7 +32,7 @@ from cktf.trainer.evaluate import Evaluation, evaluate, images_at_once
 from cktf.trainer.health import Health, HealthConfig
 from cktf.trainer.measuring import Measuring, packed
 from cktf.trainer.optimizer import build_optimizer, learning_rate
-from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
+from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, live_teacher
 from cktf.trainer.step import Step
 from cktf.trainer.stored_student import AboutStudent
 
@@ -140,7 +140,8 @@ def train(
     of_phase: Teacher | None = None
     monitor: Health | None = None
     average: Average | None = None
-    for number, (phase, epoch) in enumerate(epochs_of(phases), start=1):
+    epochs = [(phase, epoch) for phase in phases for epoch in range(1, phase.epochs + 1)]
+    for number, (phase, epoch) in enumerate(epochs, start=1):
         if number <= len(history):
             continue
         if phase is not current:
