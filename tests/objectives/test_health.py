@@ -115,6 +115,30 @@ def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
     torch.testing.assert_close(found, torch.stack(means).mean())
 
 
+@pytest.mark.parametrize("source", ["sampled", "batch"])
+def test_what_the_teacher_finds_alike_is_no_negative(
+    source: str, student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
+) -> None:
+    objective = build({"crd": {**SMALL, "source": source, "teacher_threshold": 0.2}}, given)
+    found = objective.health(student, teacher, unseen)
+    pair = pair_of_crd(objective)
+    anchors, ours = pair.teacher.head(teacher.penultimate).detach(), pair.student.head(student.penultimate).detach()
+    in_batch = source == "batch"
+    rows = (ours, anchors) if in_batch else (memory_of(pair.student), memory_of(pair.teacher))
+    labels = unseen.labels if in_batch else given.labels
+    means, left_out = [], 0
+    for anchor, its in zip(anchors, unseen.labels, strict=True):
+        scores = []
+        for of_student, of_teacher, label in zip(*rows, labels, strict=True):
+            is_alike = float(anchor @ of_teacher / of_teacher.norm()) > 0.2
+            left_out += bool(is_alike and label != its)
+            if label != its and not is_alike:
+                scores.append(float(anchor @ of_student))
+        means += [sum(scores) / len(scores)] if scores else []
+    assert left_out > 0
+    assert float(found["negative.crd.penultimate.student"]) == pytest.approx(sum(means) / len(means), abs=1e-6)
+
+
 def test_squared_distances_count_as_the_cosines_at_half_the_temperature_that_they_are(
     student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
 ) -> None:

@@ -64,14 +64,18 @@ def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | N
     return Negatives(weights, count, distinct=True, rows=rows, mean_count=mean_count)
 
 
+def differ(teacher: Tensor, rows: Tensor, threshold: float) -> Tensor:
+    """Return where the teacher's embeddings of anchor and candidate have a cosine of at most ``threshold``: bool.
+
+    ``teacher`` (batch, dim) are those of the anchors, ``rows`` (candidates, dim) of the candidates.
+    """
+    return functional.normalize(teacher, dim=1) @ functional.normalize(rows.float(), dim=1).T <= threshold
+
+
 @torch.no_grad()
 def without_alike(negatives: Negatives, teacher: Tensor, rows: Tensor, batch: Batch, threshold: float) -> Negatives:
-    """Return the negatives without those whose teacher embedding has a cosine above ``threshold`` with the anchor's.
-
-    ``teacher`` (batch, dim) are the teacher's embeddings of the anchors, ``rows`` (candidates, dim) of the candidates.
-    """
-    cosines = functional.normalize(teacher, dim=1) @ functional.normalize(rows.float(), dim=1).T
-    weights = negatives.weights * (cosines <= threshold)
+    """Return the negatives without those that do not `differ` from the anchor."""
+    weights = negatives.weights * differ(teacher, rows, threshold)
     counts = weights.sum(1) if negatives.scale is None else weights.sum(1) * negatives.scale
     return replace(negatives, weights=weights, mean_count=gather_batch(counts, batch).mean())
 

@@ -14,7 +14,7 @@ from cktf.objectives.contrastive.banks import Bank, CurrentEmbeddings, MemoryBan
 from cktf.objectives.contrastive.heads import Head, agreement, embed
 from cktf.objectives.contrastive.info_nce import info_nce_loss
 from cktf.objectives.contrastive.nce import estimate_partition, kernel_for, noise_contrastive_loss
-from cktf.objectives.contrastive.negatives import Negatives, without_alike
+from cktf.objectives.contrastive.negatives import Negatives, differ, without_alike
 from cktf.objectives.contrastive.reweighted import reweighted_loss
 from cktf.objectives.contrastive.settings import ContrastiveSettings, HeadKind
 from cktf.objectives.objective import BuildContext
@@ -113,18 +113,18 @@ class ContrastivePair(nn.Module):
         is the current embedding of the same sample, because a bank has no row of a validation sample.
         """
         of_student, of_teacher = embed([self.student.head, self.teacher.head], (student, teacher))
-        temperature = scaled(self.temperature(), self.config)
-        found = {}
-        for name, side, anchors, own in (
-            ("student", self.student, of_teacher, of_student),
-            ("teacher", self.teacher, of_student, of_teacher),
-        ):
-            rows = side.stored.rows(own)
-            every = -(-len(rows) // MOST_ROWS)
-            is_negative = classes[::every] != labels.unsqueeze(1)
-            rows = rows[::every].float()
-            found[f"{self.name}.{name}"] = score_health(anchors, own, rows, is_negative, temperature)
-        return found
+        temperature, threshold = scaled(self.temperature(), self.config), self.config.teacher_threshold
+        every = -(-len(classes) // MOST_ROWS)
+        rows_of_student = self.student.stored.rows(of_student)[::every].float()
+        rows_of_teacher = self.teacher.stored.rows(of_teacher)[::every].float()
+        is_negative = classes[::every] != labels.unsqueeze(1)
+        if threshold is not None:
+            is_negative &= differ(of_teacher, rows_of_teacher, threshold)
+        same = is_negative, temperature
+        return {
+            f"{self.name}.student": score_health(of_teacher, of_student, rows_of_student, *same),
+            f"{self.name}.teacher": score_health(of_student, of_teacher, rows_of_teacher, *same),
+        }
 
 
 def losses(
