@@ -23,7 +23,7 @@ SMALLEST_EXPONENT = -115.0
 """Lower bound of exponents in bits, relative to the largest: below -126 numbers are subnormal, and slow."""
 
 FAR = 1e30
-"""A number larger than the difference of any two scores."""
+"""A number larger than the difference of any two scores: the logarithm of an empty sum is -FAR."""
 
 
 def info_nce_loss(
@@ -51,7 +51,11 @@ class _InfoNCELoss(GradientTakenForward):
             shrink, peak = torch.exp2(positive - higher), higher
             total, centre = shrink + sums * factor, positives * shrink + vectors * factor
         else:
-            sums = [_sums(*of_side, negatives) for of_side in zip(in_bits, positive, positives, rows, strict=True)]
+            starts = zip(positive, torch.ones_like(positive), positives, strict=True)
+            sums = [
+                running_sums(in_bits[side], rows[side], start, negatives.weights, negatives.scale)
+                for side, start in enumerate(starts)
+            ]
             peak, total, centre = (torch.stack(values) for values in zip(*sums, strict=True))
         loss = (peak - positive) * math.log(2) + apart(total.squeeze(2)).log().unsqueeze(2)
 
@@ -60,37 +64,38 @@ class _InfoNCELoss(GradientTakenForward):
         of_rows = [torch.empty_like(own) for own in rows] if any(ctx.needs_input_grad[-len(rows) :]) else []
         for side, of_side in enumerate(of_rows):
             for columns, tile in tiles(in_bits[side], rows[side]):
-                values = _exponentials(times_transposed(in_bits[side], tile), peak[side], negatives, columns)
+                scores, weights = times_transposed(in_bits[side], tile), negatives.weights[:, columns]
+                values = _exponentials(scores, peak[side], weights, negatives.scale)
                 of_side[columns] = values.T @ (scaled[side] / (total[side] * batch))
         of_anchors = (centre / total - positives) / (batch * temperature)
         ctx.save_for_backward(of_anchors, of_positives, *of_rows)
         return loss.mean((1, 2))
 
 
-def _sums(
-    in_bits: Tensor, positive: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives
+def running_sums(
+    in_bits: Tensor, rows: Tensor, start: tuple[Tensor, Tensor, Tensor], weights: Tensor, scale: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return each anchor's largest score, its sum of exponentials, and its sum of candidates weighted by them.
 
-    They are (batch, 1), (batch, 1) and (batch, dim), of one side's anchors. Sums are over the positive and the
-    negatives, with exponentials relative to the largest score.
+    They are (batch, 1), (batch, 1) and (batch, dim), of one side's anchors, with exponentials relative to the largest
+    score; ``start`` are those of what is counted besides the rows.
     """
-    peak, total, centre = positive, torch.ones_like(positive), positives
+    peak, total, centre = start
     for columns, tile in tiles(in_bits, rows):
         scores = times_transposed(in_bits, tile)
         # Candidates that do not count get far lower scores, in a sixth of the time of `torch.where`.
-        lowered = (negatives.weights[:, columns] - 1).clamp_(max=0)
+        lowered = (weights[:, columns] - 1).clamp_(max=0)
         counted = torch.add(scores, lowered, alpha=FAR)
         higher = torch.maximum(peak, counted.amax(1, keepdim=True))
         shrink = torch.exp2(peak - higher)
-        values = _exponentials(scores, higher, negatives, columns)
+        values = _exponentials(scores, higher, weights[:, columns], scale)
         total = total * shrink + values.sum(1, keepdim=True)
         centre = centre * shrink + times_transposed(values, tile.T)
         peak = higher
     return peak, total, centre
 
 
-def _exponentials(scores: Tensor, peak: Tensor, negatives: Negatives, columns: slice) -> Tensor:
+def _exponentials(scores: Tensor, peak: Tensor, weights: Tensor, scale: Tensor | None) -> Tensor:
     """Return w 2^(score - peak), (batch, rows of the tile); the scores are overwritten."""
-    values = scores.sub_(peak).clamp_(SMALLEST_EXPONENT, 0).exp2_().mul_(negatives.weights[:, columns])
-    return values if negatives.scale is None else values.mul_(negatives.scale.unsqueeze(1))
+    values = scores.sub_(peak).clamp_(SMALLEST_EXPONENT, 0).exp2_().mul_(weights)
+    return values if scale is None else values.mul_(scale.unsqueeze(1))

@@ -19,11 +19,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cktf.objectives.contrastive.info_nce import FAR, running_sums
 from cktf.objectives.contrastive.nce import kernel_for, tiles, times_transposed
 from cktf.objectives.contrastive.negatives import Negatives
-
-FAR = 1e30
-"""A number in place of infinity: the logarithm of an empty sum is -FAR."""
 
 
 def reweighted_loss(
@@ -59,20 +57,12 @@ class _LogSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
         in_bits = anchors / math.log(2)
-        # For each anchor: the largest exponent so far and, relative to it, the sum of the exponentials and the sum of
-        # the rows weighted by them.
-        peak = anchors.new_full((len(anchors), 1), -FAR)
-        total, centre = torch.zeros_like(peak), torch.zeros_like(anchors)
         fused = kernel_for(anchors.device, anchors.shape[1])
         if fused:
             peak, total, centre = (side for (side,) in fused.info_nce_sums(in_bits.unsqueeze(0), [rows], weights))
-        for columns, tile in () if fused else tiles(in_bits, rows):
-            scores = _counted(in_bits, tile, weights[:, columns])
-            higher = torch.maximum(peak, scores.amax(1, keepdim=True))
-            shrink, values = torch.exp2(peak - higher), torch.exp2(scores - higher) * weights[:, columns]
-            total = total * shrink + values.sum(1, keepdim=True)
-            centre = centre * shrink + times_transposed(values, tile.T)
-            peak = higher
+        else:
+            none = anchors.new_zeros(len(anchors), 1)
+            peak, total, centre = running_sums(in_bits, rows, (none - FAR, none, torch.zeros_like(anchors)), weights)
         log = torch.where(total > 0, peak + total.log2(), -FAR)
         for_rows = (in_bits, rows, weights, log) if ctx.needs_input_grad[1] else ()
         ctx.save_for_backward(centre / total.where(total > 0, 1), *for_rows)
@@ -87,11 +77,7 @@ class _LogSums(torch.autograd.Function):
             in_bits, rows, weights, log = for_rows
             of_rows, factors = torch.empty_like(rows), in_bits * math.log(2) * gradient.unsqueeze(1)
             for columns, tile in tiles(in_bits, rows):
-                shares = torch.exp2(_counted(in_bits, tile, weights[:, columns]) - log) * weights[:, columns]
-                of_rows[columns] = shares.T @ factors
+                of_tile = weights[:, columns]
+                scores = times_transposed(in_bits, tile).where(of_tile > 0, -FAR)
+                of_rows[columns] = (torch.exp2(scores - log) * of_tile).T @ factors
         return mean * gradient.unsqueeze(1), of_rows, None
-
-
-def _counted(in_bits: Tensor, tile: Tensor, weights: Tensor) -> Tensor:
-    """Return the scores (batch, rows of the tile), far below all others where the weight is 0."""
-    return times_transposed(in_bits, tile).where(weights > 0, -FAR)
