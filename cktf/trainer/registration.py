@@ -35,23 +35,21 @@ def register(plugins: Iterable[Plugin]) -> None:
     Raises:
         InputError: If a plug-in cannot be imported, has a part that does not keep to its contract, or redefines a name.
     """
-    parts = together(plugins)
-    for kind, named in parts.items():
-        for name, (part, plugin) in named.items():
-            if _is_taken(kind, name) and (kind, name) not in ORIGINS:
-                raise InputError(f"{plugin.name}: {kind}: {shown(name)} is the name of a built-in {KINDS[kind]}")
-            is_kept, contract = _CONTRACTS[kind]
-            if not is_kept(part):
-                raise InputError(f"{plugin.name}: {kind}: {name}: must be {contract}; got {shown(part)}")
+    parts = [(kind, name, *found) for kind, named in together(plugins).items() for name, found in named.items()]
+    for kind, name, part, plugin in parts:
+        if _is_taken(kind, name) and (kind, name) not in ORIGINS:
+            raise InputError(f"{plugin.name}: {kind}: {shown(name)} is the name of a built-in {KINDS[kind]}")
+        is_kept, contract = _CONTRACTS[kind]
+        if not is_kept(part):
+            raise InputError(f"{plugin.name}: {kind}: {name}: must be {contract}; got {shown(part)}")
     sections: dict[str, dict[str, type[BaseModel]]] = {kind: {} for kind in KINDS}
-    for kind, named in parts.items():
-        for name, (part, plugin) in named.items():
-            if ORIGINS.get((kind, name)) != plugin:  # registering takes a tenth of a second, and each trial asks for it
-                sections[kind][name] = getattr(part, "Config", part)
-                for cached in CACHES:
-                    cached.cache_clear()
-            _TABLES[kind][name] = part
-            ORIGINS[kind, name] = plugin
+    for kind, name, part, plugin in parts:
+        if ORIGINS.get((kind, name)) != plugin:  # registering takes a tenth of a second, and each trial asks for it
+            sections[kind][name] = getattr(part, "Config", part)
+            for cached in CACHES:
+                cached.cache_clear()
+        _TABLES[kind][name] = part
+        ORIGINS[kind, name] = plugin
     _add_sections(ObjectivesConfig, sections["OBJECTIVES"])
     _add_sections(AugmentationConfig, sections["AUGMENTATIONS"])
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cktf.data import Dataset
 from cktf.data.augmentation.crops import normalise
 from cktf.errors import InputError
-from cktf.models import ModelConfig, build_model
+from cktf.models import build_model
 from cktf.objectives import extends_student
 from cktf.trainer.assembly import built_student
 from cktf.trainer.checkpoint import load_weights, metadata_of
@@ -134,14 +134,12 @@ def student_of(content: bytes, about: AboutStudent) -> Student:
         InputError: If they are damaged, or are not the weights of that network.
     """
     weights = load_weights(content)
-    config = about.config
     blank = {"weights": None, "weights_sha256": None}
-    config = config.model_copy(update={"student": config.student.model_copy(update=blank)})
+    config = about.config.model_copy(update={"student": about.config.student.model_copy(update=blank)})
     teacher = None
     if extends_student(config.objective):  # whose added layers have the teacher's shapes
         first = next(iter(config.read_teachers.values()))
-        named = ModelConfig.model_validate(first.model_dump(include={*ModelConfig.model_fields}) | blank)
-        teacher = build_model(named, about.student_classes, about.image_shape)
+        teacher = build_model(first.model_copy(update=blank), about.student_classes, about.image_shape)
     classes = about.student_classes, about.num_classes
     student, probe, _ = built_student(config, about.image_shape, classes, torch.zeros(0, dtype=torch.int64), teacher)
     network = probe or student

@@ -72,7 +72,6 @@ class OfBatch(nn.BatchNorm1d):
         super().__init__(width, track_running_stats=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return the values (batch, width) after batch-norm."""
         return super().forward(values) if len(values) > 1 else values
 
 

@@ -231,10 +231,8 @@ class Representations:
         return self._head_input(self._normalised(chosen, pair.teacher, batch), self.windows[1], batch)
 
     def _drawn(self, pair: LayerPair, batch: Batch) -> Tensor:
-        num_blocks = len(blocks_of(self.teacher, pair.teacher))
-        return drawn_block(num_blocks, seeding.generator(self.seed, "pairing", pair.name, batch.step)).to(
-            batch.labels.device
-        )
+        generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
+        return drawn_block(len(blocks_of(self.teacher, pair.teacher)), generator).to(batch.labels.device)
 
     def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
         values = values.float()
