@@ -65,9 +65,8 @@ class Health:
         self.settings, self.phase, self.config = settings, phase, config
         self.student, self.teacher, self.objective = phase.student, teacher, objective
         self.dataset, self.rows = dataset, parts.validation_index
-        self.pairs: dict[str, tuple[str, str]] = {}
-        if teacher:
-            self.pairs = layer_pairs(objective.given.student, objective.given.teacher, objective.matched)
+        shapes = objective.given.student, objective.given.teacher
+        self.pairs = layer_pairs(*shapes, objective.matched) if teacher else {}
 
     def is_due(self, epoch: int) -> bool:
         """Return whether an epoch of the phase (from 1) is measured."""

@@ -8,7 +8,7 @@ another trial.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,19 +35,16 @@ def identity_of(differs: Mapping[str, Any], **beside: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
 
-def differing(settings: BaseModel, *, outside: Collection[str] = ()) -> dict[str, Any]:
+def differing(
+    settings: BaseModel, *, outside: Collection[str] = (), above: str = "", defaults: BaseModel | None = None
+) -> dict[str, Any]:
     """Return path to JSON value of every setting that differs from the frozen defaults.
 
     An optional section that is present counts as ``{}`` even if all its settings have their defaults. A setting without
-    a frozen default is compared with the default of its field. The paths ``outside`` are left out.
+    a frozen default is compared with the default of its field. The paths ``outside`` are left out. Of a section,
+    ``above`` is its path with a dot, and ``defaults`` its default in the section above.
     """
-    return dict(_differing(settings, "", None, outside))
-
-
-def _differing(
-    settings: BaseModel, above: str, defaults: BaseModel | None, outside: Collection[str]
-) -> Iterator[tuple[str, Any]]:
-    """Yield the items of `differing`; ``defaults`` is the default of this section in the section above."""
+    differs: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():
         path = f"{above}{name}"
         if path in outside:
@@ -60,11 +57,12 @@ def _differing(
             default = FROZEN_DEFAULTS.get(path, of_code)
         if isinstance(value, BaseModel):
             if default is None:
-                yield path, {}
+                differs[path] = {}
             section = of_code if isinstance(of_code, BaseModel) else None
-            yield from _differing(value, f"{path}.", section, outside)
+            differs |= differing(value, outside=outside, above=f"{path}.", defaults=section)
         elif value is not default and not _are_equal(value, default):
-            yield path, _plain(value, path)
+            differs[path] = _plain(value, path)
+    return differs
 
 
 def _are_equal(value: Any, default: Any) -> bool:
@@ -80,7 +78,7 @@ def _are_equal(value: Any, default: Any) -> bool:
 def _plain(value: Any, path: str) -> Any:
     """Return a value for JSON, with one spelling of equal numbers: of 4 and 4.0, and of 0.0 and -0.0."""
     if isinstance(value, BaseModel):  # an entry of a list or mapping, which has no default
-        return dict(_differing(value, f"{path}[].", None, ()))
+        return differing(value, above=f"{path}[].")
     if isinstance(value, Mapping):
         return {str(key): _plain(below, path) for key, below in value.items()}
     if isinstance(value, list | tuple):
