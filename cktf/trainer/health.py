@@ -20,7 +20,6 @@ workers' shards. With `compile` no gradients are measured, because the graph of 
 serves one backward only, and training differs by rounding, because compilation depends on the batches seen before.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
 from cktf.measures.predictions import agreement
+from cktf.measures.registry import as_numbers
 from cktf.objectives import WeightedSum
 from cktf.objectives.contrastive.representations import LayerPair, blocks_of
 from cktf.objectives.kd import softened_divergence
@@ -87,7 +87,7 @@ class Health:
             gradients = torch.autograd.grad(weighted, parameters, retain_graph=True, materialize_grads=True)
             flat = torch.cat([gradient.flatten() for gradient in gradients])
             norms[f"gradient.{name}"] = workers.sum(flat).double().norm()
-        return _finite(norms)
+        return as_numbers(norms)
 
     @torch.no_grad()
     def on_validation(self) -> dict[str, float]:
@@ -118,7 +118,7 @@ class Health:
             values = torch.stack([measures[name] for measures in of_objectives]).double()
             weights = values.new_tensor(sizes) * values.isfinite()  # a last batch may have no negatives
             found[name] = (values.nan_to_num(posinf=0) * weights).sum() / weights.sum()
-        return _finite(found)
+        return as_numbers(found)
 
     def _batches(self) -> Iterator[Batch]:
         """Yield all samples of the validation split in order, normalised, with the channels innermost."""
@@ -153,12 +153,6 @@ def _layer_vectors(activations: Activations, layers: Iterable[str]) -> dict[str,
 
 def _joined(pieces: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {layer: torch.cat([piece[layer] for piece in pieces]) for layer in pieces[0]}
-
-
-def _finite(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Return scalars as numbers, read from their device at once, without those that are not finite."""
-    numbers = torch.stack([value.double() for value in values.values()]).tolist() if values else []
-    return {name: number for name, number in zip(values, numbers, strict=True) if math.isfinite(number)}
 
 
 def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
