@@ -279,8 +279,7 @@ class TrialConfig(Settings):
         outside = {"seed", "teacher.accept_any", "teachers"}
         for name, data in (("data", self.data), ("source", self.source)):
             outside |= {f"{name}.download", f"{name}.test_classes"}
-            is_own = data is not None and (data.is_own or ("DATASETS", data.name) in ORIGINS)
-            if data is not None and (data.content is not None or not is_own):
+            if data and (data.content is not None or not (data.is_own or ("DATASETS", data.name) in ORIGINS)):
                 outside.add(f"{name}.root")
         if self.teacher and self.teacher.checkpoint is not None:
             outside.add("teacher.precision")
