@@ -169,7 +169,7 @@ def grown_text(results: Results) -> str:
 
 
 def _arms_and_seeds(trials: pd.DataFrame) -> str:
-    counts = trials.groupby("arm_id")["seed"].nunique()  # of each arm, since contexts may have seeds of their own
+    counts = trials.groupby("arm_id")["seed"].nunique()  # they differ in a race, and where runs are read together
     seeds = (f"{counts.min()} to " if counts.min() < counts.max() else "") + counted(counts.max(), "seed")
     if are_crossed(trials):
         of_several = taught(trials)

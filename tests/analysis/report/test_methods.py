@@ -115,16 +115,22 @@ def test_contexts_and_references_are_told(contexts: Path) -> None:
     assert dict(provenance_rows(load(contexts)))["reference"] == "Some et al. 2023, Table 1"
 
 
-def test_seeds_are_counted_for_each_arm_where_contexts_have_their_own(ledger: LedgerWriter) -> None:
-    baselines = {context: f"{context}arm-baseline" for context in ("digits", "clothes")}
-    ledger.add(study_row(design="compare", factors=[], seeds_by_context=True, baselines=baselines))
-    for first, context in ((0, "digits"), (1000, "clothes")):
-        for seed in range(first, first + 3):
-            for arm in ("baseline", "kd"):
-                ledger.train(ledger.plan(arm, seed, context=context), 80.0 + seed % 3)
-    ledger.train(ledger.plan("kd", 3, context="digits"), 80.0)
-    text = methods_text(load(ledger.close()))
-    assert text.startswith("13 trials, 2 arms in 2 contexts × 3 to 4 seeds: ")
+def test_seeds_are_counted_for_each_arm_where_they_differ(ledger: LedgerWriter, tmp_path: Path) -> None:
+    ledger.add(study_row(design="compare", factors=[]))
+    for arm, seeds in (("baseline", 5), ("kd", 5), ("at", 3)):  # a race in which an arm was out at 3 seeds
+        for seed in range(seeds):
+            ledger.train(ledger.plan(arm, seed), 80.0 + seed)
+    race = load(ledger.close())
+    assert methods_text(race).startswith("13 trials, 3 arms × 3 to 5 seeds: ")
+    runs = [tmp_path / "digits", tmp_path / "clothes"]
+    for first, run in enumerate(runs):
+        other = LedgerWriter(run)
+        other.add(study_row(study=run.name, design="compare", factors=[], baseline_arm_id=f"{run.name}arm-baseline"))
+        for arm in ("baseline", "kd"):
+            for seed in range(3 * first, 3 * first + 3):
+                other.train(other.plan(arm, seed, context=run.name), 80.0 + seed)
+        other.close()
+    assert "12 trials, 2 arms in 2 contexts × 3 seeds: " in methods_text(load(*runs))
 
 
 def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., Any]) -> None:
