@@ -146,7 +146,7 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
             trial = TrialResources.of(resources, [*nodes, *expected])
             if trials_that_fit(trial, nodes):
                 return trial
-            if time.monotonic() > deadline or (kinds and not _potential(trial, kinds)):
+            if time.monotonic() > deadline or (kinds and not _potential(trial, nodes, kinds)):
                 found = ", ".join(
                     f"{_amount(n.get('CPU', 0), 'CPU')} and {_amount(n.get('GPU', 0), 'GPU')}" for n in nodes + expected
                 )
@@ -180,7 +180,7 @@ class Capacity:
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
-        self._potential = 0 if self.is_local else _potential(self.trial, _node_kinds())
+        self._potential = 0 if self.is_local else _potential(self.trial, self.nodes(), _node_kinds())
         self._is_waiting = False
 
     def now(self) -> int:
@@ -210,8 +210,10 @@ def _node_kinds() -> list[tuple[Node, int]]:
     ]
 
 
-def _potential(trial: TrialResources, kinds: Sequence[tuple[Node, int]]) -> int:
-    return trials_that_fit(trial, [node for node, count in kinds for _ in range(count)])
+def _potential(trial: TrialResources, nodes: Sequence[Node], kinds: Sequence[tuple[Node, int]]) -> int:
+    """Return how many trials fit on the head, one of the nodes that are up, and all nodes that may be added to it."""
+    heads = [node for node in nodes if HEAD in node]
+    return trials_that_fit(trial, [*heads, *(node for node, count in kinds for _ in range(count))])
 
 
 def _amount(number: float, unit: str) -> str:

@@ -103,6 +103,21 @@ def test_nodes_that_an_autoscaler_may_add_count_as_room() -> None:
     assert capacity(TrialResources(workers=4, cpus=8, gpus=1), None, [], is_local=False).now() == 2
 
 
+@pytest.mark.usefixtures("launcher_file")
+def test_a_head_that_takes_trials_counts_as_room_beside_the_nodes_that_are_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head = {"CPU": 8.0, "GPU": 1.0, cluster.HEAD: 1.0}
+    assert capacity(TrialResources(workers=3, cpus=8, gpus=1), None, [head], is_local=False).now() == 3
+
+    def stop(said: str) -> None:
+        raise InterruptedError(said)
+
+    monkeypatch.setattr(cluster, "alive_nodes", lambda: [head])
+    with pytest.raises(InterruptedError, match="waiting for a node with 9 workers"):
+        wait_for_capacity(Resources(workers=9, cpus=72, gpus=9), is_local=False, say=stop)
+
+
 @pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
 def test_what_no_node_of_an_autoscaler_has_is_refused_without_waiting() -> None:
     with pytest.raises(ClusterTooSmall, match=r"takes 9 CPUs and 1 GPU, .*8 CPUs and 1 GPU\)"):
