@@ -20,8 +20,9 @@ ERROR = "error.txt"
 class TrialFiles:
     """The files of a run's trials, deleted when no longer needed, so that many trials do not fill the disk.
 
-    The study's ``keep`` says which students stay. Threads delete while the study goes on. What they cannot delete is
-    logged, and deleted when the study ends, or at the end of the next session.
+    The study's ``keep`` says which students stay; with ``best``, also those of an arm with a failed trial, which may be
+    the best once that is tried again. Threads delete while the study goes on. What they cannot delete is logged, and
+    deleted when the study ends, or at the end of the next session.
     """
 
     def __init__(self, run: Storage, state: RunState, spec: StudySpec) -> None:
@@ -53,7 +54,10 @@ class TrialFiles:
         best = self._state.best_arms(maximise=self._spec.maximise) if self._spec.keep == "best" else {}
         for trial_id, trial in self._state.trials.items():
             arm, row = best.get(trial.planned.context), trial.planned
-            if arm and trial.status is Status.COMPLETE and (arm.stage, arm.arm_id) != (row.stage, row.arm_id):
+            if arm is None or trial.status is not Status.COMPLETE or (arm.stage, arm.arm_id) == (row.stage, row.arm_id):
+                continue
+            own = self._state.trials_of(row.stage, row.arm_id)
+            if arm.stage != row.stage or not any(each.status is Status.FAILED for each in own):
                 self._worse.add(trial_id)
         trials = self._run.child(TRIALS)
         with self._logging_failures():

@@ -125,6 +125,28 @@ def test_before_its_end_a_race_keeps_all_students(
     assert {planner.state.trials[path.parent.name].planned.arm for path in tmp_path.glob("trials/*/*")} == {"baseline"}
 
 
+def test_an_arm_with_a_failed_trial_keeps_its_students_and_is_the_best_only_once_that_is_tried_again(
+    make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    spec, run = make_spec(keep="best"), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    failing = next_row(planner)
+    assert failing.arm == "baseline"
+    planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
+    for trial_id in run_to_end(planner, by_arm):
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+
+    def kept(planner: Planner) -> list[str]:
+        TrialFiles(run, planner.state, spec).finish()
+        return sorted(planner.state.trials[path.parent.name].planned.arm for path in tmp_path.glob("trials/*/*"))
+
+    assert kept(planner) == ["baseline", "momentum=0", "momentum=0"]
+    planner = Planner(spec, rows.append, list(rows), retry_failed=True)
+    (tried,) = run_to_end(planner, by_arm)
+    run.write(f"trials/{tried}/student.safetensors", b"weights")
+    assert kept(planner) == ["baseline", "baseline"]
+
+
 @pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("none", 0)])
 def test_in_a_bucket_a_study_leaves_what_it_keeps_and_no_empty_folders(
     keep: str, kept: int, proxy: Proxy, ended: Any
@@ -168,22 +190,6 @@ def test_a_checkpoint_that_a_kill_left_behind_an_end_is_deleted_when_the_study_e
         run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
     TrialFiles(run, planner.state, spec).finish()
     assert [path.parent.name for path in tmp_path.glob("trials/*/checkpoint.pt")] == [failing]
-
-
-def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(
-    make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
-) -> None:
-    spec, run = make_spec(keep="best"), Storage(tmp_path)
-    planner = Planner(spec, rows.append)
-    failing = next_row(planner)
-    assert failing.arm == "baseline"
-    planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
-    done = run_to_end(planner, by_arm)
-    for trial_id in done:
-        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
-    TrialFiles(run, planner.state, spec).finish()
-    kept = {path.parent.name for path in tmp_path.glob("trials/*/student.safetensors")}
-    assert {planner.state.trials[trial_id].planned.arm for trial_id in kept} == {"momentum=0"}
 
 
 def test_the_best_arm_of_each_context_is_kept(
