@@ -10,7 +10,7 @@ from cktf.rows import PlannedRow, Stage
 from cktf.run.directory import require_study
 from cktf.run.ledger import read_latest
 from cktf.storage import Storage
-from cktf.study.designs import every_arm
+from cktf.study.designs import arm_for, every_arm
 from cktf.study.load import load_study
 from cktf.study.paths import differences
 from cktf.study.spec import StudySpec
@@ -49,7 +49,8 @@ def _arm(place: str, name: str) -> tuple[str, dict[str, Any]]:
     arms = {(arm.context, arm.name): arm.config.model_dump(mode="json") for arm in every_arm(spec)}
     if spec.search and not Path(place).is_file():
         rows = (row for row in read_latest(Storage(place)) if isinstance(row, PlannedRow))
-        arms |= {(row.context, row.arm): row.config for row in rows if row.stage != Stage.TEACHER}
+        tried = {row.arm: row.params for row in rows if row.stage != Stage.TEACHER}  # a search has no contexts
+        arms |= {("", name): arm_for(spec, params).config.model_dump(mode="json") for name, params in tried.items()}
     found = [(context, config) for (context, arm), config in arms.items() if name in (arm, arm_label(arm, context))]
     if len(found) != 1:
         said = "several contexts have it" if found else "there is none"
