@@ -39,6 +39,7 @@ def observe(spec: StudySpec) -> dict[str, Any]:
     observations: list[dict[str, Any]] = []
     left_out, differing = Counter[str](), Counter[str]()
     baseline = spec.baseline_config.model_dump(mode="json")
+    replicate = {"seed", "teacher.seed"} if spec.teacher_seeds else {"seed"}
     for trials in arms.values():
         scores, config = mean_scores([trial for trial in trials if trial.end]), trials[0].planned.config
         try:
@@ -48,8 +49,8 @@ def observe(spec: StudySpec) -> dict[str, Any]:
             continue
         if scores:
             observations.append({"params": params, "scores": scores})
-            here = {**overlay(baseline, params), "seed": config["seed"]}
-            differing.update(path for path, *_ in differences(here, config))
+            found = {path for path, *_ in differences(overlay(baseline, params), config)}
+            differing.update(found - replicate)
         else:
             left_out["without a complete trial, or with a pruned or failed one"] += 1
     return {

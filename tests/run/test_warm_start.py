@@ -68,6 +68,16 @@ def test_observations_come_first_and_a_resume_does_without_the_other_run(
     assert [bool(row.warm_start) for row in rows_of(cut, StudyRow)] == [True, False, False]
 
 
+def test_the_seeds_of_crossed_teachers_are_no_other_setting(
+    tmp_path: Path, make_search: MakeSpec, run_to_end: RunToEnd
+) -> None:
+    taught: Any = {"teacher": {"model": "resnet5", "epochs": 1}, "objective": {"kd": {}}}
+    how: dict[str, Any] = {"baseline": taught, "trials": 2, "teacher_seeds": [5, 7], "sampler": "tpe"}
+    trained(make_search(**how), tmp_path / "first", run_to_end)
+    found = observe(make_search(**how, warm_start=str(tmp_path / "first")))
+    assert (len(found["observations"]), found["differing"]) == (2, {})
+
+
 def test_a_missing_run_another_metric_and_a_sampler_that_does_not_learn_are_refused(
     first: Path, tmp_path: Path, make_search: MakeSpec
 ) -> None:
