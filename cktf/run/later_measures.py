@@ -10,7 +10,7 @@ from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import built, directions, numbers_of, settings_of, with_settings
 from cktf.plan.state import RunState
 from cktf.plugins import ORIGINS, Plugin
-from cktf.rows import EpochRow, Row, Status, StudyRow
+from cktf.rows import EpochRow, Status, StudyRow
 from cktf.run.directory import provenance, require_study
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.plugins import store
@@ -44,7 +44,8 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
         launches = [row for row in rows if isinstance(row, StudyRow)]
         _require_comparable(measures, extra, launches)
         last = {row.trial_id: row for row in rows if isinstance(row, EpochRow)}
-        outputs, had, without = {}, 0, 0
+        new: list[EpochRow] = []
+        had = without = 0
         trials = RunState(launches[-1].metric, rows).trials if launches else {}  # none after a kill at the first launch
         for trial_id, trial in trials.items():
             if trial.status is not Status.COMPLETE:
@@ -54,8 +55,10 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
             known = {name.partition(".")[0] for name in last[trial_id].measures}
             had, without = had + (bool(found) and names <= known), without + (not found)
             if not names <= known:
-                outputs[trial_id] = found
-        if not outputs and not had:
+                numbers = {k: v for split, each in found.items() for k, v in numbers_of(measures, split, each).items()}
+                row = last[trial_id]
+                new.append(replace(row, measures={**row.measures, **numbers}, time=time.time()))
+        if not new and not had:
             raise UserError(
                 f"{run.root}: no complete trial has stored outputs ({LOGITS}); 'keep_logits: true' in its "
                 "study stores them"
@@ -69,16 +72,11 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
             time=time.time(),
             **provenance(),
         )
-        new: list[Row] = [session] if outputs else []
-        for trial_id, found in outputs.items():
-            numbers = {k: v for split, each in found.items() for k, v in numbers_of(measures, split, each).items()}
-            row = last[trial_id]
-            new.append(replace(row, measures={**row.measures, **numbers}, time=time.time()))
         with naming(run.root):
             store(extra, run)
-            for each in new:
+            for each in (session, *new) if new else ():
                 ledger.append(each)
-    told = [f"{', '.join(measures)}: measured in {len(outputs)} trials"]
+    told = [f"{', '.join(measures)}: measured in {len(new)} trials"]
     told += [f"{had} had them already"] if had else []
     told += [f"{without} without stored outputs are left out"] if without else []
     return "; ".join(told)

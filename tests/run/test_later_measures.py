@@ -1,9 +1,11 @@
 """Measures added to a run from stored outputs, and what a report then says of them."""
 
+import gc
 import shutil
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,8 +16,11 @@ from analysis.report.tables import side_tables
 from analysis.report.write import page
 from cktf.cli.app import app
 from cktf.errors import InputError, StudyDiffers, UserError
+from cktf.measures import Predictions
+from cktf.measures.registry import numbers_of
 from cktf.plan.planner import Planner
 from cktf.rows import EpochRow, StudyRow
+from cktf.run import later_measures
 from cktf.run.directory import require_same, require_study
 from cktf.run.later_measures import add_measures
 from cktf.run.ledger import read_ledger
@@ -144,6 +149,18 @@ def test_trials_without_outputs_are_left_out_and_without_any_it_is_refused(run: 
         segment.unlink()
     with pytest.raises(UserError, match="no complete trial has stored outputs"):
         add_measures(run, ["top5"])
+
+
+def test_the_outputs_of_one_trial_at_a_time_are_in_memory(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_memory = []
+
+    def counted(measures: Any, split: str, predictions: Predictions) -> dict[str, float]:
+        in_memory.append(sum(type(each) is Predictions for each in gc.get_objects()))
+        return numbers_of(measures, split, predictions)
+
+    monkeypatch.setattr(later_measures, "numbers_of", counted)
+    add_measures(run, ["top5"])
+    assert in_memory == [2] * 8, "of both splits"
 
 
 def test_measures_may_change_between_launches_but_not_their_settings(run: str, make_spec: MakeSpec) -> None:
