@@ -40,7 +40,7 @@ def load_student(
     """
     text = os.fspath(place)
     if text.endswith(SAFETENSORS):
-        folder, _, name = text.rpartition("/")
+        folder, name = os.path.split(text)
         storage = Storage(folder or ".")
         with naming(storage.root):
             content = storage.read(name)

@@ -80,6 +80,16 @@ def test_a_student_that_is_not_stored_is_named_with_those_that_are(run: str) -> 
         cktf.load_student(f"{run}/none.safetensors")
 
 
+def test_a_file_in_the_root_folder_is_not_looked_for_in_the_present_one(
+    run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = Path(run).glob("trials/*/student.safetensors")
+    monkeypatch.chdir(path.parent)
+    assert cktf.load_student(path.name).about.num_classes == 10
+    with pytest.raises(UserError, match=f"/{path.name}: there is no such file"):
+        cktf.load_student(f"/{path.name}")
+
+
 def test_a_file_that_is_damaged_or_no_student_s_is_refused(run: str, tmp_path: Path) -> None:
     (path,) = Path(run).glob("trials/*/student.safetensors")
     bare, damaged = tmp_path / "bare.safetensors", tmp_path / "damaged.safetensors"
