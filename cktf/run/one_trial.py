@@ -65,16 +65,17 @@ def facts_of(trial: TrialState, study: StudyRow) -> list[tuple[str, str]]:
 
 
 def changes_of(trial: TrialState, state: RunState, study: StudyRow) -> list[tuple[str, Any, Any]]:
-    """Return each path at which a trial differs from its context's baseline, seeds left out, with both values.
+    """Return each path at which a trial differs from its context's baseline, with both values.
 
-    If the baseline has no trial, as in most searches, the paths are the factors that the trial sets, and the baseline's
-    values are None.
+    Its seed, and that of a teacher that is crossed with seeds, are left out. If the baseline has no trial, as in most
+    searches, the paths are the factors that the trial sets, and the baseline's values are None.
     """
     row, arm_id = trial.planned, study.baseline_of(trial.planned.context)
     base = next((each.planned.config for each in state.trials.values() if each.planned.arm_id == arm_id), None)
     if base is None or row.trial_id in state.teacher_trials:
         return [(path, None, value) for path, value in row.params.items()]
-    return [each for each in differences(base, row.config) if each[0] not in ("seed", "teacher.seed")]
+    of_replicate = {"seed", "teacher.seed"} - {*study.factors}
+    return [each for each in differences(base, row.config) if each[0] not in of_replicate]
 
 
 def sparkline(values: Sequence[float]) -> str:
