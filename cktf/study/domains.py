@@ -1,6 +1,5 @@
 """Domains of a search: the values of a factor, and the conditions under which it is drawn."""
 
-import json
 import math
 import operator
 import re
@@ -17,7 +16,7 @@ from cktf.errors import InputError, shown
 from cktf.rows import Scalar
 from cktf.settings import Settings
 from cktf.study.paths import overlay, value_at
-from cktf.study.yaml_text import in_one_line
+from cktf.study.yaml_text import in_one_line, parse
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -61,8 +60,8 @@ def parse_condition(path: str, text: Scalar) -> Condition:
         known = ", ".join(_OPERATORS)
         raise InputError(f"when.{path}: must be a value, or one of {known} before a value; got {shown(text)}")
     symbol, literal = comparison[1] or "==", comparison[2]
-    with suppress(ValueError):
-        value = json.loads(literal)
+    with suppress(InputError):
+        value = parse(literal).value
         literal = value if isinstance(value, Scalar) else literal
     if symbol in ORDERINGS and (isinstance(literal, bool) or not isinstance(literal, int | float)):
         raise InputError(f"when.{path}: {symbol!r} compares numbers, such as '{symbol} 0'; got {shown(text)}")
