@@ -99,7 +99,7 @@ class _Range(_Domain):
         if not low < high or (self.log and low <= 0):
             said = "the first bound must be below the second, and with 'log: true' greater than 0"
             raise InputError(f"{type(self).model_fields['bounds'].alias}: {said}; got [{low}, {high}]")
-        if self.step is not None and (self.log or self.step > high - low):
+        if self.step is not None and (self.log or self.num_values == 1):
             said = f"must be {high - low} or less, the distance of the bounds, and cannot go with 'log: true'"
             raise InputError(f"step: {said}; got {self.step}")
         return self

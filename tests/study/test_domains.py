@@ -66,6 +66,11 @@ def test_nothing_is_above_or_below_a_value_that_is_not_there() -> None:
     assert parse_condition("objective.kd.weight", "!= 1").holds({})
 
 
+def test_a_step_may_be_all_of_a_range_whose_bounds_are_rounded() -> None:
+    domain = ADAPTER.validate_python({"float": [0.2, 0.3], "step": 0.1})  # 0.3 - 0.2 is less than 0.1
+    assert (domain.num_values, domain.edges) == (2, (0.2, 0.3))
+
+
 @pytest.mark.parametrize("text", ["=> 0", "=< 0", "= 0", "=== 0", ">> 0", "!0", "! last", "<> 0", ">", "", " "])
 def test_what_begins_like_a_comparison_and_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"one of >=, <=, ==, !=, >, < before a value; got '{text}'"):
