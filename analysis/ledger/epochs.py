@@ -30,12 +30,14 @@ CORRECT = "test_correct"
 def epochs_table(ledger: Ledger, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Return the table of epochs, and a table with each trial's last epoch, a row that is null if there is none.
 
-    Trials are in the order of planning; of several rows of one epoch the last one holds; teachers have no rows. The
-    argument ``rows`` is the table `Parsed.epochs`, in any order.
+    Trials are in the order of planning; of several rows of one epoch the last one holds. Teachers have no rows, nor
+    have the former epochs of a withdrawn trial that begins anew. ``rows`` is the table `Parsed.epochs`, in any order.
     """
     trials = [ledger.planned[trial_id] for trial_id in ledger.trial_ids]
     index = pc.index_in(rows["trial_id"], value_set=pa.array(ledger.trial_ids, pa.string()))
-    rows, trial = rows.filter(index.is_valid()), index.drop_null().to_numpy()
+    begun = pa.array([ledger.begun_anew.get(trial_id, 0) for trial_id in ledger.trial_ids], pa.int64())
+    counts = pc.fill_null(pc.greater_equal(rows[PLACE], begun.take(index)), False)
+    rows, trial = rows.filter(counts), index.filter(counts).to_numpy()
     epoch, place = rows["epoch"].to_numpy(), rows[PLACE].to_numpy()
     order = np.lexsort((place, epoch, trial))
     trial, epoch = trial[order], epoch[order]

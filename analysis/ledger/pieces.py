@@ -19,7 +19,7 @@ from pyarrow import fs
 from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
 from cktf.errors import InputError
 from cktf.ledger_lines import SEGMENT, RowReader, is_row
-from cktf.rows import EndRow, LookRow, PlannedRow, Stage, StudyRow, TeacherRow
+from cktf.rows import WITHDRAWN, EndRow, LookRow, PlannedRow, Stage, StudyRow, TeacherRow
 from cktf.storage import AT_ONCE, is_local, open_folder, read
 
 PIECE_BYTES = 8 * 2**20
@@ -90,6 +90,7 @@ class Ledger:
         teachers: Teacher id to its last `TeacherRow`.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
         first_planned: Trial to the `PLACE` of its first planned row; here, teachers have one too.
+        begun_anew: Withdrawn trial to the `PLACE` of the row that planned it again; epochs before it do not count.
     """
 
     launches: list[StudyRow] = field(default_factory=list)
@@ -98,6 +99,7 @@ class Ledger:
     teachers: dict[str, TeacherRow] = field(default_factory=dict)
     ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
     first_planned: dict[str, int] = field(default_factory=dict)
+    begun_anew: dict[str, int] = field(default_factory=dict)
 
     @property
     def trial_ids(self) -> list[str]:
@@ -119,7 +121,9 @@ class Ledger:
                     if row.stage == Stage.TEACHER:
                         continue
                     ledger.planned[row.trial_id] = row
-                    ledger.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
+                    end, _ = ledger.ends.pop(row.trial_id, (None, 0))  # planned again: it is tried once more
+                    if end and end.reason.startswith(WITHDRAWN):
+                        ledger.begun_anew[row.trial_id] = place
                 case TeacherRow() as row:
                     ledger.teachers[row.teacher_id] = row
                 case EndRow() as row:

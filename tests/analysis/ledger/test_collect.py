@@ -15,7 +15,7 @@ from analysis import collect, load
 from analysis.ledger.collect import ledger_tables
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
 from cktf.ledger_lines import parse_row
-from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, Stage, Status
+from cktf.rows import SCHEMA_VERSION, WITHDRAWN, EndRow, EpochRow, Stage, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 from tests.analysis.ledgers import LedgerWriter, study_row
@@ -151,6 +151,21 @@ def test_a_failed_trial_that_is_planned_again_has_not_ended(ablation_writer: Cal
     assert load(ledger.close()).trials["status"].tolist() == ["complete", "failed"]
     ledger.plan("theta=0.0", 0)
     assert load(ledger.close()).trials["status"].tolist() == ["complete", "running"]
+
+
+def test_a_withdrawn_trial_that_begins_anew_has_none_of_its_former_epochs(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=1)
+    trial_id = ledger.plan("theta=0.0", 0)
+    ledger.train(trial_id, 99.0)
+    ledger.add(EndRow(trial_id=trial_id, status=Status.FAILED, reason=f"{WITHDRAWN}: wrong images"))
+    assert load(ledger.close()).trials["last_epoch"].tolist() == [4, 4]
+    ledger.plan("theta=0.0", 0)
+    ledger.train(trial_id, 10.0, epochs=2, status=Status.PRUNED)
+    results = load(ledger.close())
+    assert results.epochs.groupby("trial_id")["epoch"].max()[trial_id] == 2
+    trial = results.trials.set_index("trial_id").loc[trial_id]
+    assert (trial["last_epoch"], trial["validation_accuracy"]) == (2, pytest.approx(10.0))
+    assert math.isnan(trial["test_accuracy"])
 
 
 def test_trials_without_an_end_are_running_or_planned(ablation_writer: Callable[..., Any]) -> None:
