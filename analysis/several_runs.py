@@ -41,9 +41,9 @@ def united(runs: Mapping[str, Results]) -> Results:
     Raises:
         InputError: If they do not agree on the metrics, the direction, on what is asked (delta, contrasts and the like)
             or on being smoke runs; if foreign ones differ in being unpaired or in the column of clusters; if those of
-            one study do not agree on the workers of a trial, on having seeds by context, or on the baseline of a
-            context; if different studies share trials; or if one of different studies is a search, whose arms are not
-            compared with a baseline.
+            one study do not agree on the workers of a trial, on having seeds by context, on the settings of a measure,
+            or on the baseline of a context; if different studies share trials; or if one of different studies is a
+            search, whose arms are not compared with a baseline.
     """
     _require_same(runs, "metric", "report_metric", "maximise", "further_metrics", "is_smoke")
     _require_same(runs, "delta", "family", "alternative", "margin", "looks", "spending")
@@ -56,8 +56,10 @@ def united(runs: Mapping[str, Results]) -> Results:
     _require_same(named, "contrasts")  # whose arms have their new names
     studies = _studies(named)
     for group in studies:
-        # Trial ids contain neither the number of workers, which changes batch norm, nor whether seeds vary by context.
+        # Trial ids contain neither the number of workers, which changes batch norm, nor whether seeds vary by context,
+        # nor the settings of measures.
         _require_same(group, "workers", "seeds_by_context")
+        _require_same_measures(group)
     if len(studies) == 1:
         return _one_study(studies[0])
     for place, results in runs.items():
@@ -78,6 +80,20 @@ def _require_same(runs: Mapping[str, Results], *names: str) -> None:
         if len({*map(repr, found.values())}) > 1:
             told = "; ".join(f"{value} in {place}" for place, value in found.items())
             raise InputError(f"runs are read together only where {name} is the same: it is {told}")
+
+
+def _require_same_measures(runs: Mapping[str, Results]) -> None:
+    """Raise an InputError if runs have a measure with different settings: its numbers stand in one column."""
+    first: dict[str, tuple[str, str]] = {}
+    for place, results in runs.items():
+        for launch in results.facts.launches:
+            for name, settings in launch.measure_settings.items():
+                other, before = first.setdefault(name, (place, settings))
+                if settings != before:
+                    raise InputError(
+                        f"runs of one study are read together only where measure {name} has the same settings: they "
+                        f"are {before} in {other}; {settings} in {place}"
+                    )
 
 
 def _names(runs: Mapping[str, Results]) -> list[str]:

@@ -213,12 +213,13 @@ def test_arms_of_studies_in_contexts_are_summarised_over_all_of_them(
         ({"delta": 0.5}, "where delta is the same: it is None in "),
         ({"is_smoke": True}, "where is_smoke is the same: it is False in "),
         ({"workers": 2}, "where workers is the same: it is 1 in "),
+        ({"measure_settings": {"ece": '{"bins":10}'}}, 'measure ece has the same settings: they are {"bins":15} in '),
     ],
 )
 def test_runs_whose_numbers_cannot_stand_side_by_side_are_refused(
-    change: dict[str, Any], told: str, ablation: Path, ablation_writer: Callable[..., Any]
+    change: dict[str, Any], told: str, ablation_writer: Callable[..., Any]
 ) -> None:
-    first = moved(ablation, "first")
+    first = moved(ablation_writer(measure_settings={"ece": '{"bins":15}', "nll": "{}"}).close(), "first")
     ledger = ablation_writer(seeds=1, **change)
     ledger.close_segment()
     with pytest.raises(ValueError) as error:
