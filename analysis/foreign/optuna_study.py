@@ -154,8 +154,8 @@ def _trial(
 ) -> ForeignTrial:
     """Return a trial with its score or, if it is not complete, its last intermediate value."""
     status = STATUSES[trial.state.name]
-    steps = sorted(trial.intermediate_values.items()) if has_steps else []
-    last = steps[-1][1] if steps else None
+    steps = sorted(trial.intermediate_values.items())
+    scored = steps if has_steps else []
     reasons = {
         Status.PRUNED: f"pruned after step {steps[-1][0]}" if steps else "pruned before any value",
         Status.FAILED: "failed; the study does not say why",
@@ -164,10 +164,10 @@ def _trial(
         arm=f"trial {trial.number}: {in_words(params)}",
         arm_id=f"arm-{trial.number}",
         status=status,
-        score=score if status == Status.COMPLETE else last,
+        score=score if status == Status.COMPLETE else scored[-1][1] if scored else None,
         reason=reasons.get(status, ""),
         params=params,
-        on_the_way=steps,
+        on_the_way=scored,
         wall_seconds=trial.duration.total_seconds() if trial.duration else None,
     )
 

@@ -359,3 +359,15 @@ def test_a_study_whose_params_name_arm_and_seed_is_a_comparison(tmp_path: Path, 
     study.add_trial(study.trials[0])
     with pytest.raises(InputError, match=r"arm 'none' has several rows at seed 0 \(trial 0, trial 6\)"):
         read_optuna(url, metric="values_0", arm="method", baseline="none")
+
+
+def test_a_pruned_trial_says_after_which_step_whatever_number_is_compared(storage: str) -> None:
+    study = optuna.load_study(study_name="rates", storage=storage)
+    study.add_trial(
+        optuna.create_trial(
+            state=optuna.trial.TrialState.PRUNED, intermediate_values={1: 50.0, 3: 51.0}, user_attrs={"top5": 70.0}
+        )
+    )
+    last = read_optuna(storage, metric="top5", maximise=True).trials.iloc[-1]
+    assert (last["status"], last["reason"]) == ("pruned", "pruned after step 3")
+    assert math.isnan(last["metric.top5"])  # it has no value of its end
