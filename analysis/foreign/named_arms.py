@@ -127,7 +127,7 @@ def compared(
                 f"{shown(cell)}"
             )
     scored = [*map(partial(_best, maximise=maximise), found.trials)] if best else found.trials
-    caveats += [BEST] * best + _unequal_lengths(scored, places)
+    caveats += [BEST] * (best and any(trial.on_the_way for trial in scored)) + _unequal_lengths(scored, places)
     scores = [np.nan if trial.score is None else trial.score for trial in scored]
     statuses = [str(trial.status) for trial in scored]
     frame = frame.mask(lambda cells: cells == "").assign(metric=scores, status=statuses)

@@ -351,6 +351,8 @@ def test_the_last_epoch_scores_a_trial_or_the_best_one(tmp_path: Path) -> None:
     best = read_back(tmp_path, ["arm,seed,epoch,acc", *lines], step="epoch", best=True)
     assert best.trials["metric.acc"].tolist() == [82, 83, 76, 62]
     assert "A trial is scored by its best value on the way" in caveats(best)
+    ends = read_back(tmp_path, ["arm,seed,acc", "baseline,0,80", "kd,0,81"], best=True)  # a table without the way
+    assert "best value on the way" not in caveats(ends)
     with pytest.raises(ValueError, match="'kd', '0' has two rows of step 10: line 8 and line 14"):
         read_back(tmp_path, ["arm,seed,epoch,acc", *lines, "kd,0,10,3"], step="epoch")
     with pytest.raises(ValueError, match=r"column 'epoch': a step is a whole number; line 14 has '1\.5'"):
