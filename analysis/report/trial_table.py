@@ -16,10 +16,14 @@ def trial_table(results: Results) -> dict[str, Any]:
     """
     study, trials = results.facts.study, results.trials
     measured = {name: quantity(name) for name in (study.metric, study.report_metric)}
+    are_exact = not (trials["seed"].abs() > 2**53).any()  # larger ones are no numbers of JavaScript: they are texts
     titles: dict[str, tuple[str, int | None]] = {
         "number": ("trial", 0),
         **({"context": ("context", None)} if len(results.contexts) > 1 else {}),
-        **{"arm": ("arm", None), "seed": ("seed", 0), "stage": ("stage", None), "status": ("status", None)},
+        "arm": ("arm", None),
+        "seed": ("seed", 0 if are_exact else None),
+        "stage": ("stage", None),
+        "status": ("status", None),
         "epochs": ("epochs", 0),
         **{name: (of.label, of.decimals) for name, of in measured.items()},
         **{"wall_seconds": ("training time (s)", 1), "reason": ("reason", None)},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analysis import load
+from analysis import load, read_csv
 from analysis.report.trial_table import trial_table
 from tests.analysis.ledgers import LedgerWriter, study_row
 
@@ -49,3 +49,10 @@ def test_contexts_have_a_column_where_there_are_several(contexts: Path) -> None:
         *(("digits", "baseline"), ("digits", "kd"), ("digits", "fsp")),
         *(("clothes", "baseline"), ("clothes", "kd")),
     ]
+
+
+def test_seeds_of_64_bits_keep_every_digit(tmp_path: Path) -> None:
+    seeds = [1234567890123456789, 1234567890123456790]
+    (tmp_path / "a.csv").write_text("arm,seed,acc\n" + "".join(f"baseline,{seed},80\n" for seed in seeds))
+    rows = as_dicts(trial_table(read_csv(tmp_path / "a.csv")))
+    assert [int(row["seed"]) for row in rows] == seeds
