@@ -116,9 +116,8 @@ def _drawn(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Draw
     record = module.record(results, factors) if factors else module.record(results)
     if record is None:
         return None
-    afterthought = results.facts.afterthought
     title, caption = FIGURES[name].title, record.caption
-    if afterthought:
+    if afterthought := results.facts.afterthought:
         title, caption = f"Afterthought: {title}", f"{afterthought} {caption}"
     return Drawing(title, caption, _drawable(themed(module.chart(record))))
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.report.pages import prose
+from analysis.report.pages import rendered
 from analysis.report.provenance import launch_time
 from analysis.report.reading import (
     clusters_text,
@@ -62,7 +62,7 @@ def methods_text(results: Results) -> str:
     judged = results.importance.dropna(subset="importance")
     pruner = f" and its pruner {study.pruner}" if study.pruner else ""
     deltas = dict.fromkeys(launch.delta for launch in facts.launches)
-    return prose(
+    text = rendered(
         "methods.txt",
         {
             "study": study,
@@ -138,6 +138,7 @@ def methods_text(results: Results) -> str:
             "num_resamples": NUM_RESAMPLES,
         },
     )
+    return " ".join(line for line in text.split("\n") if line)
 
 
 def planned_text(results: Results) -> str:

@@ -38,8 +38,7 @@ from cktf.rows import Status
 from cktf.storage import below, open_folder, without_slash, write_all
 
 DERIVED = (
-    *("arms", "effects", "measures", "best", "over_contexts", "over_teachers", "ranks", "interactions"),
-    "shapley",
+    *("arms", "effects", "measures", "best", "over_contexts", "over_teachers", "ranks", "interactions", "shapley"),
     *("teachers", "health", "leaderboard", "confirmed", "pareto", "importance", "path"),
 )
 """Tables that are derived from trials and epochs; written unless they are empty."""

@@ -19,12 +19,6 @@ def rendered(template: str, values: dict[str, Any]) -> str:
     return environment.get_template(template).render(values)
 
 
-def prose(template: str, values: dict[str, Any]) -> str:
-    """Return a template of sentences filled with values, its lines joined by spaces."""
-    lines = rendered(template, values).split("\n")
-    return " ".join(line for line in lines if line)
-
-
 @cache
 def libraries() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script; nothing in it comes from a study."""
