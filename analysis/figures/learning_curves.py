@@ -70,6 +70,8 @@ def record(results: StudyTables) -> Curves | None:
         caption += " The baseline is that of the same context, and each panel has its own scale."
     if unscored_phases:
         caption += f" Epochs are counted from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
+    if compared.empty and len(shown) < len(names):
+        caption += f" Only the first {len(shown)} arms are drawn, of {len(names)}."
     caption += left_out(len(shown), len(compared))
     return Curves(axis=measured.label, rows=rows, domain=_domain(rows) if shares_axis else None, caption=caption)
 

@@ -82,11 +82,19 @@ def test_a_study_of_the_baseline_alone_shows_its_curve(ablation_writer: Callable
     assert panels_in(curves.rows) == ["baseline  (n = 2)"]
 
 
-def test_arms_without_a_baseline_are_shown_alone(ablation_writer: Callable[..., Any]) -> None:
-    curves = record(load(ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2).close()))
+def test_arms_without_a_baseline_are_shown_alone(
+    ablation_writer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = load(ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2).close())
+    curves = record(results)
     assert curves is not None
     assert panels_in(curves.rows) == ["theta=0.0  (n = 2)", "pairing=first  (n = 2)"]
     assert {row["series"] for row in curves.rows} == {"arm"}
+    monkeypatch.setattr(learning_curves, "MAX_PANELS", 1)
+    curves = record(results)
+    assert curves is not None
+    assert panels_in(curves.rows) == ["theta=0.0  (n = 2)"]
+    assert curves.caption.endswith(" Only the first 1 arms are drawn, of 2.")
 
 
 def test_of_many_arms_those_with_the_largest_effects_are_drawn(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
