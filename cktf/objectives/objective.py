@@ -43,7 +43,7 @@ class ObjectiveSettings(Settings):
 
     @property
     def computed(self) -> dict[str, float | Ramp[float]]:
-        """Those `factors` that are ever above 0: only their terms are computed."""
+        """Those `factors` that are ever above 0: only their terms have a part in the sum."""
         return {name: factor for name, factor in self.factors.items() if largest(factor) > 0}
 
     @property
@@ -153,7 +153,7 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         Config: Class of the method's settings.
-        needs_teacher: Whether the method reads the teacher. If not, ``forward`` cannot read its activations.
+        needs_teacher: Whether the method reads the teacher. If not, ``forward`` may get activations without values.
         term_weights: The method's own factor of each term that `forward` returns (the paper's beta and theta), a number
             or a schedule. The objective's ``weight`` multiplies them all, in `WeightedSum` and nowhere else.
         needs_labels: Whether the labels must be classes; other methods only read which samples have equal labels.

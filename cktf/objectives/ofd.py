@@ -49,7 +49,8 @@ class OFD(FeatureObjective):
     """The student's maps before the ReLU follow the teacher's, whose values are cut off below a margin.
 
     Of L stages, stage k has the factor 2^(k - L). A connector of each stage, a convolution and batch-norm to the
-    teacher's channels, is trained with the student. Teacher's maps that are larger are averaged to the student's size.
+    teacher's channels, is trained with the student. Teacher's maps of another size are brought to the student's: larger
+    ones are averaged, the values of smaller ones repeated.
 
     Raises:
         ValueError: If a network has no preactivations, the teacher's batch-norms before them are not known, or the
