@@ -11,7 +11,7 @@ from cktf.measures import OfPredictions
 from cktf.names import BASELINE
 from cktf.rows import Alternative
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import arms_in, candidates, is_crossed, plan_arms
+from cktf.study.designs import arms_in, candidates, plan_arms
 from cktf.study.domains import ORDERINGS, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import Location, exists, leaves, no_such_path, overlay, spelled, suggestion, value_at
@@ -300,11 +300,13 @@ def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
         if path == "teacher.seed":
             yield where, "cannot be set beside 'teacher_seeds:', which has the seeds of all teachers"
     arms = [arm for context in spec.baselines for arm in arms_in(spec, context)]
+    trained = [arm for arm in arms if arm.config.teacher and arm.config.teacher.checkpoint is None]
+    may_switch_on = spec.search is not None  # its factors may be weights of objectives that the baseline has not
     if several := [arm.label for arm in arms if arm.config.teachers]:
         yield ("teacher_seeds",), f"is of one teacher, and arm {several[0]} has 'teachers:'; set each one's seed there"
     elif any(arm.config.teacher and arm.config.teacher.seed for arm in arms):
         yield ("teacher_seeds",), "has the seeds of all teachers, so 'teacher.seed' cannot be set beside it"
-    elif not any(is_crossed(spec, arm.config) for arm in arms):
+    elif not any(may_switch_on or arm.config.runs_teacher(is_measured=spec.reads_teacher) for arm in trained):
         yield ("teacher_seeds",), "no arm has a teacher that is trained here and that an objective reads"
 
 

@@ -7,7 +7,7 @@ import pytest
 from cktf.errors import StudyDiffers
 from cktf.run.directory import require_same
 from cktf.storage import Storage
-from cktf.study.designs import plan_arms, replicates, smoke_study
+from cktf.study.designs import arm_for, plan_arms, replicates, smoke_study
 from cktf.study.in_words import plan_in_words
 from cktf.study.load import Study, dump_study, read_study
 from cktf.study.problems import StudyError
@@ -16,10 +16,10 @@ TEACHER = {"model": "resnet8", "epochs": 1}
 KD: dict[str, Any] = {"cross_entropy": {}, "kd": {}}
 
 
-def spec(teacher: Any = TEACHER, **keys: Any) -> Study:
+def spec(teacher: Any = TEACHER, objective: Any = KD, **keys: Any) -> Study:
     baseline = {
         **{"data": {"name": "digits"}, "student": {"model": "resnet5"}, "epochs": 1},
-        **{"teacher": teacher, "objective": KD},
+        **{"teacher": teacher, "objective": objective},
     }
     design = {} if {"search", "grid"} & keys.keys() else {"ablate": {"objective.kd.weight": [0.0]}}
     return Study(name="tiny", baseline=baseline, seeds=2, **{"teacher_seeds": 3, **design, **keys})
@@ -36,6 +36,15 @@ def test_an_arm_has_a_trial_with_each_teacher_if_it_reads_one() -> None:
     assert replicates(study, off.config, 7) == [off.config.with_seed(7)]
     assert plan_in_words(study, plan_arms(study)) == "2 arms x 3 teachers (1 without one) x 2 seeds = 8 trials"
     assert len(replicates(spec(health={"every": 1}), off.config, 0)) == 3, "each is measured against its own"
+
+
+def test_a_search_may_find_the_objective_that_reads_the_teacher() -> None:
+    weight = {"objective.kd.weight": {"float": [0.0, 1.0]}}
+    baseline = {"cross_entropy": {"weight": 1.0}, "kd": {"weight": 0.0}}
+    study = spec(search=weight, objective=baseline)
+    assert len(replicates(study, arm_for(study, {"objective.kd.weight": 0.5}).config, 0)) == 3
+    with pytest.raises(StudyError, match="teacher_seeds: no arm has a teacher"):
+        spec(search=weight, objective=baseline, teacher={"model": "resnet8", "checkpoint": "x.pth"})
 
 
 def test_it_is_part_of_the_study_and_small_in_a_smoke_run() -> None:
