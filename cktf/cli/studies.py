@@ -74,7 +74,7 @@ def validate(
     if compared := in_words.comparisons_of(spec, arms):
         is_one_sided, margin = spec.alternative != Alternative.TWO_SIDED, spec.margin or 0.0
         sds = {"expect_sd": spec.expect_sd} if spec.expect_sd else {}
-        sds |= sds_of(load(sd_from), spec.report_metric) if sd_from else {}
+        sds |= sds_of(load(sd_from), spec.columns[1]) if sd_from else {}
         is_race = spec.race is not None
         say([detectable_text(*compared, is_one_sided=is_one_sided, margin=margin, sds=sds, is_race=is_race)])
         if spec.race:

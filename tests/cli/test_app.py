@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cktf.cli import app as cli
-from tests.analysis.ledgers import write_ablation
+from tests.analysis.ledgers import LedgerWriter, study_row, write_ablation
 from tests.cli.commands import cktf, cktf_alone, message_for
 
 
@@ -93,6 +93,19 @@ def test_validate_takes_deviations_from_a_run_and_says_what_a_race_takes(study: 
         return [float(found) for found in re.findall(r"([0-9.]+) of an arm", said)]
 
     assert seeds(plain) == seeds(unknown) != seeds(known)
+
+
+def test_deviations_of_a_measure_are_taken_from_a_run_that_it_decided(study: Path, tmp_path: Path) -> None:
+    run = LedgerWriter(tmp_path / "run")
+    run.add(study_row(metric="measure.validation_ece", report_metric="measure.test_ece", maximise=False))
+    for arm, eces in (("baseline", (5.0, 6.0, 7.0)), ("kd", (4.0, 4.5, 6.5))):
+        for seed, ece in enumerate(eces):
+            run.train(run.plan(arm, seed), 90.0, measures={"validation_ece": ece, "test_ece": ece})
+    run.close()
+    measured = ("--set", "measures=[ece]", "--set", "metric=validation_ece")
+    code, out, err = cktf("validate", study, *measured, "--sd-from", "run", cwd=tmp_path)
+    assert code == 0, err
+    assert "at a deviation of 0.5 (that of the comparison of run-1)" in " ".join(out.split())
 
 
 def test_a_run_is_reported_against_another_arm(tmp_path: Path) -> None:
