@@ -1,5 +1,6 @@
 """One study and what follows from its keys: its baselines, factors, columns and seeds."""
 
+import re
 from functools import cached_property
 from typing import Any
 
@@ -109,7 +110,7 @@ class StudySpec(StudyKeys):
     @property
     def report_metric(self) -> str:
         """The first metric as design and confirm trials report it: on the test split, if it is measured on a split."""
-        return self.metrics[0].replace("validation_", "test_", 1)
+        return re.sub("^validation_", "test_", self.metrics[0])
 
     @property
     def looked(self) -> Race:
@@ -124,7 +125,7 @@ class StudySpec(StudyKeys):
     def columns(self) -> tuple[str, str]:
         """Columns of tables with the first metric and with the `report_metric`."""
         column = next(iter(self.directions))
-        return column, column.replace("validation_", "test_", 1)
+        return column, column.removesuffix(self.metrics[0]) + self.report_metric
 
     @property
     def metric_is_of_every_epoch(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cktf.measures.registry import MEASURES
 from cktf.plugins import file_plugin
 from cktf.rows import MEASURE
 from cktf.study.designs import plan_arms
@@ -123,6 +124,15 @@ def test_a_search_may_minimise_a_measure_and_prunes_by_one_of_every_epoch_alone(
         make_search(measures=["flops"], metric="flops", prune="median")
     assert make_search(measures=["ece"], metric="validation_ece", prune="median").metric_is_of_every_epoch
     assert make_result(1, 50.0, measures={"flops": 7.0}).value("measure.flops") == 7.0
+
+
+def test_only_the_split_at_the_beginning_of_a_metric_is_another_in_the_report(
+    make_search: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make_search(measures=["ece"], metric="validation_ece").columns[1] == "measure.test_ece"
+    monkeypatch.setitem(MEASURES, "cross_validation_gap", MEASURES["flops"])  # a measure that has no split
+    spec = make_search(measures=["cross_validation_gap"], metric="cross_validation_gap")
+    assert spec.columns == ("measure.cross_validation_gap", "measure.cross_validation_gap")
 
 
 def test_a_search_may_have_several_metrics(make_search: MakeSpec) -> None:
