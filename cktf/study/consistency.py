@@ -255,7 +255,7 @@ def _check_contrasts(spec: StudySpec) -> Iterator[Finding]:
         both = [[own[name] for name in names] for own in named if {*names} <= {*own}]
         if len(names) == 1 and names[0] != BASELINE:
             yield where, f"must be two arms, or {BASELINE} for every arm against it; got {shown(names[0])}"
-        elif frozenset(names) in met:
+        elif frozenset(names) in met or (names[0] == BASELINE and len(names) == 2 and (BASELINE,) in spec.contrasts):
             yield where, f"stands there twice, in whichever order; got {shown(list(names))}"
         elif not both:
             yield where, f"must be two arms that run in one context; got {shown(list(names))}"

@@ -175,6 +175,7 @@ NAMED: dict[str, Any] = {"compare": COMPARE}
         ({"contrasts": [["kd"]]}, "contrasts[0]: must be two arms, or baseline for every arm against it; got 'kd'"),
         ({"contrasts": "kd"}, "contrasts: must be a list of pairs of arms, and of the word baseline; got 'kd'"),
         ({"contrasts": [["kd", "longer"], ["longer", "kd"]]}, "contrasts[1]: stands there twice, in whichever order"),
+        ({"contrasts": [["baseline", "kd"], "baseline"]}, "contrasts[0]: stands there twice, in whichever order"),
         (
             {"contexts": CONTEXTS, "skip": {"small": ["kd"], "large": ["longer"]}, "contrasts": [["kd", "longer"]]},
             "contrasts[0]: must be two arms that run in one context; got ['kd', 'longer']",
