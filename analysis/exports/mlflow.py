@@ -26,14 +26,15 @@ def export(results: Results, place: str) -> int:
     known = {run.data.tags.get(TRIAL): run for run in client.search_runs([number], max_results=MOST_RUNS)}
     count = 0
     for trial in tracked(results):
-        tags = known[trial.trial_id].data.tags if trial.trial_id in known else {}
+        run = known.get(trial.trial_id)
+        if run and run.info.start_time != _milliseconds(trial.began):  # it was withdrawn and has begun anew
+            client.delete_run(run.info.run_id)
+            run = None
+        tags = run.data.tags if run else {}
         if tags.get(SIZE) == trial.size:
             continue
         count += 1
-        if not tags:
-            run_id = _created(client, number, trial)
-        else:
-            run_id = known[trial.trial_id].info.run_id
+        run_id = run.info.run_id if run else _created(client, number, trial)
         _add(client, run_id, trial, after=int(tags.get(LAST, 1)) - 1)
     return count
 
@@ -41,8 +42,8 @@ def export(results: Results, place: str) -> int:
 def _created(client: Any, experiment: str, trial: Tracked) -> str:
     from mlflow.entities import Param
 
-    began = int(1000 * trial.began)
-    run = client.create_run(experiment, start_time=began, run_name=trial.name, tags={TRIAL: trial.trial_id})
+    about = {"run_name": trial.name, "tags": {TRIAL: trial.trial_id}}
+    run = client.create_run(experiment, start_time=_milliseconds(trial.began), **about)
     settings = [Param(name, str(value)) for name, value in trial.settings.items()]
     for start in range(0, len(settings), MOST_PARAMS):
         client.log_batch(run.info.run_id, params=settings[start : start + MOST_PARAMS])
@@ -54,7 +55,7 @@ def _add(client: Any, run_id: str, trial: Tracked, after: int) -> None:
     from mlflow.entities import Metric, RunTag
 
     new = [
-        Metric(name, value, int(1000 * time), step)
+        Metric(name, value, _milliseconds(time), step)
         for name, points in trial.curves.items()
         for step, value, time in points
         if step > after
@@ -65,4 +66,8 @@ def _add(client: Any, run_id: str, trial: Tracked, after: int) -> None:
     about = trial.about | {SIZE: trial.size, LAST: str(last)}
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in about.items()])
     if trial.ended is not None:
-        client.set_terminated(run_id, status=ENDS[trial.status], end_time=int(1000 * trial.ended))
+        client.set_terminated(run_id, status=ENDS[trial.status], end_time=_milliseconds(trial.ended))
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(1000 * seconds)

@@ -18,40 +18,55 @@ from cktf.rows import Status
 if TYPE_CHECKING:
     import optuna
 
+ELSEWHERE = "name another place, or delete it there"
+"""Advice where the storage has what cannot be changed."""
+
 
 def export(results: Results, place: str) -> int:
     """Add the ended trials to an Optuna storage, a URL or a file of SQLite; return how many were new.
 
     A failed trial that was run again is there twice, since Optuna never changes a trial that has ended.
+
+    Raises:
+        InputError: If the storage has this study with other directions or levels, or with another result of a trial
+            that was withdrawn since.
     """
     import optuna
+    from optuna.study import StudyDirection
 
     if "://" not in place:
         Path(place).parent.mkdir(parents=True, exist_ok=True)
     asked = results.facts.study
+    directions = [
+        StudyDirection.MAXIMIZE if larger else StudyDirection.MINIMIZE for larger in asked.directions.values()
+    ]
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(
             storage=place if "://" in place else f"sqlite:///{place}",
             study_name=asked.study,
-            directions=["maximize" if larger else "minimize" for larger in asked.directions.values()],
+            directions=directions,
             load_if_exists=True,
         )
     finally:
         optuna.logging.set_verbosity(level)
-    attributes = [trial.user_attrs for trial in study.get_trials(deepcopy=False)]
-    known = {(each.get("trial_id"), each.get("status")) for each in attributes}
-    ended = [each for each in tracked(results) if each.ended is not None]
-    new = [each for each in ended if (each.trial_id, each.status) not in known]
-    domains = _domains(results)
+    if study.directions != directions:
+        raise InputError(f"{place}: has this study with other directions; {ELSEWHERE}")
+    ended, domains = {each.trial_id: each for each in tracked(results) if each.ended is not None}, _domains(results)
+    known = set()
+    for there in study.get_trials(deepcopy=False):
+        trial_id = str(there.user_attrs.get("trial_id"))
+        known.add((trial_id, there.user_attrs.get("status")))
+        now = ended.get(trial_id)
+        if there.values and now and _frozen(now, domains, asked.directions).values != there.values:
+            raise InputError(f"{place}: has a result of trial {trial_id} that was withdrawn since; {ELSEWHERE}")
+    new = [each for each in ended.values() if (each.trial_id, each.status) not in known]
     for trial in new:
         try:
             study.add_trial(_frozen(trial, domains, asked.directions))
         except ValueError as error:
-            raise InputError(
-                f"{place}: has this study with other levels; name another place, or delete it there: {error}"
-            ) from error
+            raise InputError(f"{place}: has this study with other levels; {ELSEWHERE}: {error}") from error
     return len(new)
 
 

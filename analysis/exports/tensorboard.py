@@ -1,6 +1,7 @@
 """Export to TensorBoard: for each trial a folder of event files with its curves and, for HParams, its settings."""
 
 import re
+import shutil
 from pathlib import Path
 
 from analysis.exports.trials import tracked
@@ -15,6 +16,7 @@ def export(results: Results, place: str) -> int:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -22,18 +24,23 @@ def export(results: Results, place: str) -> int:
     folders, count = {folder.name.rpartition("-")[2]: folder for folder in Path(place).glob("*-*")}, 0
     for trial in tracked(results):
         name = re.sub(r"[^\w.=+-]+", "_", trial.name).encode()[:MOST_BYTES].decode(errors="ignore")
-        is_new = (key := trial.trial_id[:8]) not in folders
-        folder, last = folders.get(key, Path(place) / f"{name}-{key}"), dict[str, int]()
-        if not is_new:
+        key, last, began = trial.trial_id[:8], dict[str, int](), None
+        folder = folders.get(key, Path(place) / f"{name}-{key}")
+        if key in folders:
             known = EventAccumulator(str(folder), size_guidance={"scalars": 1}).Reload()
-            last = {tag: known.Scalars(tag)[-1].step for tag in known.Tags()["scalars"]}
+            if SESSION_START_INFO_TAG in known.Tags()["tensors"]:
+                began = known.Tensors(SESSION_START_INFO_TAG)[0].wall_time
+            if began == trial.began:
+                last = {tag: known.Scalars(tag)[-1].step for tag in known.Tags()["scalars"]}
+            else:  # it was withdrawn and has begun anew
+                shutil.rmtree(folder)
         new = [
             Event(wall_time=time, step=step, summary=Summary(value=[Summary.Value(tag=tag, simple_value=value)]))
             for tag, points in trial.curves.items()
             for step, value, time in points
             if step > last.get(tag, 0)
         ]
-        if is_new:
+        if began != trial.began:
             settings = hparams_pb(trial.settings, trial_id=trial.trial_id, start_time_secs=trial.began)
             new.insert(0, Event(wall_time=trial.began, summary=settings))
         if new:

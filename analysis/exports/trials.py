@@ -40,8 +40,8 @@ class Tracked:
 
     @property
     def size(self) -> str:
-        """Status and number of points, as text: it changes whenever there is more to export."""
-        return f"{self.status} {sum(map(len, self.curves.values()))}"
+        """Status, number of points and beginning, as text: it changes whenever there is something to export."""
+        return f"{self.status} {sum(map(len, self.curves.values()))} {self.began}"
 
 
 def tracked(results: Results) -> Iterator[Tracked]:

@@ -12,7 +12,7 @@ import analysis
 from analysis.exports import export
 from analysis.results import Results
 from cktf.errors import InputError
-from cktf.rows import Stage, Status
+from cktf.rows import WITHDRAWN, EndRow, Stage, Status
 from tests.analysis.ledgers import LedgerWriter, study_row
 
 
@@ -161,6 +161,63 @@ def test_optuna_gets_each_choice_of_several_kinds(tmp_path: Path) -> None:
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{place}")
     read = [(each.params["smoothing"], each.params["flip"]) for each in study.trials]
     assert read == [("null" if smoothing is None else smoothing, flip) for smoothing, flip in levels]
+
+
+def withdrawn(run: Path) -> tuple[Results, Results, Results]:
+    """Return the results of a run before its one trial is withdrawn, after that, and when it has been trained anew."""
+    writer = LedgerWriter(run)
+    writer.add(study_row())
+    trial_id = writer.plan("baseline", 0)
+    writer.train(trial_id, 99.0)
+    before = analysis.load(writer.close())
+    writer.add(EndRow(trial_id=trial_id, status=Status.FAILED, reason=WITHDRAWN, epochs=4, time=1_700_000_300.0))
+    between = analysis.load(writer.close())
+    writer.plan("baseline", 0)
+    writer.train(trial_id, 90.0)
+    lines = (writer.close() / "ledger/000003.jsonl").read_text()
+    (run / "ledger/000003.jsonl").write_text(lines.replace('"time":17000001', '"time":17000004'))
+    return before, between, analysis.load(run)
+
+
+def test_tensorboard_gets_the_epochs_of_a_withdrawn_trial_anew(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    before, between, after = withdrawn(tmp_path / "run")
+    exported = [export(each, "tensorboard", str(tmp_path / "logs")) for each in (before, between, after, after)]
+    assert exported == [1, 0, 1, 0]
+    (folder,) = (tmp_path / "logs").iterdir()
+    points = events.EventAccumulator(str(folder)).Reload().Scalars("validation_accuracy")
+    assert [point.value for point in points] == pytest.approx(expected_of(after, "validation_accuracy").popitem()[1])
+
+
+@pytest.mark.filterwarnings("ignore")  # its own
+def test_mlflow_gets_the_epochs_of_a_withdrawn_trial_anew(tmp_path: Path) -> None:
+    tracking = pytest.importorskip("mlflow.tracking")
+    place = str(tmp_path / "mlflow.db")
+    before, between, after = withdrawn(tmp_path / "run")
+    assert [export(each, "mlflow", place) for each in (before, between, after, after)] == [1, 1, 1, 0]
+    client = tracking.MlflowClient(tracking_uri=f"sqlite:///{place}")
+    (run,) = client.search_runs([client.get_experiment_by_name("digits_ablation").experiment_id])
+    values = [point.value for point in client.get_metric_history(run.info.run_id, "validation_accuracy")]
+    assert sorted(values) == sorted(expected_of(after, "validation_accuracy").popitem()[1])
+
+
+def test_optuna_is_not_left_with_a_withdrawn_result(tmp_path: Path) -> None:
+    before, between, after = withdrawn(tmp_path / "run")
+    place = str(tmp_path / "optuna.db")
+    assert (export(before, "optuna", place), export(before, "optuna", place)) == (1, 0)
+    for each in (between, after):
+        with pytest.raises(InputError, match=r"has a result of trial .* that was withdrawn since; name another place"):
+            export(each, "optuna", place)
+
+
+def test_optuna_takes_no_study_of_the_other_direction(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path / "losses")
+    writer.add(study_row(metric="validation_loss", maximise=False))
+    writer.train(writer.plan("kd", 0), 80.0)
+    place = str(tmp_path / "optuna.db")
+    export(withdrawn(tmp_path / "run")[0], "optuna", place)
+    with pytest.raises(InputError, match=r"optuna\.db: has this study with other directions"):
+        export(analysis.load(writer.close()), "optuna", place)
 
 
 def test_a_missing_package_is_named(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
