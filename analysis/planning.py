@@ -70,9 +70,11 @@ def sds_of(results: Results, metric: str) -> dict[str, float]:
     """Return the median and the largest standard deviation of the differences in a run's comparisons, by their origin.
 
     Raises:
-        InputError: If the run reports another metric, or no comparison of it has two pairs whose differences vary.
+        InputError: If it is a smoke run, the run reports another metric, or no comparison of it has two pairs whose differences vary.
     """
     study = results.facts.study
+    if study.is_smoke:
+        raise InputError(f"--sd-from: run {study.run} is a smoke run, whose numbers mean nothing")
     if study.report_metric != metric:
         raise InputError(f"--sd-from: run {study.run} reports {study.report_metric}; this study reports {metric}")
     sds = results.effects.loc[results.effects["p"].notna(), "sd"]

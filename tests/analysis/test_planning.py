@@ -84,3 +84,8 @@ def test_a_run_of_one_seed_has_none(ablation_writer: Callable[..., Any]) -> None
     ledger = ablation_writer(seeds=1)
     with pytest.raises(InputError, match="run-1 has no comparison with an interval"):
         sds_of(load(ledger.close()), "test_accuracy")
+
+
+def test_a_smoke_run_says_nothing_about_deviations(ablation_writer: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="--sd-from: run run-1 is a smoke run"):
+        sds_of(load(ablation_writer(is_smoke=True).close()), "test_accuracy")
