@@ -17,6 +17,7 @@ from cktf.cli.studies import SOME_FAILED as SOME_FAILED
 from cktf.cli.terminal import out, warn
 from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
 from cktf.own_analysis import require_own_analysis
+from cktf.plugins import ORIGINS, raised_in
 
 WRONG_INPUT = 2
 FAULT = 70
@@ -66,6 +67,9 @@ class _Command(TyperCommand):
         except Exception as error:
             if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_TRAINING:
                 warn([f"cktf {ctx.info_name} needs the training half: pip install 'cktf[train]'"], style="red")
+                raise typer.Exit(WRONG_INPUT) from None
+            if said := raised_in(error, ORIGINS.values()):
+                warn([said], style="red")
                 raise typer.Exit(WRONG_INPUT) from None
             warn([fault(error)], style="red")
             raise typer.Exit(FAULT) from None

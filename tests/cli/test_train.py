@@ -46,3 +46,27 @@ def test_train_tells_a_diverging_trial_in_one_line(study: Path, tmp_path: Path) 
     assert code == 1
     assert "loss is" in err
     assert "Traceback" not in err
+
+
+def test_an_error_in_the_training_step_of_a_plug_in_names_its_line(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from cktf.objectives import Objective, ObjectiveSettings\n"
+        "class Mine(Objective):\n"
+        "    needs_teacher = False\n"
+        "    class Config(ObjectiveSettings):\n"
+        "        pass\n"
+        "    def __init__(self, config, context):\n"
+        "        super().__init__()\n"
+        "        self.term_weights = {'own': 1.0}\n"
+        "    def forward(self, student, teacher, batch):\n"
+        "        return {'own': student.logits @ student.logits}\n"
+        "OBJECTIVES = {'mine': Mine}\n"
+    )
+    study.write_text(
+        "plugins: [mine.py]\n"
+        + study.read_text().replace("cross_entropy: {weight: 1.0}", "cross_entropy: {weight: 1.0}, mine: {}")
+    )
+    code, _, err = cktf("train", study, cwd=tmp_path)
+    assert code == 2
+    assert re.match(r"mine\.py, line 10: raises RuntimeError: .*mat1 and mat2 shapes cannot be multiplied", err)
+    assert "fault of cktf" not in err
