@@ -18,7 +18,7 @@ from cktf.cluster.machine import Machine
 from cktf.cluster.signals import as_ctrl_c
 from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse, naming, shown
 from cktf.plan.planner import Planner
-from cktf.rows import Status, TeacherRow
+from cktf.rows import Status, StudyRow, TeacherRow
 from cktf.run.directory import (
     forget,
     require_own,
@@ -31,6 +31,7 @@ from cktf.run.directory import (
 )
 from cktf.run.growth import added_in_words, names_of_old_arms, require_grown
 from cktf.run.kept_files import ERROR, TrialFiles
+from cktf.run.later_measures import require_comparable
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
@@ -266,6 +267,7 @@ def _planner(
     require_unedited(run, rows)
     require_same_code(spec.plugins, rows, run)
     require_same_contents(rows, run)
+    require_comparable(spec.built_measures, [row for row in rows if isinstance(row, StudyRow)])
     require_known_contents(spec)
     started = observed_in(rows)
     new = observe(spec) if spec.warm_start and not started else {}

@@ -42,7 +42,8 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
     with ledger:
         rows = list(read_ledger(run))
         launches = [row for row in rows if isinstance(row, StudyRow)]
-        _require_comparable(measures, extra, launches)
+        _require_known_code(extra, launches)
+        require_comparable(measures, launches)
         last = {row.trial_id: row for row in rows if isinstance(row, EpochRow)}
         new: list[EpochRow] = []
         had = without = 0
@@ -98,14 +99,20 @@ def _of_outputs(asked: Sequence[str]) -> dict[str, OfPredictions]:
     return found
 
 
-def _require_comparable(
-    measures: Mapping[str, Measure], plugins: Sequence[Plugin], launches: Sequence[StudyRow]
-) -> None:
-    """Raise a StudyDiffers if values of different settings, or of different code, would be mixed under one name."""
+def require_comparable(measures: Mapping[str, Measure], launches: Sequence[StudyRow]) -> None:
+    """Raise a StudyDiffers if values of other settings or code than in a run's launches would get the same name."""
     before = {name: settings for row in launches for name, settings in row.measure_settings.items()}
     for name, settings in settings_of(measures).items():
         if before.get(name, settings) != settings:
             raise StudyDiffers(f"{name}: the run has it with the settings {before[name]}; got {settings}")
+    known = {version for row in launches for version in row.plugins.values()}
+    for name in measures.keys() & before.keys():
+        origin = ORIGINS.get(("METRICS", name))
+        if origin and origin.version not in known:
+            raise StudyDiffers(f"{name}: the run has it of other code than plug-in {origin.name}; give it another name")
+
+
+def _require_known_code(plugins: Sequence[Plugin], launches: Sequence[StudyRow]) -> None:
     versions = {name: version for row in launches for name, version in row.plugins.items()}
     for plugin in plugins:
         if versions.get(plugin.name, plugin.version) != plugin.version:
@@ -113,8 +120,3 @@ def _require_comparable(
                 f"plug-in {plugin.name} is {plugin.version} here, and {versions[plugin.name]} in the run; give the "
                 "changed file, and its measures, other names"
             )
-    known = {version for row in launches for version in row.plugins.values()}
-    for name in measures.keys() & before.keys():
-        origin = ORIGINS.get(("METRICS", name))
-        if origin and origin.version not in known:
-            raise StudyDiffers(f"{name}: the run has it of other code than plug-in {origin.name}; give it another name")

@@ -28,7 +28,7 @@ from cktf.storage import Storage
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeSpec
-from tests.runs import rows_of
+from tests.runs import begin, rows_of
 
 pytestmark = pytest.mark.usefixtures("plain_registries")
 
@@ -170,5 +170,11 @@ def test_measures_may_change_between_launches_but_not_their_settings(run: str, m
     stored = require_study(Storage(run))
     for keys in ({}, {"measures": ["top5"]}, {"measures": ["ece", "top5"], "keep_logits": True}):
         require_same(again(**keys), stored, Storage(run))
+    changed = again(measures=[{"ece": {"bins": 3}}])
     with pytest.raises(StudyDiffers, match="differs in: measures"):
-        require_same(again(measures=[{"ece": {"bins": 3}}]), stored, Storage(run))
+        require_same(changed, stored, Storage(run))
+    begin(again(), run)  # a launch without it: trials of earlier ones have it all the same
+    require_same(changed, require_study(Storage(run)), Storage(run))
+    with pytest.raises(StudyDiffers, match=r'ece: the run has it with the settings \{"bins":15\}; got \{"bins":3\}'):
+        begin(changed, run)
+    begin(again(measures=["ece"]), run)
