@@ -9,11 +9,11 @@ from cktf.errors import InputError, StudyDiffers, UserError, naming
 from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import built, directions, numbers_of, settings_of, with_settings
 from cktf.plan.state import RunState
-from cktf.plugins import ORIGINS, Plugin
+from cktf.plugins import ORIGINS
 from cktf.rows import EpochRow, Status, StudyRow
 from cktf.run.directory import provenance, require_study
 from cktf.run.ledger import Ledger, read_ledger
-from cktf.run.plugins import store
+from cktf.run.plugins import require_same_code, store
 from cktf.storage import Storage
 from cktf.study import yaml_text
 from cktf.study.named_parts import measure_problems, registered
@@ -42,7 +42,7 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
     with ledger:
         rows = list(read_ledger(run))
         launches = [row for row in rows if isinstance(row, StudyRow)]
-        _require_known_code(extra, launches)
+        require_same_code(extra, launches, run)
         require_comparable(measures, launches)
         last = {row.trial_id: row for row in rows if isinstance(row, EpochRow)}
         new: list[EpochRow] = []
@@ -110,13 +110,3 @@ def require_comparable(measures: Mapping[str, Measure], launches: Sequence[Study
         origin = ORIGINS.get(("METRICS", name))
         if origin and origin.version not in known:
             raise StudyDiffers(f"{name}: the run has it of other code than plug-in {origin.name}; give it another name")
-
-
-def _require_known_code(plugins: Sequence[Plugin], launches: Sequence[StudyRow]) -> None:
-    versions = {name: version for row in launches for name, version in row.plugins.items()}
-    for plugin in plugins:
-        if versions.get(plugin.name, plugin.version) != plugin.version:
-            raise StudyDiffers(
-                f"plug-in {plugin.name} is {plugin.version} here, and {versions[plugin.name]} in the run; give the "
-                "changed file, and its measures, other names"
-            )

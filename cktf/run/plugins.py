@@ -42,13 +42,13 @@ def register_stored(run: Storage, versions: Mapping[str, str]) -> None:
 
 
 def require_same_code(plugins: Iterable[Plugin], rows: Iterable[Row], run: Storage) -> None:
-    """Raise a StudyDiffers if a plug-in has changed since a run's last launch, so that new trials would differ."""
-    launches = [row for row in rows if isinstance(row, StudyRow)]
-    before = launches[-1].plugins if launches else {}
+    """Raise a StudyDiffers if a plug-in has changed since a run had it last: new trials and measures would differ."""
+    before = {name: version for row in rows if isinstance(row, StudyRow) for name, version in row.plugins.items()}
     for plugin in plugins:
         was = before.get(plugin.name, plugin.version)
         if was != plugin.version:
             raise StudyDiffers(
                 f"{run.root}: plug-in {plugin.name} has changed since the last launch: it was {was}, and is "
-                f"{plugin.version}; trials with it would be others. Put that one back, or choose another --run-dir"
+                f"{plugin.version}; its trials and measures would be others. Put that one back, give the changed file "
+                "and its parts other names, or choose another --run-dir"
             )

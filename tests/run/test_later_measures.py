@@ -114,7 +114,7 @@ def test_a_measure_of_a_plugin_is_copied_into_the_run_and_never_mixed_with_other
     with pytest.raises(StudyDiffers, match="brier: the run has it with the settings"):
         add_measures(run, ["brier"], [str(file)])
     file.write_text(file.read_text() + "# changed")
-    with pytest.raises(StudyDiffers, match=r"plug-in mine\.py is sha256 .* here, and sha256 .* in the run"):
+    with pytest.raises(StudyDiffers, match=r"plug-in mine\.py has changed .*: it was sha256 .*, and is sha256 "):
         add_measures(run, ["brier: {scale: 2}"], [str(file)])
     with pytest.raises(StudyDiffers, match=r"brier: the run has it of other code than plug-in other\.py"):
         add_measures(run, ["brier: {scale: 2}"], [str(file.rename(tmp_path / "other.py"))])
