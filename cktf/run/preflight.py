@@ -56,16 +56,15 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
 
 def remarks_on_data(spec: StudySpec) -> list[str]:
     """Return the remarks of `look_at_data` on the data of a study's arms, each once."""
-    found: dict[str, None] = {}
-    looked_at = set()
+    first: dict[object, Arm] = {}
     for arm in every_arm(spec):
         named = [data for data in (arm.config.data, arm.config.source) if data]
-        key = tuple((data.place, data.generated) for data in named)
-        if key not in looked_at:
-            looked_at.add(key)
-            with _naming(spec, arm):
-                found |= dict.fromkeys(look_at_data(arm.config))
-    return list(found)
+        first.setdefault(tuple((data.place, data.generated) for data in named), arm)
+    found: list[str] = []
+    for arm in first.values():
+        with _naming(spec, arm):
+            found += look_at_data(arm.config)
+    return list(dict.fromkeys(found))
 
 
 def remarks_on_networks(spec: StudySpec) -> list[str]:
@@ -78,10 +77,8 @@ def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
     """Turn an InputError, or an exception from a plug-in, into a NotRunnable that names the study and the arm."""
     try:
         yield
-    except InputError as error:
-        raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}") from error
     except Exception as error:
-        if said := raised_in(error, spec.plugins):
+        if said := str(error) if isinstance(error, InputError) else raised_in(error, spec.plugins):
             raise NotRunnable(f"{spec.name}, arm {arm.label}: {said}") from error
         raise
 
