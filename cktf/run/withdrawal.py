@@ -26,6 +26,7 @@ def withdraw(
         UserError: If there is no such trial, it trains a teacher, or the run is in use.
     """
     run = Storage(run_dir)
+    read_run(run_dir)  # a lock is written only where there is a run
     with naming(run.root):
         ledger = Ledger(run)
     with ledger:

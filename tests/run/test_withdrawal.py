@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from analysis import load
-from cktf.errors import InputError, RunInUse
+from cktf.errors import InputError, RunInUse, RunNotFound
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, PlannedRow, Status
 from cktf.run.directory import write_what_was_asked
@@ -111,3 +111,9 @@ def test_nothing_is_done_without_consent_or_while_a_driver_is_at_work(
     with Ledger(Storage(run)), pytest.raises(RunInUse):
         withdraw(run, yes, None, "baseline", 0, "")
     assert len(rows_of(run, object)) == count
+
+
+def test_where_there_is_no_run_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFound):
+        withdraw(f"{tmp_path}/run", yes, "abc", None, None, "")
+    assert not [*tmp_path.iterdir()]
