@@ -5,9 +5,10 @@ recorded values. It then equals the study of the lost driver, the samplers' own 
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
 import optuna
@@ -23,8 +24,8 @@ from cktf.study.spec import StudySpec
 OWN_ATTEMPTS = 10
 """Consecutive suggestions of known or impossible arms after which another sampler takes over."""
 
-ATTEMPTS = 100
-"""Consecutive such suggestions after which the search counts as exhausted."""
+ATTEMPTS = 500
+"""Suggestions of that one after which the search counts as exhausted; fewer where they are all combinations."""
 
 POPULATION = 16
 """Arms of an NSGA-II generation: with Optuna's 50, most searches would be purely random."""
@@ -132,7 +133,6 @@ class Suggestions:
             sampler=samplers.RandomSampler(seed=0),
             study_name="search",  # Hyperband sorts trials into brackets by it
         )
-        self._proposed: Trial | None = None
         self._num_begun = 0
         self._trials: dict[str, Trial] = {}
         for index, arm in enumerate(observations):
@@ -143,31 +143,29 @@ class Suggestions:
 
         They depend on the earlier calls of `begin`, `report` and `tell`, and on the ``number`` of arms proposed before.
         """
-        finite = all(domain.num_values is not None for domain in self._domains.values())
-        for attempt in range(ATTEMPTS):
-            name = self._sampler
-            if attempt >= OWN_ATTEMPTS:  # it returns to known arms again and again
-                name = "bruteforce" if finite else "random"
-            if is_first := attempt == 0 and number < len(self._enqueue):
-                self._fix(self._enqueue[number])
-            trial = self._ask(name, number, attempt)
-            if is_first:
-                self._store_state(trial)
+        sizes = [domain.num_values for domain in self._domains.values()]
+        most = math.prod(size for size in sizes if size is not None)
+        most, other = (ATTEMPTS, "random") if None in sizes else (min(ATTEMPTS, most), "bruteforce")
+        # A copy is asked, because a study that is rebuilt from the ledger would lack what is discarded here.
+        study = deepcopy(self._study)
+        for attempt in range(OWN_ATTEMPTS + most):
+            if attempt == 0 and number < len(self._enqueue):
+                self._fix(study, self._enqueue[number])
+            name = self._sampler if attempt < OWN_ATTEMPTS else other  # it returns to known arms again and again
+            trial = self._ask(study, name, number, attempt)
             values = self._values(trial)
             if is_new(values):
-                self._proposed = trial
                 return values
-            self._study.tell(trial, state=TrialState.FAIL)  # ignored by all samplers but brute force
+            study.tell(trial, state=TrialState.FAIL)  # ignored by all samplers but brute force
         return None
 
     def begin(self, arm_id: str, values: Mapping[str, Scalar]) -> None:
-        """Begin an arm: the one just proposed, or one of the ledger."""
-        trial = self._proposed or self._ask_again(values, len(self._trials))
+        """Begin an arm."""
+        trial = self._ask_again(values, len(self._trials))
         trial.set_user_attr(ARM, self._num_begun)
         self._num_begun += 1
         if isinstance(self._study.pruner, _Hyperband):
             self._study.pruner.upcoming = self._num_begun
-        self._proposed = None
         self._trials[arm_id] = trial
 
     def report(self, arm_id: str, step: int, value: float, *, is_over: bool = False) -> bool:
@@ -187,28 +185,25 @@ class Suggestions:
         """Report how an arm ended; ``scores``, one for each metric, are given for a complete one."""
         self._study.tell(self._trials[arm_id], scores, _STATES[status])
 
-    def _ask(self, sampler: str, number: int, attempt: int = 0) -> Trial:
+    def _ask(self, study: optuna.Study, sampler: str, number: int, attempt: int = 0) -> Trial:
         seed = derive(self._sampler_seed, "sampler", number, attempt) % 2**32
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # QMC and brute force, since Optuna 3
-            self._study.sampler = SAMPLERS[sampler](seed, derive(self._sampler_seed, "search") % 2**32)
-        return self._study.ask()
+            study.sampler = SAMPLERS[sampler](seed, derive(self._sampler_seed, "search") % 2**32)
+        return study.ask()
 
     def _ask_again(self, values: Mapping[str, Scalar], number: int) -> Trial:
-        self._fix(values)
-        trial = self._ask(self._sampler, number)
-        self._store_state(trial)
+        self._fix(self._study, values)
+        trial = self._ask(self._study, self._sampler, number)
+        if self._sampler in _STATEFUL:
+            _ = trial.relative_params  # drawn, so that the sampler's state is stored, and replaced by the fixed values
         assert self._values(trial) == values, "a recorded arm lies outside of the study's domains"
         return trial
 
-    def _fix(self, values: Mapping[str, Scalar]) -> None:
+    def _fix(self, study: optuna.Study, values: Mapping[str, Scalar]) -> None:
         """Let the next trial that is asked for have these values."""
         written: dict[type, Callable[[Any], Scalar]] = {ChoiceDomain: choice_label, FloatDomain: float, IntDomain: int}
-        self._study.enqueue_trial({path: written[type(self._domains[path])](value) for path, value in values.items()})
-
-    def _store_state(self, trial: Trial) -> None:
-        if self._sampler in _STATEFUL:
-            _ = trial.relative_params  # drawn, so that the sampler's state is stored, and replaced by the fixed values
+        study.enqueue_trial({path: written[type(self._domains[path])](value) for path, value in values.items()})
 
     def _values(self, trial: Trial) -> dict[str, Scalar]:
         return draw(self._domains, self._baseline, lambda path, domain: _suggest(trial, path, domain))

@@ -309,6 +309,23 @@ def test_no_sampler_speaks_up_about_conditions(
         optuna.logging.disable_propagation()
 
 
+def by_stop(row: PlannedRow, _: int) -> float:
+    return float(50 + row.params["epochs"] - row.params["stop_after"])
+
+
+@pytest.mark.parametrize("sampler", ["cmaes", "bruteforce"])
+def test_what_a_sampler_suggests_in_vain_changes_no_arm_after_a_restart(
+    sampler: str, make_search: MakeSpec, run_to_end: RunToEnd
+) -> None:
+    domains = {"epochs": {"int": [1, 4]}, "stop_after": {"int": [1, 4]}}  # one must not be above the other
+    spec = make_search(baseline={"epochs": 4}, search=domains, sampler=sampler, trials=9)
+    whole, cut = list[Row](), list[Row]()
+    run_to_end(ledger(spec, whole), by_stop, at_once=1)
+    for _ in range(9):
+        run_to_end(ledger(spec, cut), by_stop, at_once=1, most=1)
+    assert [row.params for row in planned(cut)] == [row.params for row in planned(whole)]
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(
     sampler: str, make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd

@@ -10,7 +10,7 @@ CHOICES = (1, "1", True, None, 2.5, 0, False)
 def test_choices_of_other_types_are_other_choices_before_and_after_a_restart(make_search: MakeSpec) -> None:
     spec = make_search(sampler="random").model_copy(update={"search": {"level": ChoiceDomain(choice=CHOICES)}})
     first = Suggestions(spec)
-    levels = [first._values(first._ask("random", number))["level"] for number in range(200)]
+    levels = [first._values(first._ask(first._study, "random", number))["level"] for number in range(200)]
     assert {(type(level), level) for level in levels} == {(type(choice), choice) for choice in CHOICES}
     again = Suggestions(spec)
     for number, level in enumerate(levels):
