@@ -101,13 +101,7 @@ def read_study(
     try:
         return Study.model_validate({**own, **values}, context={"find_plugin": find})
     except StudyError as error:
-        problems = error.problems
-    raise StudyError(
-        "\n".join(
-            ": ".join(filter(None, (f"{source}{_place(where, document.lines, options)}", spelled(where), said)))
-            for where, said in problems
-        )
-    )
+        raise StudyError.of(error.problems, partial(_place, source, document.lines, options)) from None
 
 
 def dump_study(spec: StudySpec) -> str:
@@ -166,13 +160,13 @@ def _replaced(values: Any, keys: tuple[str, ...], value: Any) -> Any:
     return {**below, keys[0]: _replaced(below.get(keys[0]), keys[1:], value)}
 
 
-def _place(location: Location, lines: dict[Location, int], options: dict[Location, str]) -> str:
-    """Return the option that set a key, or one above or below it; else the line of the key or of the nearest above."""
+def _place(source: str, lines: dict[Location, int], options: dict[Location, str], location: Location) -> str:
+    """Return the file, and the option that set a key or one above or below it, else the line of it or of one above."""
     at_or_above = [location[:depth] for depth in range(len(location), 0, -1)]
     said = [options[keys] for keys in at_or_above if keys in options][:1]
     # A missing key of a section may be required by an option that set another key of it.
     within = location if location in lines or len(location) < 3 else location[:-1]
     said += [option for keys, option in options.items() if within and keys[: len(within)] == within and not said]
     if said:
-        return f", {' '.join(said)}"
-    return next((f", line {lines[keys]}" for keys in at_or_above if keys in lines), "")
+        return f"{source}, {' '.join(said)}"
+    return next((f"{source}, line {lines[keys]}" for keys in at_or_above if keys in lines), source)

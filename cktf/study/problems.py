@@ -1,7 +1,7 @@
 """The problems of a study in plain words: place, value, and what is allowed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from pydantic import BaseModel, ValidationError
@@ -18,9 +18,10 @@ class StudyError(UserError):
     """Location and message of each problem; empty if only the text is known."""
 
     @classmethod
-    def of(cls, problems: Sequence[tuple[Location, str]]) -> Self:
-        """Return the error of these problems: one line each."""
-        error = cls("\n".join(": ".join(filter(None, (spelled(where), said))) for where, said in problems))
+    def of(cls, problems: Sequence[tuple[Location, str]], place: Callable[[Location], str] = lambda _: "") -> Self:
+        """Return the error of these problems: one line each, which begins with its `place` in a file."""
+        lines = (filter(None, (place(where), spelled(where), said)) for where, said in problems)
+        error = cls("\n".join(map(": ".join, lines)))
         error.problems = problems
         return error
 
