@@ -11,7 +11,7 @@ from cktf.measures import OfPredictions
 from cktf.names import BASELINE
 from cktf.rows import Alternative
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import arms_in, candidates, plan_arms
+from cktf.study.designs import arms_in, candidates, every_arm, plan_arms
 from cktf.study.domains import ORDERINGS, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import Location, exists, leaves, no_such_path, overlay, spelled, suggestion, value_at
@@ -282,10 +282,9 @@ def _check_measures(spec: StudySpec) -> Iterator[Finding]:
         yield ("prune",), f"{said}; 'none' is left"
     measures = spec.built_measures.items()
     reading = [name for name, each in measures if isinstance(each, OfPredictions) and each.needs_teacher]
-    arms = [arm for context in spec.baselines for arm in arms_in(spec, context)] if reading else []
     if without := [
         arm.label
-        for arm in arms
+        for arm in (every_arm(spec) if reading else ())
         if not arm.config.teachers_by_key or arm.config.task == "transfer" or arm.config.has_other_classes
     ]:
         others = " and others" if len(without) > 3 else ""
@@ -299,7 +298,7 @@ def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
     for where, path in _named_paths(spec):
         if path == "teacher.seed":
             yield where, "cannot be set beside 'teacher_seeds:', which has the seeds of all teachers"
-    arms = [arm for context in spec.baselines for arm in arms_in(spec, context)]
+    arms = every_arm(spec)
     trained = [arm for arm in arms if arm.config.teacher and arm.config.teacher.checkpoint is None]
     may_switch_on = spec.search is not None  # its factors may be weights of objectives that the baseline has not
     if several := [arm.label for arm in arms if arm.config.teachers]:

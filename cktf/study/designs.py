@@ -206,8 +206,7 @@ def is_crossed(spec: StudySpec, config: TrialConfig) -> bool:
 
 def with_teacher_seed(config: TrialConfig, seed: int) -> TrialConfig:
     """Return the same trial with a teacher of another seed."""
-    teacher = config.teacher and config.teacher.model_copy(update={"seed": seed})
-    return TrialConfig.model_validate({**dict(config), "teacher": teacher})
+    return config.model_copy(update={"teacher": config.teacher and config.teacher.model_copy(update={"seed": seed})})
 
 
 def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17) -> str:
