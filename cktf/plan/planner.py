@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
+from itertools import product
 from typing import Any
 
 from cktf.errors import UserError
@@ -254,9 +255,8 @@ class Planner:
     def _plan(self, arms: Sequence[Arm], seeds: Sequence[int], stage: Stage) -> list[str]:
         """Record the trials that are not planned yet, seed by seed, after their teachers; return the new ids."""
         new: dict[str, PlannedRow] = {}
-        for seed in seeds:
-            pairs = [(arm, config) for arm in arms for config in replicates(self.spec, arm.config, seed, arm.context)]
-            for arm, config in pairs:
+        for seed, arm in product(seeds, arms):
+            for config in replicates(self.spec, arm.config, seed, arm.context):
                 trial_id = config.trial_id  # a hash of all of it
                 if trial_id in self.state.trials or trial_id in new:
                     continue

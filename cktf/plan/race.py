@@ -125,10 +125,8 @@ class ArmRace:
         for arm in self.arms:
             if arm.arm_id in is_open | baselines:
                 continue
-            own = {index: text for index, text in why.items() if arm.arm_id in self._pairs[index]}
-            first = [text for index, text in own.items() if self._pairs[index][0] == arm.arm_id]
-            reasons = dict.fromkeys(first) or {"no comparison of it is open": None}
-            out[arm.arm_id] = "; ".join(reasons)
+            reasons = dict.fromkeys(text for index, text in why.items() if self._pairs[index][0] == arm.arm_id)
+            out[arm.arm_id] = "; ".join(reasons) or "no comparison of it is open"
         return out
 
     def _scores(self, arm_id: str) -> Floats:
