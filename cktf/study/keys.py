@@ -1,6 +1,7 @@
 """The keys of a study file: a baseline, the factors that vary around it, seeds, and how trials are run."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,7 +26,6 @@ from cktf.study.named_parts import measure_problems, registered
 from cktf.study.paths import stands_in, suggestion
 from cktf.study.problems import explain, refusal
 from cktf.study.sections import (
-    MOST_SEEDS,
     Confirm,
     Contrasts,
     Levels,
@@ -229,12 +229,10 @@ class StudyKeys(Settings):
     @classmethod
     def _seeds_by_kind(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("seeds") is None:
-            race = values.get("race")
-            looks = RaceConfig.model_fields["looks"].default
-            looks = race.get("looks", looks) if isinstance(race, Mapping) else getattr(race, "looks", (5,))
-            last = looks[-1] if isinstance(looks, list | tuple) and looks else 5
-            seeds = last if isinstance(last, int) and not isinstance(last, bool) and 1 <= last <= MOST_SEEDS else 5
-            values = {**values, "seeds": 1 if values.get("search") is not None else seeds}
+            seeds = 1 if values.get("search") is not None else 5
+            with suppress(ValidationError):  # there is none, or it is wrong, which is reported
+                seeds = RaceConfig.model_validate(values.get("race")).looks[-1]
+            values = {**values, "seeds": seeds}
         return values
 
     @field_validator("name")
