@@ -105,5 +105,5 @@ def _place(run: str, to: Target) -> str:
 
     storage = Storage(run)
     if not storage.is_local:
-        raise InputError(f"--out: {run} is not on this machine; say where --to {to} is written")
+        raise InputError(f"{run}: is not on this machine; 'cktf export' with --to {to} takes a place by --out")
     return str(Path(storage.path) / "exports" / EXPORTERS[to])

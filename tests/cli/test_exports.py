@@ -35,6 +35,13 @@ def test_a_student_is_written_and_how_it_is_used_is_said(run: Path, tmp_path: Pa
     assert "network = MODELS['resnet5'](10, 1)" in out
 
 
+def test_tools_for_a_run_in_a_bucket_want_a_place(tmp_path: Path) -> None:
+    place = "s3://bucket/run?region=us-east-1"
+    for command in (("dashboard", place), ("export", place, "--to", "optuna")):
+        told = message_for(*command, cwd=tmp_path)
+        assert told.strip() == f"{place}: is not on this machine; 'cktf export' with --to optuna takes a place by --out"
+
+
 def test_the_dashboard_shows_a_copy_on_this_machine_alone_until_ctrl_c(run: Path, tmp_path: Path) -> None:
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
