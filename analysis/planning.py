@@ -70,7 +70,8 @@ def sds_of(results: Results, metric: str) -> dict[str, float]:
     """Return the median and the largest standard deviation of the differences in a run's comparisons, by their origin.
 
     Raises:
-        InputError: If it is a smoke run, the run reports another metric, or no comparison of it has two pairs whose differences vary.
+        InputError: If it is a smoke run or reports another metric, or no comparison of it has two pairs whose
+            differences vary.
     """
     study = results.facts.study
     if study.is_smoke:

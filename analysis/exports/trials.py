@@ -13,6 +13,9 @@ from cktf.names import arm_label
 Point = tuple[int, float, float]
 """Epoch, value, and when it was measured, in seconds since 1970."""
 
+ABOUT = ("status", "reason", "stage", "device", "node", "git_commit")
+"""Columns of trials that trackers get as text."""
+
 
 @dataclass(frozen=True)
 class Tracked:
@@ -23,7 +26,7 @@ class Tracked:
         name: Arm and seed.
         status: See `cktf.rows.Status`.
         settings: Arm, context, seed, and the factors that it sets.
-        about: Status, reason, device and the like: text.
+        about: Status, reason, device and the like: text; a trial that has not ended has no device and node.
         curves: Metric (``validation_loss``, ``term.kd``) to its points, by epoch.
         began: Seconds since 1970.
         ended: Likewise; None while it waits or runs.
@@ -68,7 +71,7 @@ def tracked(results: Results) -> Iterator[Tracked]:
             name=f"{arm_label(row['arm'], row['context'])}, seed {row['seed']}",
             status=row["status"],
             settings={name: value for name, value in settings.items() if not _is_missing(value)},
-            about={name: str(row[name]) for name in ("status", "reason", "stage", "device", "node", "git_commit")},
+            about={name: str(row[name]) for name in ABOUT if not _is_missing(row[name])},
             curves={name: points for name, points in curves.items() if points},
             began=first,
             ended=ended,

@@ -91,6 +91,8 @@ def test_mlflow_reads_runs_settings_and_curves(tmp_path: Path) -> None:
     ]
     assert run.data.params["arm"] == "baseline"
     assert run.info.status == "RUNNING"
+    assert {"stage", "git_commit"} <= run.data.tags.keys()
+    assert not {"device", "node"} & run.data.tags.keys()  # known when it has ended
 
 
 @pytest.mark.filterwarnings("ignore")  # its own
