@@ -6,12 +6,11 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from pyarrow import fs
-
+from analysis.ledger.pieces import fingerprint, ledger_files
 from cktf.cli.terminal import say, warn
 from cktf.errors import InputError
 from cktf.rows import Status
-from cktf.storage import below, open_folder, read
+from cktf.storage import open_folder, read
 
 if TYPE_CHECKING:
     from analysis.report.write import ReportPaths
@@ -62,20 +61,16 @@ class _Answer(BaseHTTPRequestHandler):
 
 def serve_page(run: str, paths: "ReportPaths", write: "Callable[[], ReportPaths]") -> None:
     """Serve a run's report until Ctrl-C; ``write`` writes it again whenever the ledger has grown."""
-    ledger = open_folder(below(run, "ledger"))
-
-    def size() -> list[tuple[str, int]]:
-        return [(info.path, info.size) for info in ledger.get_file_info(fs.FileSelector("", allow_not_found=True))]
-
+    folder = open_folder(run)
     with _Pages() as pages:
-        seen = size()
+        seen = fingerprint(ledger_files(folder))
         pages.show(paths)
         threading.Thread(target=pages.serve_forever, daemon=True).start()
         say([f"http://127.0.0.1:{pages.server_port}/  # for this machine alone; Ctrl-C ends it"])
         try:
             while True:
                 time.sleep(LOOK_SECONDS)
-                if (now := size()) != seen:
+                if (now := fingerprint(ledger_files(folder))) != seen:
                     try:
                         pages.show(write())
                         seen = now
