@@ -53,8 +53,8 @@ class Row:
         Raises:
             InputError: If a key without default is missing, or a value is not of the type of its field.
         """
-        required = {field.name for field in fields(cls) if _has_no_default(field)}
-        given = {name: value for name, value in values.items() if value is not None or name in required}
+        always = required(cls)
+        given = {name: value for name, value in values.items() if value is not None or name in always}
         try:
             return cls(**_reader_of(cls).validate_python(given))  # type: ignore[arg-type]  # a class is hashable
         except ValidationError as error:
@@ -75,12 +75,13 @@ def _reader_of(row: Any) -> TypeAdapter[dict[str, Any]]:
             read = Literal[tuple(map(str, field.metadata["allowed"]))]
         if field.name == "time":
             read = Annotated[float, Field(ge=0, le=LAST_MOMENT)]
-        keys[field.name] = read if _has_no_default(field) else NotRequired[read]
+        keys[field.name] = read if field.name in required(row) else NotRequired[read]
     return TypeAdapter(with_config(ConfigDict(strict=True))(TypedDict(row.__name__, keys)))  # type: ignore[operator]
 
 
-def _has_no_default(field: Any) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
+def required(row: Any) -> list[str]:
+    """Return the names of the fields without a default, which every row of a kind has."""
+    return [field.name for field in fields(row) if field.default is MISSING and field.default_factory is MISSING]
 
 
 def finite(value: Any) -> Any:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from cktf.ledger_lines import parse_row
-from cktf.row_values import LARGEST_INTEGER, LAST_MOMENT
+from cktf.row_values import LARGEST_INTEGER, LAST_MOMENT, required
 from cktf.rows import MEASURE, EpochRow
 
 NAMED = {"terms": "term.", "health": "health.", "measures": MEASURE}
@@ -23,15 +23,11 @@ NAMED = {"terms": "term.", "health": "health.", "measures": MEASURE}
 
 ARROW_TYPES = {int: pa.int64(), str: pa.string()} | dict.fromkeys((float, float | None, int | None), pa.float64())
 """Type of a row's field to its Arrow type. A count that may be missing is a float, as it is in a data frame."""
-EPOCH_SCHEMA = pa.schema(
-    [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name not in NAMED]
-)
-REQUIRED = [f.name for f in fields(EpochRow) if f.default is MISSING and f.default_factory is MISSING]
-"""Keys that every epoch row has."""
 
-COUNTS = [f.name for f in fields(EpochRow) if get_type_hints(EpochRow)[f.name] == int | None]
-
-NEVER_NULL = [name for name in REQUIRED if get_type_hints(EpochRow)[name] in (int, str)]
+TYPES = {f.name: get_type_hints(EpochRow)[f.name] for f in fields(EpochRow) if f.name not in NAMED}
+EPOCH_SCHEMA = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in TYPES.items()])
+COUNTS = [name for name, kind in TYPES.items() if kind == int | None]
+NEVER_NULL = [name for name in required(EpochRow) if TYPES.get(name) in (int, str)]
 
 DEFAULTS = {f.name: f.default for f in fields(EpochRow) if f.default not in (MISSING, None)}
 """Key -> its value in rows that lack it."""
@@ -104,7 +100,7 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
         return None
     if any(table[name].null_count for name in NEVER_NULL):
         return None
-    for name in REQUIRED:
+    for name in required(EpochRow):
         # A missing key and a null look alike in the table.
         may_be_missing = name not in table.column_names or table[name].null_count
         if may_be_missing and not pc.all(pc.match_substring(texts, f'"{name}"')).as_py():
@@ -114,7 +110,7 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
         if key not in table.column_names:  # rows that were written before there was any health have none
             continue
         numbers = table[key].combine_chunks()
-        if not pa.types.is_struct(numbers.type) or (key in REQUIRED and numbers.null_count):
+        if not pa.types.is_struct(numbers.type) or (key in required(EpochRow) and numbers.null_count):
             return None
         for index in range(numbers.type.num_fields):
             values = numbers.field(index)

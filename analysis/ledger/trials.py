@@ -32,7 +32,8 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
     ends = [ledger.ends.get(trial_id) for trial_id in trial_ids]
     final_epoch = final["epoch"].to_pylist()
     study = ledger.launches[-1]
-    own_names = {(row.context, row.arm) for row in planned if row.stage != Stage.SEARCH}
+    has_trials = {(row.context, row.arm) for row in planned if row.stage != Stage.SEARCH}
+    others = [[alias for alias in row.aliases if (row.context, alias["arm"]) not in has_trials] for row in planned]
     launch = pa.array([end[1] if end else len(ledger.launches) - 1 for end in ends], pa.int64())
 
     def texts(values: Iterable[str | None]) -> pa.Array:
@@ -53,7 +54,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         **of_plan("teacher_id"),
         "seed": pa.array([row.seed for row in planned], pa.int64()),
         **of_plan("stage"),
-        COLUMN: texts(in_column(_other_names(row, own_names)) for row in planned),
+        COLUMN: texts(map(in_column, others)),
         "number": pa.array([row.number for row in planned], pa.int64()),
         "status": texts(end[0].status if end else status for end, status in zip(ends, begun, strict=True)),
         "reason": of_end("reason", pa.string(), ""),
@@ -102,11 +103,6 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
 def _arm_of(row: PlannedRow) -> tuple[str, str, str]:
     """Return a key that trials share if they have the same levels and, but for the seed, the same configuration."""
     return row.arm_id, row.stage, row.arm
-
-
-def _other_names(row: PlannedRow, own_names: set[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return the other names of a trial's arm, without those under which the run has trials of their own."""
-    return [alias for alias in row.aliases if (row.context, alias["arm"]) not in own_names]
 
 
 def _level(row: PlannedRow, factor: str) -> Any:
