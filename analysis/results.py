@@ -20,10 +20,7 @@ MOST_ROWS = 20
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Results(StudyTables):
-    """The results of one run, or of several read together; a notebook shows a summary.
-
-    Equality is identity: to compare two of the same run, compare their tables.
-    """
+    """`StudyTables` with figures, comparisons chosen afterwards, and a summary that a notebook shows."""
 
     def __repr__(self) -> str:
         return "\n".join(self._summary())

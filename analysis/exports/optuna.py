@@ -73,9 +73,9 @@ def export(results: Results, place: str) -> int:
 def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> "optuna.trial.FrozenTrial":
     from optuna.trial import TrialState, create_trial
 
-    first, *further = ({step: value for step, value, _ in trial.curves.get(metric, ())} for metric in metrics)
+    curves = [trial.curves.get(metric, []) for metric in metrics]
     states = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
-    state = states[Status(trial.status)] if all([first, *further]) else TrialState.FAIL
+    state = states[Status(trial.status)] if all(curves) else TrialState.FAIL
     levels = {name: _in_domain(value, domains[name]) for name, value in trial.settings.items() if name in domains}
     params = {
         name: value
@@ -88,10 +88,10 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
     last = {name: points[-1][1] for name, points in trial.curves.items()}
     made = create_trial(
         state=state,
-        values=[curve[max(curve)] for curve in (first, *further)] if state == TrialState.COMPLETE else None,
+        values=[curve[-1][1] for curve in curves] if state == TrialState.COMPLETE else None,
         params=params,
         distributions={name: domains[name] for name in params},
-        intermediate_values=first,
+        intermediate_values={step: value for step, value, _ in curves[0]},
         user_attrs={"trial_id": trial.trial_id, **named, **trial.about, **last},
     )
     made.datetime_start = datetime.fromtimestamp(trial.began)  # Optuna's are in local time

@@ -125,7 +125,7 @@ def new(
 
 def examples() -> None:
     """List the studies that are shipped, with the question of each; 'cktf init NAME' writes one."""
-    files = _shipped("examples", ".yaml").items()
+    files = _shipped("examples").items()
     rows = ((name, file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")) for name, file in files)
     out.print(table_of(("study", "question"), rows))
 
@@ -147,14 +147,14 @@ def init(
     say([f"{file} is written; 'cktf launch {file}' runs it"])
 
 
-def _shipped(folder: str, suffix: str) -> dict[str, Traversable]:
+def _shipped(folder: str) -> dict[str, Traversable]:
     """Return the files that this package ships in a folder, by name without suffix."""
     files = sorted((resources.files("cktf") / folder).iterdir(), key=lambda file: file.name)
-    return {each.name.removesuffix(suffix): each for each in files if each.name[0].isalpha()}
+    return {each.name.partition(".")[0]: each for each in files if each.name[0].isalpha()}
 
 
 def _write_shipped(folder: str, argument: str, name: str, file: Path, second_line: str = "") -> None:
-    shipped = _shipped(folder, ".py" if folder == "templates" else ".yaml")
+    shipped = _shipped(folder)
     if name not in shipped:
         raise InputError(f"{argument}: must be one of {', '.join(shipped)}; got {shown(name)}")
     first, end, rest = shipped[name].read_text(encoding="utf-8").partition("\n")
