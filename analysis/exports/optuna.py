@@ -77,11 +77,7 @@ def _frozen(trial: Tracked, domains: dict[str, Any], metrics: Iterable[str]) -> 
     states = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
     state = states[Status(trial.status)] if all(curves) else TrialState.FAIL
     levels = {name: _in_domain(value, domains[name]) for name, value in trial.settings.items() if name in domains}
-    params = {
-        name: value
-        for name, value in levels.items()
-        if value in getattr(domains[name], "choices", [value])  # the baseline may have one that was not searched
-    }
+    params = {name: value for name, value in levels.items() if _holds(domains[name], value)}
     named: dict[str, Any] = {
         name: trial.settings[name] for name in ("arm", "context", "seed") if name in trial.settings
     }
@@ -111,8 +107,9 @@ def _domains(results: Results) -> "dict[str, optuna.distributions.BaseDistributi
         domain = domain if isinstance(domain, dict) else {}
         choices, bounds = domain.get("choice", []), domain.get("float") or domain.get("int") or []
         planned = results.trials.get(f"param.{factor}", pd.Series(dtype=float)).dropna().tolist()
-        values = [_plain(value) for value in choices or [*bounds, *planned]]
         is_log = factor in asked.log_factors
+        levels = [level for level in planned if level > 0] if is_log else planned
+        values = [_plain(value) for value in choices or [*bounds, *levels]]
         if not values:
             continue
         if choices or any(isinstance(value, bool | str) for value in values):
@@ -122,6 +119,12 @@ def _domains(results: Results) -> "dict[str, optuna.distributions.BaseDistributi
         else:
             found[factor] = FloatDistribution(min(values), max(values), log=is_log)
     return found
+
+
+def _holds(domain: Any, value: Any) -> bool:
+    """Return whether a level is in a distribution; the baseline may have one that was not searched or has no log."""
+    choices = getattr(domain, "choices", None)
+    return bool(domain.low <= value <= domain.high if choices is None else value in choices)
 
 
 def _in_domain(value: Any, domain: "optuna.distributions.BaseDistribution") -> Any:

@@ -165,6 +165,21 @@ def test_optuna_gets_each_choice_of_several_kinds(tmp_path: Path) -> None:
     assert read == [("null" if smoothing is None else smoothing, flip) for smoothing, flip in levels]
 
 
+def test_optuna_gets_a_baseline_whose_level_has_no_logarithm(tmp_path: Path) -> None:
+    import optuna
+
+    writer = LedgerWriter(tmp_path / "run")
+    names = {"factors": ["decay"], "log_factors": ["decay"], "report_metric": "validation_accuracy"}
+    writer.add(study_row(design="search", **names))
+    writer.train(writer.plan("baseline", 0, stage=Stage.CONFIRM, decay=0.0), 80.0)
+    writer.train(writer.plan("decay=0.01", 0, {"decay": 0.01}, stage=Stage.SEARCH, decay=0.01), 81.0)
+    (writer.close() / "study.yaml").write_text("search: {decay: {float: [0.0001, 0.1], log: true}}\n")
+    export(analysis.load(writer.run), "optuna", str(tmp_path / "optuna.db"))
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'optuna.db'}")
+    assert [each.params for each in study.trials] == [{}, {"decay": 0.01}]
+    assert study.trials[1].distributions["decay"] == optuna.distributions.FloatDistribution(0.0001, 0.1, log=True)
+
+
 def withdrawn(run: Path) -> tuple[Results, Results, Results]:
     """Return the results of a run before its one trial is withdrawn, after that, and when it has been trained anew."""
     writer = LedgerWriter(run)
