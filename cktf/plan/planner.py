@@ -16,7 +16,7 @@ from cktf.errors import UserError
 from cktf.plan.race import ArmRace
 from cktf.plan.searched_arms import SearchedArms
 from cktf.plan.state import RunState
-from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
+from cktf.rows import WITHDRAWN, EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
 from cktf.study.designs import Arm, merge_alike, plan_arms, replicates
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
@@ -76,6 +76,7 @@ class Planner:
 
         rows = list(rows)
         if self._search:
+            rows = _without_withdrawn(rows)
             ends = {row.trial_id: isinstance(row, EndRow) for row in rows if isinstance(row, PlannedRow | EndRow)}
             self._search.over = {trial_id for trial_id, has_ended in ends.items() if has_ended}
         for row in rows:
@@ -359,3 +360,15 @@ class Planner:
             self._search.apply(row)
         if self._race:
             self._race.apply(row)
+
+
+def _without_withdrawn(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows without what a trial did before it was withdrawn, from which no search learns."""
+    withdrawn_at = {
+        row.trial_id: at for at, row in enumerate(rows) if isinstance(row, EndRow) and row.reason.startswith(WITHDRAWN)
+    }
+    return [
+        row
+        for at, row in enumerate(rows)
+        if not isinstance(row, EpochRow | EndRow) or at >= withdrawn_at.get(row.trial_id, 0)
+    ]

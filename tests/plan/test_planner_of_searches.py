@@ -9,7 +9,7 @@ import pytest
 
 from cktf.plan.planner import NoTrial, Planner
 from cktf.plan.suggestions import PRUNERS, SAMPLERS
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
+from cktf.rows import WITHDRAWN, EndRow, EpochRow, PlannedRow, Row, Stage, Status
 from tests.kinds import MakeResult, MakeSpec, RunToEnd
 from tests.planning import by_learning_rate, ends, fifty, ledger, next_row, planned, study_of
 
@@ -234,6 +234,28 @@ def test_a_failed_arm_is_told_as_failed_and_a_retry_as_a_trial_of_its_own(
     run_to_end(again, by_learning_rate)
     told = [t.state.name for t in study_of(again).trials if t.params == failing.params]
     assert told == ["FAIL", "COMPLETE"]
+    assert optuna_view(ledger(spec, rows)) == optuna_view(again)
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_search_does_not_learn_from_what_was_withdrawn(
+    has_ended: bool, make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd, make_result: MakeResult
+) -> None:
+    spec = make_search(sampler="tpe", trials=3)
+    planner = ledger(spec, rows)
+    wrong = next_row(planner)
+    planner.on_epoch(wrong.trial_id, make_result(1, 99.0))
+    if has_ended:
+        planner.on_epoch(wrong.trial_id, make_result(2, 99.0))
+        planner.on_end(wrong.trial_id, Status.COMPLETE)
+    withdrawn = EndRow(trial_id=wrong.trial_id, status=Status.FAILED, epochs=1, reason=WITHDRAWN)
+    rows += [withdrawn] if has_ended else [withdrawn, wrong]
+    again = ledger(spec, rows, retry_failed=has_ended)
+    run_to_end(again, by_learning_rate)
+    of_wrong = [trial for trial in study_of(again).trials if trial.params == wrong.params]
+    assert [trial.state.name for trial in of_wrong] == ["FAIL", "COMPLETE"]
+    assert of_wrong[0].intermediate_values == {}
+    assert of_wrong[1].value == by_learning_rate(wrong, 2)
     assert optuna_view(ledger(spec, rows)) == optuna_view(again)
 
 
