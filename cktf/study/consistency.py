@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from cktf.names import BASELINE
 from cktf.rows import Alternative
 from cktf.settings import LARGEST_SEED
 from cktf.study.designs import arms_in, candidates, every_arm, plan_arms
-from cktf.study.domains import ORDERINGS, drawing_order
+from cktf.study.domains import ORDERINGS, Domain, draw, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import Location, exists, leaves, no_such_path, overlay, spelled, suggestion, value_at
 from cktf.study.problems import explain
@@ -176,17 +177,26 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
                 mapping = overlay(spec.baseline, {asked.path: asked.literal})
                 yield from _check_trial(mapping, ("search", path, "when", asked.path), asked.path, elsewhere=False)
     for index, values in enumerate(spec.enqueue):
-        for path, value in values.items():
-            if path not in spec.search:
-                yield ("enqueue", index), _unknown("factor", path, spec.search)
-            elif problem := spec.search[path].problem(value):
-                yield ("enqueue", index, path), problem
+        yield from _check_enqueued(spec, spec.search, values, ("enqueue", index))
     if len(spec.enqueue) > spec.trials:
         yield ("enqueue",), f"must be {spec.trials} or fewer, the study's trials; got {len(spec.enqueue)}"
     if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
         yield ("seeds",), f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}"
     if spec.confirm is not None and spec.confirm.top > spec.trials:
         yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
+
+
+def _check_enqueued(
+    spec: StudySpec, search: Mapping[str, Domain], values: Mapping[str, Any], where: Location
+) -> Iterator[Finding]:
+    for path, value in values.items():
+        if path not in search:
+            yield where, _unknown("factor", path, search)
+        elif problem := search[path].problem(value):
+            yield (*where, path), problem
+    with suppress(KeyError, InputError):  # the sampler chooses what is left out; a circle is told of already
+        drawn = draw(search, spec.baseline_config.model_dump(mode="json"), lambda path, _: values[path])
+        yield from _check_trial(overlay(spec.baseline, drawn), where, "")
 
 
 def _check_arms(spec: StudySpec) -> Iterator[Finding]:

@@ -167,6 +167,15 @@ def test_a_setting_to_try_first_outside_of_its_domain_is_refused(
     assert message in refused(**SEARCHED, enqueue=enqueue)
 
 
+def test_a_whole_setting_to_try_first_makes_a_valid_trial(
+    make: Callable[..., StudySpec], refused: Callable[..., str]
+) -> None:
+    domains = {"epochs": {"int": [1, 4]}, "stop_after": {"int": [1, 2]}}
+    wrong = [{"epochs": 1, "stop_after": 1}, {"epochs": 1, "stop_after": 2}]
+    assert "enqueue[1]: stop_after: must be 1 or less" in refused(search=domains, enqueue=wrong)
+    assert make(search=domains, enqueue=[{"stop_after": 2}]), "the sampler chooses the epochs"
+
+
 def test_settings_to_try_first_are_of_searches(refused: Callable[..., str], make: Callable[..., StudySpec]) -> None:
     said = refused(ablate={"batch_size": [16]}, enqueue=[{"batch_size": 32}])
     assert "enqueue: only a study with 'search:' has this key" in said
