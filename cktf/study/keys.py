@@ -47,6 +47,13 @@ MOST_TRIALS = 1_000_000
 """Largest number of arms of a search; with more, identities might collide."""
 
 
+Measures = Annotated[
+    dict[str, dict[str, Any]],
+    BeforeValidator(with_settings, json_schema_input_type=list[str | dict[str, dict[str, Any] | None]]),
+]
+"""Name of a measure to its settings."""
+
+
 class StudyKeys(Settings):
     """The keys of one study, each checked by itself."""
 
@@ -113,7 +120,7 @@ class StudyKeys(Settings):
     """Seeds of teachers, as their number or a list, crossed with the students' seeds: every arm with a teacher that is
     trained here runs with each of them at each seed. None: one teacher, of `teacher.seed`, serves all seeds."""
 
-    measures: Annotated[dict[str, dict[str, Any]], BeforeValidator(with_settings)] = Field(default_factory=dict)
+    measures: Measures = Field(default_factory=dict)
     """Further measures of each student (see `cktf.measures`), as a list of names and of names with settings:
     `[top5, {ece: {bins: 10}}]`. They change no training and no trial's identity."""
 
@@ -249,7 +256,7 @@ class StudyKeys(Settings):
     def _in_one_line(cls, question: str) -> str:
         return " ".join(question.split())
 
-    @field_validator("plugins", mode="before")
+    @field_validator("plugins", mode="before", json_schema_input_type=list[str])
     @classmethod
     def _registered(cls, plugins: Any, info: ValidationInfo) -> Any:
         return registered(plugins, (info.context or {}).get("find_plugin"))

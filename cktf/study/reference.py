@@ -5,32 +5,18 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from cktf.errors import InputError, shown
 from cktf.names import BASELINE
 from cktf.objectives import OBJECTIVES
-from cktf.settings import Seed, Settings
+from cktf.settings import Settings
 from cktf.study.paths import suggestion
-from cktf.study.sections import MOST_SEEDS, Contrast
 from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
-
-_Count = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
-_Seeds = _Count | Annotated[list[Seed], Field(min_length=1, max_length=MOST_SEEDS)]
-
-AS_WRITTEN: dict[str, Any] = {
-    "plugins": list[str],
-    "seeds": _Seeds,
-    "teacher_seeds": _Seeds | None,
-    "measures": list[str | dict[str, dict[str, Any] | None]],
-    "contrasts": list[Contrast | Literal["baseline"]],
-}
-"""Key to the type of its value in a file, where the value is read into another type."""
 
 BOUNDS = {
     "minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
@@ -65,10 +51,6 @@ def json_schema() -> dict[str, Any]:
     parts = schema["$defs"] | trial.pop("$defs")
     for part in (trial, *(parts[name] for name in parts if name.endswith("Config"))):
         part.pop("required", None)  # contexts may complete a section
-    for name, allowed in AS_WRITTEN.items():
-        given = schema["properties"][name]
-        words = {key: given[key] for key in ("default", "description") if key in given}
-        schema["properties"][name] = words | TypeAdapter(allowed).json_schema()
     schema["properties"][BASELINE] |= {key: trial[key] for key in ("properties", "additionalProperties")}
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "$defs": parts, "required": [BASELINE]}
 

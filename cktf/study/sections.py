@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -147,7 +147,9 @@ def _listed(seeds: Any) -> Any:
     return seeds
 
 
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_SEEDS)]
+_several = Field(min_length=1, max_length=MOST_SEEDS)
+_Written = Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[list[Seed], _several]
+Seeds = Annotated[tuple[Seed, ...], _several, BeforeValidator(_listed, json_schema_input_type=_Written)]
 
 
 def _pairs(contrasts: Any) -> Any:
@@ -158,6 +160,8 @@ def _pairs(contrasts: Any) -> Any:
 
 
 Contrast = Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
-Contrasts = Annotated[tuple[Contrast, ...], BeforeValidator(_pairs)]
+Contrasts = Annotated[
+    tuple[Contrast, ...], BeforeValidator(_pairs, json_schema_input_type=list[Contrast | Literal["baseline"]])
+]
 Levels = Annotated[list[Any], Field(min_length=1)]
 TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
