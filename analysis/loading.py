@@ -48,7 +48,13 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
     results = {}
     for run in once.values():
         with naming(run):
-            results[run] = _load_one(run)
+            folder = open_folder(run)
+            if ledger_files(folder):
+                results[run] = results_from_tables(*ledger_tables(run))
+            elif has_file(folder, "trials.parquet"):
+                results[run] = _read_tables(folder, run)
+            else:
+                raise InputError(f"{run}: neither ledger/*.jsonl nor trials.parquet is there")
     return united(results) if len(results) > 1 else next(iter(results.values()))
 
 
@@ -76,16 +82,6 @@ def _above_tables(place: str) -> str:
     """Return the folder of a Parquet table; any other place as it is."""
     above, slash, name = place.rpartition("/")
     return (above or slash or ".") if name.endswith(".parquet") else place
-
-
-def _load_one(place: str) -> Results:
-    """Return the results of one run, read from its ledger, or from its tables if there is no ledger."""
-    folder = open_folder(place)
-    if ledger_files(folder):
-        return results_from_tables(*ledger_tables(place))
-    if has_file(folder, "trials.parquet"):
-        return _read_tables(folder, place)
-    raise InputError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
 
 
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
