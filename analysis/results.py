@@ -99,23 +99,22 @@ class Results(StudyTables):
 
     def _answer(self) -> str:
         """Return the first arms of the effects, or else of the leaderboard, as HTML; nothing if both are empty."""
-        study = self.facts.study
-        if not self.effects.empty:
-            measured = quantity(study.report_metric)
-            shown = self.effects.head(MOST_ROWS)
-            columns = [*(["context"] if len(self.contexts) > 1 else []), "arm", "n_pairs"]
+        rows = self.leaderboard if self.effects.empty else self.effects
+        if rows.empty:
+            return ""
+        shown = rows.head(MOST_ROWS)
+        if self.effects.empty:
+            table = shown[["rank", "arm", "n", "score"]]
+        else:
+            measured = quantity(self.facts.study.report_metric)
             shown = shown.assign(arm=comparison_names(shown))
+            columns = [*(["context"] if len(self.contexts) > 1 else []), "arm", "n_pairs"]
             table = shown[columns].rename(columns={"n_pairs": "pairs"})
             table[f"effect [{interval_name(shown)}]{unit_text(measured)}"] = [
                 effect_text(effect, measured.decimals) for _, effect in shown.iterrows()
             ]
             table["p (Holm)"] = shown["p_holm"].map(p_text)
             table["verdict"] = shown["verdict"]
-        elif not self.leaderboard.empty:
-            table = self.leaderboard.head(MOST_ROWS)[["rank", "arm", "n", "score"]]
-        else:
-            return ""
-        num_arms = len(self.leaderboard if self.effects.empty else self.effects)
-        more = f"<p>The first {MOST_ROWS} of {num_arms} rows.</p>" if num_arms > MOST_ROWS else ""
+        more = f"<p>The first {MOST_ROWS} of {len(rows)} rows.</p>" if len(rows) > MOST_ROWS else ""
         html: str = table.to_html(index=False, border=0)
         return html + more
