@@ -9,9 +9,9 @@ A ledger is a sequence of JSON lines, each of which is one row; the key ``kind``
     EndRow      "end"       a trial's end: complete, pruned or failed, and why
     LookRow     "look"      a look of a race: what is decided, and which arms get no more seeds
 
-Rows are only ever appended. If a trial has several rows of one epoch or several ends (a worker was lost, a failed
-trial was repeated), the last one holds; likewise for a teacher's rows. A study row comes first, and a trial's planned
-row before its other rows.
+Rows are only ever appended; their times are in seconds since the epoch (UTC). If a trial has several rows of one epoch
+or several ends (a worker was lost, a failed trial was repeated), the last one holds; likewise for a teacher's rows. A
+study row comes first, and a trial's planned row before its other rows.
 """
 
 import math
@@ -125,7 +125,6 @@ class StudyRow(Row):
             because the study has grown.
         machine: Description of the driver's machine.
         command: The command line.
-        time: Seconds since the epoch (UTC).
     """
 
     kind: ClassVar[str] = "study"
@@ -248,7 +247,6 @@ class TeacherRow(Row):
         epochs: Epochs that it was trained for.
         wall_seconds: Time of its training in this run; 0 if it was found in the cache.
         weights: Where its first weights are from; empty if they were random.
-        time: Seconds since the epoch (UTC).
     """
 
     kind: ClassVar[str] = "teacher"
@@ -413,7 +411,6 @@ class LookRow(Row):
         comparisons: ``arm_id``, ``against_id``, ``n_pairs``, ``effect``, sequential ``p``, ``p_adjusted`` and
             ``verdict`` of each comparison; numbers are null where nothing could be tested.
         out: Arm to the reason why it gets no more seeds.
-        time: Seconds since the epoch (UTC).
     """
 
     kind: ClassVar[str] = "look"

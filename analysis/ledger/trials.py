@@ -14,12 +14,6 @@ from cktf.rows import MEASURE, PlannedRow, Stage, Status
 
 TRIALS_FILE = "trials.parquet"
 
-LAST_EPOCH = "last_epoch"
-"""Column: the last epoch that a trial has a row of; missing where it has none."""
-
-TEACHER_METRICS = ("test_loss", "test_accuracy")
-"""Final scores of a trial's teacher that are columns; missing where it was loaded from a file."""
-
 
 def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.Table) -> pa.Table:
     """Return the table of trials, a row for each, in the order of planning.
@@ -61,12 +55,12 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         "epochs": pa.array(
             [end[0].epochs if end else epoch or 0 for end, epoch in zip(ends, final_epoch, strict=True)], pa.int64()
         ),
-        LAST_EPOCH: final["epoch"],
+        "last_epoch": final["epoch"],
         **{name: final[name] for name in FINAL_METRICS},
         **{name: final[name] for name in final.column_names if name.startswith(MEASURE)},
         **{
             f"teacher_{name}": pa.array([teachers.get(row.teacher_id, {}).get(name) for row in planned], pa.float64())
-            for name in TEACHER_METRICS
+            for name in ("test_loss", "test_accuracy")  # missing where it was loaded from a file
         },
         "wall_seconds": of_end("wall_seconds", pa.float64()),
         "device": of_end("device", pa.string()),
