@@ -52,6 +52,7 @@ def test_an_error_in_the_training_step_of_a_plug_in_names_its_line(study: Path, 
     (tmp_path / "mine.py").write_text(
         "from cktf.objectives import Objective, ObjectiveSettings\n"
         "class Mine(Objective):\n"
+        "    'The sum of products of logits, which do not fit together.'\n"
         "    needs_teacher = False\n"
         "    class Config(ObjectiveSettings):\n"
         "        pass\n"
@@ -68,5 +69,5 @@ def test_an_error_in_the_training_step_of_a_plug_in_names_its_line(study: Path, 
     )
     code, _, err = cktf("train", study, cwd=tmp_path)
     assert code == 2
-    assert re.match(r"mine\.py, line 10: raises RuntimeError: .*mat1 and mat2 shapes cannot be multiplied", err)
+    assert re.match(r"mine\.py, line 11: raises RuntimeError: .*mat1 and mat2 shapes cannot be multiplied", err)
     assert "fault of cktf" not in err
