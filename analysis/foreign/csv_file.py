@@ -91,7 +91,7 @@ def results_in_table(
     named = {option: tidy_name(column) for option, column in said.items() if column is not None}
     require_columns(what, table.head, named)
     if metric is None:
-        named["metric"] = metric = _only_metric(what, table, named)
+        named["metric"] = metric = _only_metric(what, table, named, decimal)
     larger = larger_is_better(metric, maximise)
     columns = dict(zip(table.head, zip(*table.rows, strict=True), strict=True))
     scores = _numbers(what, named["metric"], columns[named["metric"]], table.places, decimal)
@@ -126,11 +126,11 @@ def results_in_table(
     return compared(found, metric=named["metric"], maximise=larger, **asked)
 
 
-def _only_metric(what: str, table: Table, named: Mapping[str, str]) -> str:
+def _only_metric(what: str, table: Table, named: Mapping[str, str], decimal: str | None) -> str:
     """Return the only column of numbers that has no other meaning."""
     found = []
     for name, texts in zip(table.head, zip(*table.rows, strict=True), strict=True):
-        numbers = [cells.number(text) for text in texts]
+        numbers = [_number(text, decimal) for text in texts]
         has_any = any(math.isfinite(number) for number in numbers if number is not None)
         if name not in named.values() and None not in numbers and has_any:
             found.append(name)
@@ -193,10 +193,15 @@ def _numbers(what: str, column: str, texts: Sequence[str], places: Sequence[str]
     """Return the numbers in the cells of the metric, NaN where there is none."""
     numbers = []
     for text, place in zip(texts, places, strict=True):
-        is_other = decimal == "," and "." in text
-        number = None if is_other else cells.number(text.replace(",", ".") if decimal == "," else text)
-        if number is None:
+        if (number := _number(text, decimal)) is None:
             hint = "; --decimal , reads a comma as the decimal sign" if "," in text and decimal is None else ""
             raise InputError(f"{cells.no_number(what, column, place, text)}{hint}")
         numbers.append(number)
     return numbers
+
+
+def _number(text: str, decimal: str | None) -> float | None:
+    """Return the number in a cell as `analysis.statistics.cells.number` does, by this decimal sign."""
+    if decimal != ",":
+        return cells.number(text)
+    return None if "." in text else cells.number(text.replace(",", "."))

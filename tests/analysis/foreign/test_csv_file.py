@@ -341,6 +341,13 @@ def test_the_only_numbers_are_the_metric(tmp_path: Path) -> None:
         read_csv(tmp_path / "a.csv")
 
 
+def test_the_only_numbers_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    lines = ["arm;seed;score", *(line.replace(",", ";").replace(".", ",") for line in text_of(SCORES))]
+    (tmp_path / "comma.csv").write_text("\n".join(lines))
+    found = read_csv(tmp_path / "comma.csv", decimal=",", baseline="none").trials
+    assert found["metric.score"].tolist()[:4] == [0.90, 0.88, 0.91, 0.93]
+
+
 def test_the_last_epoch_scores_a_trial_or_the_best_one(tmp_path: Path) -> None:
     rows = [(arm, seed, epoch) for arm in ("baseline", "kd") for seed in (0, 1) for epoch in (10, 9, 8)]
     lines = [f"{arm},{seed},{epoch},{50 + len(arm) + seed + epoch * (19 - 2 * epoch)}" for arm, seed, epoch in rows]
