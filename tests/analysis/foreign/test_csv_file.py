@@ -348,6 +348,11 @@ def test_the_only_numbers_may_have_a_decimal_comma(tmp_path: Path) -> None:
     assert found["metric.score"].tolist()[:4] == [0.90, 0.88, 0.91, 0.93]
 
 
+def test_the_numbers_of_rows_under_no_name_are_no_metric(file: Path) -> None:
+    pd.read_csv(file).to_csv(file)  # pandas writes its index first
+    assert read_csv(file, arm="method", seed="run", baseline="none").facts.study.metric == "metric.acc"
+
+
 def test_the_last_epoch_scores_a_trial_or_the_best_one(tmp_path: Path) -> None:
     rows = [(arm, seed, epoch) for arm in ("baseline", "kd") for seed in (0, 1) for epoch in (10, 9, 8)]
     lines = [f"{arm},{seed},{epoch},{50 + len(arm) + seed + epoch * (19 - 2 * epoch)}" for arm, seed, epoch in rows]
