@@ -127,16 +127,17 @@ def results_in_table(
 
 
 def _only_metric(what: str, table: Table, named: Mapping[str, str], decimal: str | None) -> str:
-    """Return the only column of numbers that has a name and no other meaning."""
+    """Return the only column of numbers, or else the only one, that has a name and no other meaning."""
     found = []
     for name, texts in zip(table.head, zip(*table.rows, strict=True), strict=True):
         numbers = [_number(text, decimal) for text in texts]
         has_any = any(math.isfinite(number) for number in numbers if number is not None)
         if name and name not in named.values() and None not in numbers and has_any:
             found.append(name)
-    if len(found) != 1:
+    others = [name for name in table.head if name and name not in named.values()]
+    if len(found or others) != 1:
         raise InputError(f"{what}: --metric says which of its numbers is compared; there are: {listed(found)}")
-    return found[0]
+    return (found or others)[0]  # if it holds no numbers, the first cell that is none is told
 
 
 def _steps(what: str, column: str, texts: Sequence[str], places: Sequence[str]) -> list[int]:

@@ -339,6 +339,9 @@ def test_the_only_numbers_are_the_metric(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("arm,seed,acc,f1\nbaseline,0,1,3\nkd,0,2,4\n")
     with pytest.raises(ValueError, match="--metric says which of its numbers is compared; there are: acc, f1"):
         read_csv(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("arm,seed,acc\nbaseline,0,1\nkd,0,2%\n")
+    with pytest.raises(ValueError, match=r"column 'acc' holds numbers, .*; line 3 has '2%'"):
+        read_csv(tmp_path / "a.csv")
 
 
 def test_the_only_numbers_may_have_a_decimal_comma(tmp_path: Path) -> None:
