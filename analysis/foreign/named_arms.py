@@ -216,6 +216,23 @@ def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> T
     column = next((table.head.index(name) for name in of_runs if name in table.head), None)
     if column is None:
         raise InputError(f"{what}: --names: no column {' or '.join(of_runs)}; there are: {listed(table.head)}")
+    form = form_of_names(names)
+    added = [*form.groupindex]
+    others = [place for place, name in enumerate(table.head) if name not in added]
+    rows = []
+    for row in table.rows:
+        if not (match := form.fullmatch(row[column])):
+            raise InputError(f"{what}: the run {shown(row[column])} is not called as --names {shown(names)} says")
+        rows.append([row[place] for place in others] + [match[name] for name in added])
+    return Table([table.head[place] for place in others] + added, rows, table.places)
+
+
+def form_of_names(names: str) -> re.Pattern[str]:
+    """Return the pattern of the runs' names, with a group for each part, of a form such as ``{arm}-s{seed}``.
+
+    Raises:
+        InputError: If the form has no such part, one twice or another one.
+    """
     parts = re.split(r"\{(\w*)\}", names)
     added = parts[1::2]
     if not added or len({*added}) < len(added) or not {*added} <= {"arm", "seed", "context", "any"}:
@@ -223,17 +240,12 @@ def with_names(what: str, table: Table, of_runs: Sequence[str], names: str) -> T
             f"--names {shown(names)}: says where arm, seed or context stand in the names of runs, as "
             "'{arm}-s{seed}' does; '{any}' is anything else"
         )
-    form = "".join(
-        re.escape(part) if place % 2 == 0 else f"(?P<{part}>{'-?[0-9]+' if part == 'seed' else '.+?'})"
-        for place, part in enumerate(parts)
+    return re.compile(
+        "".join(
+            re.escape(part) if place % 2 == 0 else f"(?P<{part}>{'-?[0-9]+' if part == 'seed' else '.+?'})"
+            for place, part in enumerate(parts)
+        )
     )
-    others = [place for place, name in enumerate(table.head) if name not in added]
-    rows = []
-    for row in table.rows:
-        if not (match := re.fullmatch(form, row[column])):
-            raise InputError(f"{what}: the run {shown(row[column])} is not called as --names {shown(names)} says")
-        rows.append([row[place] for place in others] + [match[name] for name in added])
-    return Table([table.head[place] for place in others] + added, rows, table.places)
 
 
 def _params_in_words(found: Found, others: set[str]) -> list[str]:

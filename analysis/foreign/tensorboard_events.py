@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.arguments import listed
-from analysis.foreign.named_arms import Found, compared, with_names
+from analysis.foreign.named_arms import Found, compared, form_of_names, with_names
 from analysis.foreign.table_file import table_of
 from analysis.foreign.trials import ForeignTrial, of_extra
 from analysis.results import Results
@@ -17,7 +17,7 @@ from cktf.rows import Status
 HPARAMS = "_hparams_/session_start_info"
 """Tag under which a run's hyperparameters stand."""
 
-NO_ENDS = "Event files do not say how a run ended: each run that has a value counts as complete."
+NO_ENDS = "Event files do not say how a run ended: each run that has a value counts as complete, any other as failed."
 
 _Values = dict[int, tuple[float, float]]
 """Step to time and value."""
@@ -35,7 +35,8 @@ def read_tensorboard(
 
     A run is scored by the last value of a scalar. Arm, seed and context may be hyperparameters that it wrote
     (``add_hparams`` of PyTorch writes them into a folder below the run's, which is then no run of its own) and ``run``,
-    the path of its folder.
+    the path of its folder. A folder without a value of the scalar is a failed run if these are known of it, and no
+    other run lies above or below it.
 
     Args:
         folder: Folder that contains the runs.
@@ -59,6 +60,12 @@ def read_tensorboard(
         if hparams and path.parent in runs and not runs[path.parent]:
             runs[path.parent] = hparams
             runs.pop(path, None)
+    needed = {tidy_name(asked.get(option) or option) for option in ("arm", "seed")}
+    form = form_of_names(names or "{any}")
+    for path, (hparams, _) in found.items():
+        is_known = form.fullmatch(path.relative_to(top).as_posix()) and needed <= {"run", *hparams, *form.groupindex}
+        if is_known and not any(path.is_relative_to(run) or run.is_relative_to(path) for run in runs):
+            runs[path] = hparams
     places = [path.relative_to(top).as_posix() for path in runs]
     table = table_of([own | {"run": place} for own, place in zip(runs.values(), places, strict=True)], places)
     maximise = larger_is_better(metric, maximise)
@@ -67,13 +74,15 @@ def read_tensorboard(
         origin=f"the event files below {what}",
         name=top.resolve().name,
         table=table if names is None else with_names(what, table, ["run"], names),
-        trials=[_trial(found[path][1][metric]) for path in runs],
+        trials=[_trial(found[path][1].get(metric, {}), metric) for path in runs],
         caveats=[NO_ENDS],
     )
     return compared(of_arms, metric=metric, maximise=maximise, **asked)
 
 
-def _trial(values: _Values) -> ForeignTrial:
+def _trial(values: _Values, metric: str) -> ForeignTrial:
+    if not values:
+        return ForeignTrial(status=Status.FAILED, score=None, reason=f"no {metric} in its event files")
     steps = sorted(values)
     times = [values[step][0] for step in steps]
     return ForeignTrial(

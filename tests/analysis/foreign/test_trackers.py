@@ -163,6 +163,26 @@ def test_event_files_are_compared_by_hyperparameters_or_folders(tmp_path: Path) 
     )
 
 
+@pytest.mark.slow
+def test_a_run_without_a_value_in_its_event_files_has_failed(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    for arm, scores in SCORES.items():
+        for seed, score in enumerate(scores):
+            write_events(tmp_path / arm / f"s{seed}", [score], {"arm": arm, "seed": seed})
+    for place in ("at/s0", "kd/s0/loss", "profile"):  # only the first is called as runs are
+        with SummaryWriter(str(tmp_path / place)) as writer:
+            writer.add_scalar("loss", 1.0, 0)
+            if place == "at/s0":
+                writer.add_hparams({"arm": "at", "seed": 0}, {})
+    for names in ("{arm}/s{seed}", None):
+        found = read_tensorboard(tmp_path, metric="val/acc", names=names, baseline="none")
+        failed = found.trials[found.trials["status"] == Status.FAILED]
+        assert failed[["arm", "reason"]].to_numpy().tolist() == [["at", "no val/acc in its event files"]]
+        assert found.effects["n_family"].tolist() == [2, 2]
+
+
 RUNS = """\
 "Name","State","Notes","User","Tags","Created","Runtime","Sweep","method","seed","val.acc","_step"
 "kd-s0","finished","-","me","","2026-01-05T10:00:00.000Z","12","","kd","0","73","4"
