@@ -135,7 +135,8 @@ def text(words: str) -> str:
     A letter for which LaTeX has neither a command nor an accent is written as its number in Unicode, so that different
     names stay different.
     """
-    return "".join(map(_letter, unicodedata.normalize("NFC", words)))
+    parts = re.split("(?<=[-'`])(?=[-'`])", unicodedata.normalize("NFC", words))  # -- would be printed as a dash
+    return "{}".join("".join(map(_letter, part)) for part in parts)
 
 
 def _letter(letter: str) -> str:

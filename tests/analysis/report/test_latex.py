@@ -126,6 +126,7 @@ def test_what_latex_would_read_as_a_command_is_written_out() -> None:
     )
     assert text("β=0.8, λ→∞") == r"$\beta$=0.8, $\lambda$$\rightarrow$$\infty$"
     assert text("a|b") == r"a\textbar{}b", "the usual fonts have a dash there"
+    assert text("--no-kd ---") == "-{}-no-kd -{}-{}-", "two hyphens are no dash"
     assert text("−1.0 ± 0.2 [–] p < 0.05") == r"$-$1.0 $\pm$ 0.2 {[}--] p $<$ 0.05"
 
 
