@@ -6,7 +6,7 @@ from analysis.report.recipe import setting_name, settings_of
 from analysis.report.table import Columns, Table, cell, rows_of
 from analysis.results import Results
 from analysis.statistics.any_table import of_fixed_arms, reported
-from analysis.statistics.levels import factor_label
+from analysis.statistics.levels import factor_label, in_groups
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.shapley import ALL, OFF
 from analysis.wording import ABSENT, effect_text, interval_name, number_text, p_text, quantity, unit_text
@@ -71,7 +71,7 @@ def components(results: Results) -> list[Table]:
     """
     arms = reported(results.trials).drop_duplicates("arm_id")
     named = [factor for factor in results.facts.study.factors if f"param.{factor}" in arms]
-    levels = {factor: arms[f"param.{factor}"].astype(str).fillna("") for factor in named}
+    levels = {factor: in_groups(arms[f"param.{factor}"]).astype(object).fillna("") for factor in named}
     columns = {factor: of_arms for factor, of_arms in levels.items() if of_arms.nunique() > 1}
     if not 1 < len(columns) <= MOST_COMPONENTS or results.against_baseline.empty or results.arms.empty:
         return []

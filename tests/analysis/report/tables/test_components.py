@@ -40,6 +40,13 @@ def test_contexts_have_a_column_each(contexts: Path) -> None:
     assert {row[2] for row in table.rows[2:]} == {"✓"}
 
 
+def test_levels_that_a_search_drew_are_shown_with_six_digits(ablation: Path) -> None:
+    results = load(ablation)
+    drawn = results.trials["param.objective.cktf.temperature"] * 1.00000012345678
+    (table,) = components(replace(results, trials=results.trials.assign(**{"param.objective.cktf.temperature": drawn})))
+    assert table.rows[1][1:] == ["0.1", "✓", "last", "baseline"]
+
+
 def test_the_values_of_a_grid_of_two_levels_sum_to_what_all_add(grid: Path) -> None:
     results = load(grid)
     assert shapley(results) == []  # a temperature too many
