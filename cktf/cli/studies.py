@@ -96,7 +96,8 @@ def explain(
     registered(plugins or [])
     asked, below = explained(key)
     if asked:
-        default = [] if below else [f"default: {asked.default or 'none'}"]
+        is_in_table = below and asked.default[:1] in ("", "{")  # a section's, key by key
+        default = [] if is_in_table else [f"default: {asked.default or 'none'}"]
         say([f"{asked.path}: {asked.values}", *default, asked.meaning])
     if below:
         rows = [(each.path.rpartition(".")[2], each.values, each.default) for each in below]

@@ -73,7 +73,12 @@ def test_the_commands_print_them(tmp_path: Path) -> None:
     _, printed, _ = cktf("explain", "optimizer.momentum", cwd=tmp_path)
     assert "baseline.optimizer.momentum: number, at least 0, below 1" in printed
     assert "default: 0.9" in printed
-    assert "accumulate" in cktf("explain", "optimizer", cwd=tmp_path)[1]
+    _, section, _ = cktf("explain", "optimizer", cwd=tmp_path)
+    assert "accumulate" in section
+    assert "default: " not in section  # its table has those of its keys
+    _, number, _ = cktf("explain", "objective.kd.temperature", cwd=tmp_path)  # or a section: a schedule
+    assert "\ndefault: 4.0\n" in number
+    assert "over" in number
     assert json.loads(cktf("schema", cwd=tmp_path)[1]) == json_schema()
 
 
