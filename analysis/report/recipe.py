@@ -11,7 +11,7 @@ from analysis.statistics.any_table import of_fixed_arms
 MOST_NAMED = 3
 """Largest number of different values, as of networks in different contexts, that are named one by one."""
 
-MOST_ARMS, MOST_SETTINGS = 13, 20
+MOST_ARMS, MOST_SETTINGS = 13, 40
 """Largest number of arms whose settings the methods paragraph names, and of settings that it names for each."""
 
 _NO_SETTINGS = (".seed", "sha256", ".content", ".root", ".download", ".checkpoint")

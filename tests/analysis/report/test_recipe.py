@@ -9,6 +9,8 @@ import pytest
 from analysis import load
 from analysis.report.methods import methods_text
 from analysis.report.recipe import recipe_text
+from cktf.study.designs import plan_arms
+from cktf.study.load import load_study
 
 OPTIMIZER = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "bias_decay": True, "schedule": "cosine"}
 TEACHER = {"model": "resnet20", "epochs": 30, "batch_size": 64, "train_fraction": 1.0, "optimizer": OPTIMIZER}
@@ -110,6 +112,14 @@ def test_the_methods_tell_the_recipe(ablation_writer: Callable[..., Any]) -> Non
     ledger = ablation_writer(arms=[])
     ledger.train(ledger.plan("baseline", 0, **CONFIG), 90.0)
     assert "The baseline's student, resnet8, learns" in methods_text(load(ledger.close()))
+
+
+def test_the_methods_tell_every_setting_of_a_shipped_baseline(ablation_writer: Callable[..., Any]) -> None:
+    (baseline, *_) = plan_arms(load_study("search_spaces/digits_ablation.yaml"))
+    ledger = ablation_writer(arms=[])
+    ledger.train(ledger.plan("baseline", 0, objective=baseline.config.model_dump()["objective"]), 90.0)
+    text = methods_text(load(ledger.close()))
+    assert "kd.temperature = 4, kd.weight = 1. " in text
 
 
 def test_teachers_that_were_read_and_those_that_were_trained_are_told_apart(recipe: Callable[..., str]) -> None:
