@@ -36,8 +36,8 @@ def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool 
     """Return for each arm of a design, or confirmed arm of a search, whether it is among the best of its context.
 
     The set of the best is cautious: in simulations it held the truly best arm in 98% of studies or more, and with few
-    seeds it holds nearly all arms. It is no verdict; `analysis.statistics.effects.effects` gives verdicts against a
-    baseline that was fixed beforehand.
+    seeds it holds nearly all arms; with fewer than `FEWEST_SEEDS` of them it holds none. It is no verdict;
+    `analysis.statistics.effects.effects` gives verdicts against a baseline that was fixed beforehand.
 
     Args:
         trials: As `analysis.load` gives them, of which those of a search's own stage are ignored; or a plain table.
