@@ -219,6 +219,14 @@ class PlannedRow(Row):
     aliases: list[dict[str, Any]] = field(default_factory=list)
     time: float = 0.0
 
+    @property
+    def replicate(self) -> str:
+        """The seed in words and, as teachers may be crossed with seeds, the teacher's where it is not 0."""
+        match self.config:
+            case {"teacher": {"seed": int(of_teacher)}} if of_teacher:
+                return f"seed {self.seed} at teacher seed {of_teacher}"
+        return f"seed {self.seed}"
+
     def named_by(self, study: StudyRow) -> Self:
         """Return the row with the arm's names by a later launch, whose study may have grown."""
         new = study.renamed.get(self.arm_id) if self.stage == Stage.DESIGN else None

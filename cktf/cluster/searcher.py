@@ -152,7 +152,7 @@ class PlannerScheduler(FIFOScheduler):
             is_tried = self._planner.spec.stall == "retry"
             then = "its worker is ended, and it goes on from its checkpoint" if is_tried else "it is waited for"
             told = f"nothing was heard of it for {silent:.0f} s"
-            self._say(f"{arm_label(row.arm, row.context)}, seed {row.seed}: {told}; {then}")
+            self._say(f"{arm_label(row.arm, row.context)}, {row.replicate}: {told}; {then}")
             if is_tried:
                 self._searcher.deaths[key] = told
                 ray.kill(worker)

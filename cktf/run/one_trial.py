@@ -36,7 +36,7 @@ def find_trial(state: RunState, trial: str | None, arm: str | None, seed: int | 
     if len(found) != 1:
         asked = f"--arm {shown(arm)} --seed {seed}" if trial is None else f"TRIAL: {shown(trial)}"
         listed = few(
-            [f"{key} ({arm_label(rows[key].arm, rows[key].context)}, seed {rows[key].seed})" for key in found or rows]
+            [f"{key} ({arm_label(rows[key].arm, rows[key].context)}, {rows[key].replicate})" for key in found or rows]
         )
         raise InputError(f"{asked}: {len(found) or 'no'} trials; there are: {listed}")
     return state.trial(found[0])
@@ -46,7 +46,7 @@ def facts_of(trial: TrialState, study: StudyRow) -> list[tuple[str, str]]:
     """Return the ledger's facts about a trial, as pairs of name and value."""
     row, end = trial.planned, trial.end
     trained_as = row.config.get("seed", row.seed)
-    seed = f"{row.seed}" if trained_as == row.seed else f"{row.seed}, in training {trained_as}"
+    seed = row.replicate.removeprefix("seed ") + ("" if trained_as == row.seed else f", in training {trained_as}")
     facts = {
         **{"trial": row.trial_id, "arm": row.arm, "context": row.context, "seed": seed, "stage": row.stage},
         "status": trial.status,

@@ -202,7 +202,7 @@ def _line_of(trial: TrialState, metric: str, longest: int | None = None, *, stat
         label = f"teacher {label}"
     if trial.curve and not trial.end:
         epochs = f", epoch {max(trial.curve)} of {trial.epochs}"
-    return f"{label}, seed {row.seed}, {status or trial.status}{epochs}{score}{reason}"
+    return f"{label}, {row.replicate}, {status or trial.status}{epochs}{score}{reason}"
 
 
 def _left(state: RunState, since: float, total: int, now: float) -> str:

@@ -58,9 +58,9 @@ def load_student(
         if content is None:
             ids = {path.parent.name for path in map(Path, run.child("trials").names(STUDENT, below=True))}
             rows = [each.planned for key, each in state.trials.items() if key in ids]
-            there = few([f"{arm_label(each.arm, each.context)} seed {each.seed}" for each in rows]) or "none"
+            there = few([f"{arm_label(each.arm, each.context)} {each.replicate}" for each in rows]) or "none"
             raise InputError(
-                f"{run.root}: the student of {arm_label(row.arm, row.context)}, seed {row.seed}, is not stored; "
+                f"{run.root}: the student of {arm_label(row.arm, row.context)}, {row.replicate}, is not stored; "
                 f"'keep:' in its study says which are, and these are: {there}"
             )
     return _student(content, own.full(name))

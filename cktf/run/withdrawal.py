@@ -34,7 +34,7 @@ def withdraw(
         row, end = found.planned, found.end
         if row.stage == Stage.TEACHER:
             raise InputError(f"{row.trial_id}: trains a teacher, whose students have learnt from it")
-        what = f"{arm_label(row.arm, row.context)}, seed {row.seed} ({row.trial_id}), {found.status}"
+        what = f"{arm_label(row.arm, row.context)}, {row.replicate} ({row.trial_id}), {found.status}"
         if not is_sure(what):
             return ""
         with naming(run.root):
