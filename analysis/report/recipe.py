@@ -28,8 +28,16 @@ _DATA: Phrases = (
     ("fold", "", "fold {}"),
 )
 
+_NETWORK: Phrases = (
+    ("model", "", "{}"),
+    ("width", "1", " at width {}"),
+    ("weights", "", " with trained first weights"),
+)
+
 _LENGTH: Phrases = (
     ("epochs", "", " for {} epochs"),
+    ("stop_after", "", " (stopped after epoch {})"),
+    ("epoch", "", " (stopped after epoch {})"),
     ("train_fraction", "100%", " on {} of the training split"),
     ("batch_size", "", " in batches of {}"),
 )
@@ -37,10 +45,13 @@ _LENGTH: Phrases = (
 _OPTIMIZER: Phrases = (
     ("learning_rate", "", "learning rate {}"),
     ("momentum", "", "momentum {}"),
+    ("nesterov", "false", "Nesterov's look-ahead"),
+    ("betas", "0.9, 0.999", "betas [{}]"),
     ("weight_decay", "", "weight decay {}"),
     ("bias_decay", "true", "no decay of biases and norms"),
     ("head_learning_rate", "", "learning rate {} of the objectives' own parameters"),
     ("accumulate", "1", "a step for each {} batches"),
+    ("clip_norm", "", "gradients clipped to a norm of {}"),
 )
 
 _ADDITIONS: Phrases = (
@@ -68,7 +79,7 @@ def recipe_text(trials: pd.DataFrame) -> str:
     images += f" ({', '.join(changes)})" if (changes := _said(configs, _DATA, "data.")) else ""
     images += " without their labels" if value("task") == "transfer" else ""
     sentences = [
-        f"{whose}, {value('student.model')}, learns from the images of {images}{_length(configs, '')}"
+        f"{whose}, {_network(configs, 'student.')}, learns from the images of {images}{_length(configs, '')}"
         f", by {_by(value('optimizer.name'))}{_optimizer(configs, 'optimizer.')}."
     ]
     if additions := _said(configs, _ADDITIONS):
@@ -86,14 +97,13 @@ def recipe_text(trials: pd.DataFrame) -> str:
         of_files = configs.get(f"{start}checkpoint")
         is_read = configs.index.isin(() if of_files is None else of_files.dropna().index)
         for alike in (configs[~is_read], configs[is_read]):
-            if not (model := values_text(alike, f"{path}model")):
+            if not (network := _network(alike, path)):
                 continue
             uses += [values_text(alike[alike[f"{start}model"].notna()], "teachers_as")] if name else []
             how = "was read from a file"
             if not values_text(alike, f"{path}checkpoint"):
-                stopped = f", stopped after epoch {epoch}" if (epoch := values_text(alike, f"{path}epoch")) else ""
-                how = f"was trained{_length(alike, path)}{_optimizer(alike, f'{path}optimizer.')}{stopped}"
-            sentences.append(f"The teacher{f' {name}' if name else ''}{source}, {model}, {how} and is frozen.")
+                how = f"was trained{_length(alike, path)}{_optimizer(alike, f'{path}optimizer.')}"
+            sentences.append(f"The teacher{f' {name}' if name else ''}{source}, {network}, {how} and is frozen.")
     for use in dict.fromkeys(uses):
         words = use.replace("mean", "the mean of their logits").replace("drawn", "one of them, drawn for each seed")
         sentences.append(f"Where teachers are several, a student learns from {words}.")
@@ -148,6 +158,11 @@ def _said(configs: pd.DataFrame, phrases: Phrases, prefix: str = "") -> list[str
     """Return the phrases that apply to these configurations, with their values."""
     values = [(values_text(configs, prefix + path, unset[-1:]), unset, words) for path, unset, words in phrases]
     return [words.format(value) for value, unset, words in values if value not in ("", unset)]
+
+
+def _network(configs: pd.DataFrame, prefix: str) -> str:
+    """Return a network's name, with its width and first weights where these are not the usual ones."""
+    return "".join(_said(configs, _NETWORK, prefix))
 
 
 def _length(configs: pd.DataFrame, prefix: str) -> str:

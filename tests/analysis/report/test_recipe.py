@@ -71,6 +71,21 @@ def test_steps_and_warm_up_of_the_learning_rate_are_told(recipe: Callable[..., s
     assert "step schedule by 0.1 at the fractions 0.5, 0.75 of the epochs, 2 epochs of warm-up" in text
 
 
+def test_how_far_a_training_went_and_what_else_it_stepped_by_are_told(recipe: Callable[..., str]) -> None:
+    clipped = OPTIMIZER | {"nesterov": True, "clip_norm": 5.0, "betas": [0.9, 0.999]}
+    teacher = TEACHER | {"epoch": 12, "width": 2.0, "optimizer": OPTIMIZER | {"nesterov": False, "clip_norm": None}}
+    student = {"model": "resnet8", "width": 0.5, "weights": "first.pth"}
+    text = recipe(CONFIG | {"student": student, "optimizer": clipped, "stop_after": 5, "teacher": teacher})
+    assert "student, resnet8 at width 0.5 with trained first weights, learns" in text
+    assert "for 16 epochs (stopped after epoch 5) in batches of 32" in text
+    by = "learning rate 0.05, momentum 0.9, Nesterov's look-ahead, weight decay 0.0005, "
+    assert f"({by}gradients clipped to a norm of 5, cosine schedule)" in text
+    trained = f"was trained for 30 epochs (stopped after epoch 12) in batches of 64 ({SGD}) and is frozen."
+    assert text.endswith(f"The teacher, resnet20 at width 2, {trained}")
+    adamw = {"name": "adamw", "learning_rate": 0.001, "betas": [0.9, 0.95]}
+    assert "(learning rate 0.001, betas [0.9, 0.95])" in recipe(CONFIG | {"optimizer": adamw})
+
+
 def test_a_transfer_tells_source_and_probe(recipe: Callable[..., str]) -> None:
     transfer = {
         "task": "transfer",
