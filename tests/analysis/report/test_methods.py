@@ -171,9 +171,26 @@ def test_the_workers_of_a_trial_are_told(ablation_writer: Callable[..., Any], wo
     assert ("Each student was trained by 2 processes" in methods_text(load(ledger.close()))) == (workers == 2)
 
 
-@pytest.mark.parametrize("once", [True, False])
-def test_a_teacher_that_was_read_once_is_told(ablation_writer: Callable[..., Any], once: bool) -> None:
-    assert ("rounded to float16" in methods_text(load(ablation_writer(teacher_once=once).close()))) == once
+@pytest.mark.parametrize(
+    ("synced", "words"),
+    [
+        ([False, False], "saw each one's shard alone."),
+        ([True, True], "saw the whole batch."),
+        ([False, True], "saw each one's shard alone, but the whole batch where sync_batch_norm is true."),
+    ],
+)
+def test_what_batch_norm_saw_is_told_of_several_workers(ledger: LedgerWriter, synced: list[bool], words: str) -> None:
+    ledger.add(study_row(workers=2))
+    for arm, is_synced in zip(("baseline", "other"), synced, strict=True):
+        ledger.train(ledger.plan(arm, 0, sync_batch_norm=is_synced), 90.0)
+    assert f"batch-norm {words}" in methods_text(load(ledger.close()))
+
+
+@pytest.mark.parametrize(("once", "workers"), [(True, 1), (False, 1), (True, 2)])
+def test_a_teacher_that_was_read_once_is_told(ablation_writer: Callable[..., Any], once: bool, workers: int) -> None:
+    text = methods_text(load(ablation_writer(teacher_once=once, workers=workers).close()))
+    told = "shared by the trials; for an arm whose objectives read whole maps it ran on every batch, unrounded."
+    assert (told in text) == ("rounded to float16" in text) == (once and workers == 1)
 
 
 def test_the_settings_of_the_arms_are_those_of_their_configurations(ablation: Path) -> None:
