@@ -8,7 +8,7 @@ from scipy import stats
 
 from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
-from analysis.statistics.paired import direction
+from analysis.statistics.paired import WELCH, direction
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, quantity, simultaneous_text
 from cktf.names import arm_label
@@ -102,6 +102,8 @@ def record(results: StudyTables) -> Forest | None:
     other = "the baseline" if effects["against_baseline"].all() else "the other arm"
     is_paired = effects["n_pairs"].any()
     at_seeds, counted = (" at the same seeds", "the pairs") if is_paired else ("", "the arm's values")
+    if is_paired and effects["test"].str.startswith(WELCH).any():
+        at_seeds, counted = "", "the pairs or, where two arms have no seed in common, the arm's values"
     of_same = " of the same context" if effects["context"].nunique() > 1 else ""
     return Forest(
         axis=quantity(study.report_metric).effect_label,

@@ -28,7 +28,7 @@ from analysis.statistics.any_table import of_fixed_arms
 from analysis.statistics.interactions import models_and_family
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.over_teachers import TEACHER_SEED, are_crossed, taught
-from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED
+from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED, WELCH
 from analysis.wording import counted, quantity
 from cktf.rows import Alternative, Family, Stage, Status, StudyRow
 from cktf.verdicts import LEVEL, Verdict
@@ -108,6 +108,7 @@ def methods_text(results: Results) -> str:
             "sides": sides_text(study) or ", two-sided, in every study and",
             "test": test_text(results),
             "clusters": clusters_text(results),
+            "any_apart": effects["test"].str.startswith(WELCH).any(),
             "are_paired": (effects["n_pairs"] > 0).any() or not effects["n_arm"].any(),
             "interval": "repeated" if study.looks else "the mixture t's" if facts.is_extended else "Student's",
             "looked": looks_text(results),

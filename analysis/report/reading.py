@@ -46,7 +46,7 @@ def test_text(results: Results) -> str:
     if is_apart.any():
         words = "Welch's t test of unpaired seeds"
         if (~is_apart & tests.ne("none")).any():
-            words = "the paired t test, where two arms have no seed in common Welch's,"
+            words = "the paired t test (Welch's where two arms have no seed in common)"
     foreign = results.facts.foreign
     return f"{words} over clusters (column {foreign.cluster})" if foreign and foreign.cluster else words
 

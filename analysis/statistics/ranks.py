@@ -1,8 +1,8 @@
 """Which arms are better over several contexts: mean ranks, Friedman's test, and Nemenyi's critical difference.
 
-A context is a block. An arm's value in it is its mean effect at the same seeds, and the baseline's is 0; seeds are no
-blocks of their own, since a method that wins at ten seeds of one data set has won there alone. The tests are those of
-Demšar (2006). Ranks are descriptive: verdicts over contexts are given by `analysis.statistics.over_contexts`.
+A context is a block. An arm's value in it is its mean effect, and the baseline's is 0; seeds are no blocks of their
+own, since a method that wins at ten seeds of one data set has won there alone. The tests are those of Demšar (2006).
+Ranks are descriptive: verdicts over contexts are given by `analysis.statistics.over_contexts`.
 """
 
 import itertools

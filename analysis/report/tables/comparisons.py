@@ -155,8 +155,8 @@ def rank_test_text(ranks: pd.DataFrame) -> str:
     num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
     text = (
         f"{len(ranked)} arms are ranked in {num_blocks} contexts, 1 being the best. A context is a block; an arm's "
-        "value in it is its mean effect at the same seeds, the baseline's is 0. Ranks describe: the verdict over "
-        "contexts is that of the effects over all contexts. "
+        "value in it is its mean effect, the baseline's is 0. Ranks describe: the verdict over contexts is that of the "
+        "effects over all contexts. "
     )
     first = ranks.iloc[0]
     few = " So few contexts reveal only a large difference." if num_blocks < MANY_CONTEXTS else ""

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis import load, read_csv, write_results
+from analysis.figures.effects import record
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
 from analysis.report.tables import main_tables
@@ -309,8 +310,13 @@ def test_seeds_that_have_nothing_in_common_are_said_to_be_unpaired(file: Path, t
     assert "Arms are compared at seeds of the same number" not in said
     apart = tmp_path / "apart.csv"
     apart.write_text(file.read_text().replace("kd,1", "kd,2").replace("at,12,0.92", "at,12,0.95"))
-    found = methods_text(read_csv(apart, metric="acc", arm="method", seed="run", baseline="none"))
-    assert "the paired t test, where two arms have no seed in common Welch's," in found
+    results = read_csv(apart, metric="acc", arm="method", seed="run", baseline="none")
+    forest = record(results)
+    assert forest is not None
+    assert "n counts the pairs or, where two arms have no seed in common, the arm's values." in forest.caption
+    found = methods_text(results)
+    assert "is the paired t test (Welch's where two arms have no seed in common), two-sided, in" in found
+    assert "the baseline at the same seed, or of the means where they have none in common; its 95% interval" in found
 
 
 def test_each_fold_counts_once(tmp_path: Path) -> None:
