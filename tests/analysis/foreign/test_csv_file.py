@@ -282,6 +282,7 @@ def test_contrasts_may_stand_in_place_of_a_baseline(
     assert again.effects[["arm", "against"]].to_numpy().tolist() == [["kd", "none"]]
     text = methods_text(again)
     assert "Compared were: kd against none. Whether this was fixed before the results were seen is not known" in text
+    assert "one-sided: that an arm is better, at every number of seeds;" in text
     both = ["--contrast", "kd,at", "--contrast", "baseline", "--baseline", "none"]
     assert main([*columns, *both, "--out", out]) == 0
     assert len(load(out).effects) == 3
