@@ -82,9 +82,11 @@ def looks_text(results: Results) -> str:
         why = "Seeds were added after the launch"
         if study.is_afterthought and any(row.looks for row in facts.launches):
             why = "The number of seeds depends on the looks of a race, which asked something else"
+        unbounded = results.effects["p"].notna() & results.effects["low"].isna()
+        few = " An effect without an interval has too few seeds for this test to bound it." if unbounded.any() else ""
         return (
             f"{why}, so verdicts and intervals are those of the mixture t (g = 1), which account for any number of "
-            f"looks; Student's fixed p would not.{reports}"
+            f"looks; Student's fixed p would not.{few}{reports}"
         )
     now = "The study is not finished, so this report is a look on the way. " if is_look(results) else ""
     return (

@@ -11,7 +11,7 @@ import numpy as np
 from analysis import load
 from analysis.foreign import read
 from analysis.report.methods import methods_text
-from analysis.report.reading import held_for_text, open_text, reading_text, scope_text
+from analysis.report.reading import held_for_text, looks_text, open_text, reading_text, scope_text
 from cktf.foreign_options import Options
 
 
@@ -106,3 +106,14 @@ def test_levels_of_families_of_several_sizes_are_a_range(many_contexts: Callable
     is_open = results.effects["verdict"].eq("undecided") & results.effects["detectable"].notna()
     assert set(results.effects.loc[is_open, "n_family"]) == {1, 2, 3}
     assert "at the strictest level of Holm's method, 0.05/3 to 0.05, if" in open_text(results)
+
+
+def test_of_an_extended_study_with_few_seeds_it_is_said_why_there_are_no_intervals(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    for seeds in (5, 4):
+        plain = load(ablation_writer(seeds=seeds).close())
+        launches = [replace(plain.facts.study, asked={"seeds": f"{count}"}) for count in (2, seeds)]
+        text = looks_text(replace(plain, facts=replace(plain.facts, launches=launches)))
+        assert "Seeds were added" in text
+        assert ("An effect without an interval has too few seeds" in text) == (seeds == 4)
