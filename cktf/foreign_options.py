@@ -59,7 +59,7 @@ class Options:
 
 NOTHING_SAID = Options()
 
-AGAINST = "An afterthought: compare every arm with this one; the report, marked, goes to RUN/afterthought."
+AGAINST = "An afterthought: compare every arm with this one; a report of it, marked, goes to RUN/afterthought."
 """Help of ``--against``, for both command lines."""
 
 TAKES = {kind: tuple(option.name for option in fields(Options) if kind in option.metadata["kinds"]) for kind in KINDS}
