@@ -120,9 +120,9 @@ def test_arms_are_named_as_they_are_written() -> None:
 
 
 def commands(block: Block) -> Iterator[list[str]]:
-    """Yield the words of each ``cktf`` command, without what is said beside it."""
+    """Yield the words of each ``cktf`` command, without the comment beside it."""
     for line in block.text.replace("\\\n", " ").splitlines():
-        words = shlex.split(re.split(r"\s{2,}|\s#", line.strip())[0])
+        words = shlex.split(line, comments=True)  # as a shell reads it
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words.pop(0)
         if words[:1] == ["cktf"]:
