@@ -159,7 +159,8 @@ def arms_in(spec: StudySpec, context: str) -> tuple[Arm, ...]:
 def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
     """Return one of `every_arm` by its name; ``context`` is needed if the study has several."""
     if (context or "") not in spec.baselines or context == "":
-        raise StudyError(f"context: must be one of {', '.join(spec.contexts or ['none'])}; got {shown(context)}")
+        allowed = f"must be one of {', '.join(spec.contexts)}" if spec.contexts else "this study has no contexts"
+        raise StudyError(f"context: {allowed}; got {shown(context)}")
     arms = {arm.name: arm for arm in every_arm(spec) if arm.context == (context or "")}
     if name not in arms:
         raise StudyError(f"arm: must be one of {', '.join(arms)}; got {shown(name)}")

@@ -249,7 +249,7 @@ def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(t
 
 def test_a_context_is_refused_by_a_study_without_any(study: Path, tmp_path: Path) -> None:
     told = message_for("train", study, "--context", "tiny", cwd=tmp_path)
-    assert "context: must be one of none; got 'tiny'" in told
+    assert "context: this study has no contexts; got 'tiny'" in told
 
 
 @pytest.mark.parametrize(
