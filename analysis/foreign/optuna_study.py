@@ -30,6 +30,9 @@ STATUSES = {
 }
 """State of an Optuna trial -> our status."""
 
+ENQUEUED = "fixed_params"
+"""System attribute of Optuna with the params that a trial was enqueued with."""
+
 NO_SEEDS = (
     "The study names no seeds: each of its trials is taken as an arm of its own, and how far scores vary by chance is "
     "unknown."
@@ -52,8 +55,9 @@ def read_optuna(
 ) -> Results:
     """Return an Optuna study as a search; or, if ``seed`` or ``arm`` is named, as a comparison of arms at seeds.
 
-    Params are factors and intermediate values scores on the way. Pruned and failed trials are kept as such; a pruned
-    one has its last intermediate value, after fewer epochs than the complete ones.
+    Params are factors and intermediate values scores on the way; a trial without params has those that it was enqueued
+    with. Pruned and failed trials are kept as such; a pruned one has its last intermediate value, after fewer epochs
+    than the complete ones.
 
     Args:
         storage: URL of the storage, as Optuna takes it: ``sqlite:///study.db``; or a file of a database or a journal.
@@ -95,7 +99,7 @@ def read_optuna(
         distributions: dict[str, optuna.distributions.BaseDistribution] = {}
         for trial in found:
             distributions |= {tidy_name(name): domain for name, domain in trial.distributions.items()}
-        levels, caveats = levels_of([trial.params for trial in found], what)
+        levels, caveats = levels_of([trial.params or trial.system_attrs.get(ENQUEUED, {}) for trial in found], what)
         caveats += _merged_choices(distributions)
         trials = [
             _trial(

@@ -72,6 +72,26 @@ def test_trials_keep_their_states_params_and_values_on_the_way(storage: str) -> 
     assert results.facts.study.log_factors == ["rate"]
 
 
+def test_a_trial_that_was_enqueued_has_its_arm_before_it_has_params(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    study = optuna.create_study(storage=url)
+    for arm in ("baseline", "kd"):
+        for seed in range(2):
+            study.enqueue_trial({"method": arm, "seed": seed})
+    study.optimize(
+        lambda trial: trial.suggest_int("seed", 0, 1) + len(trial.suggest_categorical("method", ["baseline", "kd"])), 1
+    )
+    study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
+    study.ask()
+    found = read_optuna(url, arm="method", seed="seed").trials[["arm", "seed", "status"]].to_numpy().tolist()
+    assert found == [
+        ["baseline", 0, "complete"],
+        ["baseline", 1, "failed"],
+        ["kd", 0, "running"],
+        ["kd", 1, "planned"],
+    ]
+
+
 def test_the_report_has_what_a_search_has(storage: str, tmp_path: Path) -> None:
     results = read_optuna(storage, name="rates")
     best = optuna.load_study(study_name="rates", storage=storage).best_trial
