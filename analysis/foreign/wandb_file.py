@@ -61,13 +61,14 @@ def _points(what: str, table: Table, metric: str | None) -> tuple[Table, str, in
     if metric not in metrics:
         raise InputError(f"{what}: --metric names one of the panel's: {listed(metrics)}")
     rows, places, num_means = [], [], 0
+    lines = [*zip(table.rows, table.places, strict=True)]
     for run in dict.fromkeys(run for run, _, of_run in curves if of_run == metric):
         name = f"{run}{BETWEEN}{metric}"
         require_columns(what, table.head, {"metric": name})  # of two runs of one name, one would be lost
-        for cells, line in zip(table.rows, table.places, strict=True):
-            if cells[columns[name]]:
-                ends = {cells[columns[name + end]] for end in ENDS if name + end in columns}
-                num_means += len(ends) > 1
-                rows.append([run, cells[0], cells[columns[name]]])
-                places.append(f"{line}, column {name!r}")
+        # A run without any point has its last, empty one, by which it is known to have failed.
+        for cells, line in [each for each in lines if each[0][columns[name]]] or lines[-1:]:
+            ends = {cells[columns[name + end]] for end in ENDS if name + end in columns}
+            num_means += len(ends) > 1
+            rows.append([run, cells[0], cells[columns[name]]])
+            places.append(f"{line}, column {name!r}")
     return Table(["run", STEP, metric], rows, places), metric, num_means

@@ -225,6 +225,11 @@ def test_exports_of_wandb_are_compared(tmp_path: Path) -> None:
     assert "Points of the panel that are means over several steps or runs, which is how W&B exports many: 3." in (
         found.facts.foreign.cannot_be_vouched_for
     )
+    (tmp_path / "blank.csv").write_text(
+        "Step,none-s0 - acc,none-s1 - acc,kd-s0 - acc,kd-s1 - acc\n0,70,71,73,\n1,70,71,73,\n"
+    )
+    blank = read_wandb(tmp_path / "blank.csv", names="{arm}-s{seed}", baseline="none").trials
+    assert blank["status"].tolist() == [*[Status.COMPLETE] * 3, Status.FAILED]
     history = ["method,seed,_step,acc"]
     history += [
         f"{arm},{seed},{step},{score if step == 8 else '' if step else 1}"
