@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from analysis.results import Results
+from analysis.statistics.over_teachers import TEACHER_SEED, are_crossed
 from analysis.wording import brief, quantity
 
 
@@ -22,6 +23,7 @@ def trial_table(results: Results) -> dict[str, Any]:
         **({"context": ("context", None)} if len(results.contexts) > 1 else {}),
         "arm": ("arm", None),
         "seed": ("seed", 0 if are_exact else None),
+        **({TEACHER_SEED: ("teacher seed", 0)} if are_crossed(trials) else {}),
         "stage": ("stage", None),
         "status": ("status", None),
         "epochs": ("epochs", 0),

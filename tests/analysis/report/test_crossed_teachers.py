@@ -12,6 +12,7 @@ from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
 from analysis.report.reading import held_for_text, scope_text
 from analysis.report.tables import main_tables, side_tables
+from analysis.report.trial_table import trial_table
 from analysis.results import Results
 from cktf.rows import TRAINED_HERE, TeacherRow
 
@@ -44,6 +45,13 @@ def crossed(ablation: Path) -> Results:
         for seed in (0, 1)
     ]
     return replace(results, trials=pd.concat(taught, ignore_index=True), facts=replace(results.facts, teachers=rows))
+
+
+def test_the_page_tells_the_trials_of_an_arm_at_a_seed_apart(crossed: Results) -> None:
+    table = trial_table(crossed)
+    names = [column["name"] for column in table["columns"]]
+    told = [tuple(row[names.index(name)] for name in ("arm", "seed", "config.teacher.seed")) for row in table["rows"]]
+    assert len({*told}) == len(told) == len(crossed.trials)
 
 
 def test_tables_and_methods_say_over_which_teachers_the_verdicts_hold(crossed: Results) -> None:
