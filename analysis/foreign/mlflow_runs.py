@@ -16,12 +16,13 @@ from analysis.foreign.named_arms import with_names
 from analysis.foreign.table_file import Table, read_table, table_of
 from analysis.foreign.trials import of_extra
 from analysis.results import Results
+from analysis.statistics.cells import NO_VALUE
 from cktf.errors import InputError
 
 PARTS = ("params.", "metrics.", "tags.")
 """Prefixes of a run's params, metrics and tags in a table of `mlflow.search_runs`; users may leave them out."""
 
-NAME = "tags.mlflow.runName"
+NAME, PARENT = "tags.mlflow.runName", "tags.mlflow.parentRunId"
 LARGEST = sys.float_info.max
 """Number that MLflow stores in a database in place of infinity."""
 
@@ -33,6 +34,8 @@ def read_mlflow(
     place: str | os.PathLike[str], *, name: str | None = None, names: str | None = None, **asked: Any
 ) -> Results:
     """Return MLflow runs as the results of a comparison of named arms. A run's score is the metric's last value.
+
+    Parents of other runs that have no metric of their own, as of a sweep, are left out.
 
     Args:
         place: A store, ``mlruns`` or ``sqlite:///mlflow.db``, which MLflow reads; or a file, CSV, JSON or Parquet, with
@@ -52,6 +55,7 @@ def read_mlflow(
         table = read_table(what, separator=",")
     else:
         table = _stored(what, name)
+    table = _without_parents(table)
     plain = [_plain(name) for name in table.head]
     count = Counter(plain)
     table = table._replace(
@@ -68,6 +72,17 @@ def read_mlflow(
 def _plain(name: str) -> str:
     """Return the name of a column without its prefix, one of `PARTS`."""
     return next((name.removeprefix(part) for part in PARTS if name.startswith(part)), name)
+
+
+def _without_parents(table: Table) -> Table:
+    """Return the runs without the parents of others that have no metric of their own, as of a sweep."""
+    if not {"run_id", PARENT} <= {*table.head}:
+        return table
+    parents = {row[table.head.index(PARENT)] for row in table.rows}
+    run, metrics = table.head.index("run_id"), [at for at, name in enumerate(table.head) if name.startswith("metrics.")]
+    has_any = [any(row[at].lower() not in NO_VALUE for at in metrics) for row in table.rows]
+    kept = [at for at, row in enumerate(table.rows) if has_any[at] or row[run] not in parents]
+    return Table(table.head, [table.rows[at] for at in kept], [table.places[at] for at in kept])
 
 
 def _stored(place: str, name: str | None) -> Table:

@@ -28,7 +28,7 @@ RIGHT = [["kd", 3, 3.0]]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a store that MLflow wrote: an experiment of six runs, one of a seventh that failed, and an empty one."""
+    """Return a store that MLflow wrote: a sweep of six runs, and of a seventh that failed, and an empty experiment."""
     mlflow = pytest.importorskip("mlflow")
     place = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
     with warnings.catch_warnings(action="ignore"):  # MLflow uses what its libraries are about to drop
@@ -40,8 +40,9 @@ def write_runs(client: Any, *, failed: int = 0) -> None:
     """Write a run for each score, and of a further seed so many that failed."""
     experiment = client.create_experiment("students")
     runs = [(arm, seed, score) for arm, scores in SCORES.items() for seed, score in enumerate(scores)]
+    below = {"mlflow.parentRunId": client.create_run(experiment, run_name="sweep").info.run_id}
     for arm, seed, score in runs + [("kd", 3, 1.0)] * failed:
-        run = client.create_run(experiment, run_name=f"{arm}-s{seed}").info.run_id
+        run = client.create_run(experiment, run_name=f"{arm}-s{seed}", tags=below).info.run_id
         client.log_param(run, "method", arm)
         client.log_param(run, "seed", seed)
         client.log_metric(run, "val/acc", score - 5, step=1)
@@ -116,6 +117,16 @@ def test_a_table_of_mlflow_is_read_without_it(tmp_path: Path) -> None:
         found = read_mlflow(tmp_path / "runs.csv", metric="acc", baseline="none", **asked)
         assert effects(found) == [["kd", 2, 3.125]]
         assert found.trials["status"].tolist()[-1] == Status.FAILED
+    head, *runs = MLFLOW.splitlines()
+    nested = [
+        f"{head},tags.mlflow.parentRunId",
+        "a0,1,FINISHED,/x,2026-01-01,2026-01-01,,,,,sweep,",
+        *(f"{run},a0" for run in runs),
+    ]
+    (tmp_path / "sweep.csv").write_text("\n".join(nested))
+    assert effects(read_mlflow(tmp_path / "sweep.csv", metric="acc", arm="method", baseline="none")) == [
+        ["kd", 2, 3.125]
+    ]
     with pytest.raises(InputError, match=r"--metric says which of its numbers is compared; there are: .*acc, loss"):
         read_mlflow(tmp_path / "runs.csv", arm="method")
     with pytest.raises(InputError, match=r"runs\.csv: cluster 'seed': .* needs 4 or more; got 3: 0, 1, 2"):
