@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from shlex import quote
 
 from rich.console import Console
 
@@ -75,8 +76,8 @@ class Summary:
         counts = {"pruned": self.pruned, "failed": self.failed, "arms not found": self.unfound}
         said = ", ".join([f"{self.complete} complete", *(f"{n} {what}" for what, n in counts.items() if n)])
         if self.is_interrupted:
-            return f"interrupted after {self.seconds:.0f} s: {said}; 'cktf resume {self.run}' continues"
-        then = f"; 'cktf resume {self.run} --retry-failed' tries the failed ones again" if self.failed else ""
+            return f"interrupted after {self.seconds:.0f} s: {said}; 'cktf resume {quote(self.run)}' continues"
+        then = f"; 'cktf resume {quote(self.run)} --retry-failed' tries the failed ones again" if self.failed else ""
         return f"done after {self.seconds:.0f} s: {said}{then}"
 
 

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 
 from cktf import driver as run_module
-from cktf.driver import extend, extended, launch, resume
+from cktf.driver import Summary, extend, extended, launch, resume
 from cktf.errors import ClusterTooSmall, InputError, NotExtensible, NotRunnable, RunNotFound, StudyDiffers
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
@@ -238,6 +238,18 @@ def test_a_full_disk_ends_a_launch_with_one_message_whenever_it_comes_and_a_resu
     epochs = [(row.trial_id, row.epoch) for row in rows_of(run_dir, EpochRow)]
     assert len(epochs) == len(set(epochs)) == 8
     assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
+
+
+def test_a_command_that_is_suggested_is_one_for_a_shell(make_spec: MakeSpec, tmp_path: Path) -> None:
+    run = str(tmp_path / "mine & yours")
+    begin(make_spec(), run)
+    with pytest.raises(StudyDiffers, match=f"cktf resume '{run}'' .* or 'cktf extend '{run}' --study"):
+        launch(make_spec(seeds=9), run)
+    failed, interrupted = (Summary(run, 1, 0, 1, {}, {}, 0, stopped, 1.0).in_words() for stopped in (False, True))
+    assert f"cktf resume '{run}' --retry-failed" in failed
+    assert f"cktf resume '{run}'' continues" in interrupted
+    with pytest.raises(RunNotFound, match=f"cktf launch STUDY --run-dir '{run}/none'"):
+        status(f"{run}/none")
 
 
 def test_only_what_a_study_has_can_be_extended(make_spec: MakeSpec, make_search: MakeSpec) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -145,7 +146,7 @@ def init(
         _write_shipped("examples", "NAME", name, file, f"# yaml-language-server: $schema={SCHEMA}\n")
         if not (schema_file := file.with_name(SCHEMA)).exists():  # one that is there may have keys of plug-ins
             schema_file.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
-    say([f"{file} is written; 'cktf launch {file}' runs it"])
+    say([f"{file} is written; 'cktf launch {quote(str(file))}' runs it"])
 
 
 def _shipped(folder: str) -> dict[str, Traversable]:
@@ -296,6 +297,6 @@ def _finish(summary: "Summary") -> None:
     from analysis.report.tables import main_tables
 
     print_answers(main_tables(load(summary.run)))
-    say([f"cktf report {summary.run}  # tables, figures and a page"])
+    say([f"cktf report {quote(summary.run)}  # tables, figures and a page"])
     if summary.failed:
         raise typer.Exit(SOME_FAILED)

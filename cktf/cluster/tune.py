@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from shlex import quote
 
 import ray
 from ray import tune
@@ -65,7 +66,7 @@ def tune_to_end(planner: Planner, run: Storage, *, machine: Machine, say: Callab
     resources, is_local = planner.spec.resources, machine.address is None
     # Tune warns at every trial end about result files that are switched off.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    with connected(machine, f"nothing is lost: 'cktf resume {run.root}' goes on") as pulse:
+    with connected(machine, f"nothing is lost: 'cktf resume {quote(run.root)}' goes on") as pulse:
         trial = wait_for_capacity(resources, is_local=is_local, say=say)
         if not is_local:
             planner.on_teachers(_require_runnable_there(planner.spec, trial, say))

@@ -142,8 +142,8 @@ def require_unedited(run: Storage, rows: Iterable[Row]) -> None:
     if differing := [key for key in found if found[key] != before.get(key, found[key])]:
         raise StudyDiffers(
             f"{run.full(STUDY)}: was changed since the last launch, in: {', '.join(differing)}; put back what it said, "
-            f"use 'cktf extend {run.root} --study FILE' to add to the study, or launch the changed one with another "
-            "--run-dir"
+            f"use 'cktf extend {shlex.quote(run.root)} --study FILE' to add to the study, or launch the changed one "
+            "with another --run-dir"
         )
 
 
@@ -197,8 +197,8 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
     if differing := [key for key in asked if asked[key] != before[key]]:
         raise StudyDiffers(
             f"{run.root}: holds a run of a study that differs in: {', '.join(differing)}; choose another --run-dir, "
-            f"use 'cktf resume {run.root}' to go on with what it holds, or 'cktf extend {run.root} --study FILE' to "
-            "add arms, levels, contexts or seeds to it"
+            f"use 'cktf resume {shlex.quote(run.root)}' to go on with what it holds, or "
+            f"'cktf extend {shlex.quote(run.root)} --study FILE' to add arms, levels, contexts or seeds to it"
         )
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -86,7 +87,7 @@ def read_run(run_dir: str, read: Callable[[Storage], Iterator[Row]] = read_lates
     rows = list(read(run))
     launches = [row for row in rows if isinstance(row, StudyRow)]
     if not launches:
-        raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
+        raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {quote(run_dir)}' starts one")
     named = (row.named_by(launches[-1]) if isinstance(row, PlannedRow) else row for row in rows)
     return launches[-1], RunState(launches[-1].metric, named)
 
