@@ -11,13 +11,13 @@ from analysis.facts import Facts
 from analysis.foreign import kind_of
 from analysis.foreign import read as read_foreign
 from analysis.ledger.collect import ledger_tables
-from analysis.ledger.columns import FACTS_KEY, VERSION_KEY, data_frame
+from analysis.ledger.columns import VERSION_KEY, data_frame
 from analysis.ledger.pieces import ledger_files
 from analysis.results import Results
 from analysis.several_runs import united
 from cktf.errors import InputError, naming, shown
 from cktf.foreign_options import NOTHING_SAID, Options
-from cktf.rows import SCHEMA_VERSION
+from cktf.rows import FACTS_KEY, SCHEMA_VERSION
 from cktf.storage import absolute, has_file, open_folder, without_slash
 
 NEEDED = {

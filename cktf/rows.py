@@ -27,6 +27,9 @@ MEASURE = "measure."
 SCHEMA_VERSION = 1
 """Version of the rows and of the Parquet tables; raised when a column changes its meaning."""
 
+FACTS_KEY = b"cktf.facts"
+"""Key of the metadata of a report's Parquet tables that holds the facts of the run, as JSON."""
+
 Scalar = bool | int | float | str | None
 
 

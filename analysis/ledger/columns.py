@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from analysis.facts import Facts
-from cktf.rows import SCHEMA_VERSION
+from cktf.rows import FACTS_KEY, SCHEMA_VERSION
 
 
 def repeated(values: list[str], indices: pa.Array) -> pa.Array:
@@ -109,7 +109,6 @@ def data_frame(table: pa.Table) -> pd.DataFrame:
 
 
 VERSION_KEY = b"cktf.schema_version"
-FACTS_KEY = b"cktf.facts"
 
 SCHEMA_METADATA = {VERSION_KEY: str(SCHEMA_VERSION).encode()}
 """Metadata of every table: the version of its schema."""

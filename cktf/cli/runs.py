@@ -21,16 +21,19 @@ def list_runs(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder or a bucket's URI.")] = "runs",
 ) -> None:
     """List the runs in a folder and its folders: the question of each, how it stands, its report's verdicts."""
+    from analysis.ledger.pieces import fingerprint, ledger_files
     from cktf.run.listing import runs_below, verdicts_in_words
     from cktf.run.progress import read_run, standing
-    from cktf.storage import Storage
+    from cktf.storage import Storage, open_folder
 
     top, rows, unread = Storage(folder), [], []
     for run in runs_below(top):
         try:
             study, state = read_run(run.root)
+            with naming(run.root):
+                ledger = fingerprint(ledger_files(open_folder(run.root)))
             name = run.path.removeprefix(top.path).lstrip("/") or run.path
-            rows.append((name, study.question, standing(run, state), verdicts_in_words(run)))
+            rows.append((name, study.question, standing(run, state), verdicts_in_words(run, ledger)))
         except UserError as error:
             unread.append(error)
     if not rows and not unread:

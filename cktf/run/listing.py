@@ -1,10 +1,12 @@
 """The runs below a folder, and the verdicts in their reports, for lists of runs. No PyTorch and no Ray here."""
 
 import io
+import json
 from collections.abc import Iterator
 
 from cktf.errors import naming
 from cktf.names import arm_label
+from cktf.rows import FACTS_KEY
 from cktf.run.ledger import FOLDER as LEDGER
 from cktf.storage import Storage
 from cktf.verdicts import Verdict
@@ -26,26 +28,25 @@ def runs_below(place: Storage, levels: int = 2) -> Iterator[Storage]:
             yield from runs_below(place.child(name), levels - 1)
 
 
-def verdicts_in_words(run: Storage) -> str:
+def verdicts_in_words(run: Storage, ledger: str) -> str:
     """Return the verdicts of a run's report in one line, decided ones with their arms; empty without a report.
 
-    Of a damaged report, as an interrupted copy leaves, the line says so.
+    Of a damaged report, as an interrupted copy leaves, the line says so, and of one that was made from fewer rows than
+    there are now: ``ledger`` is the fingerprint of these, and the report has its own.
     """
     import pyarrow.parquet as pq
 
     with naming(run.root):
-        report = run.child("report")
-        written = report.times().get(EFFECTS)
-        if written is None:
-            return ""
-        content = report.read(EFFECTS) or b""
-        is_old = max(run.child(LEDGER).times().values()) > written
+        content = run.child("report").read(EFFECTS)
+    if content is None:
+        return ""
     try:
-        table = pq.ParquetFile(io.BytesIO(content)).read().to_pylist()  # read_table loads pandas
+        table = pq.ParquetFile(io.BytesIO(content)).read()  # read_table loads pandas
     except (ValueError, OSError):  # Arrow's errors of a file
         return f"report/{EFFECTS} is damaged; 'cktf report' writes it again"
+    is_old = json.loads((table.schema.metadata or {}).get(FACTS_KEY, b"{}")).get("ledger") != ledger
     arms: dict[str, list[str]] = {}
-    for row in table:
+    for row in table.to_pylist():
         against = row.get("against") or ""
         name = arm_label(row["arm"], row["context"]) + (f" against {against}" if against else "")
         arms.setdefault(row["verdict"], []).append(name)

@@ -1,5 +1,6 @@
 """The commands of a day's work: list runs, show a trial, compare settings, watch."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,9 +8,11 @@ import threading
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import analysis
+from analysis.ledger.columns import metadata_of, parquet_bytes
 from cktf.cli import runs, terminal
 from cktf.rows import EndRow, PlannedRow, Status
 from cktf.run.ledger import Ledger, read_ledger
@@ -23,18 +26,24 @@ STUDIES = Path(__file__).parents[2] / "search_spaces"
 
 
 @pytest.fixture(scope="module")
-def effects() -> pd.DataFrame:
-    return analysis.load(STORED / "ablation").effects
+def ablation() -> analysis.Results:
+    return analysis.load(STORED / "ablation")
+
+
+@pytest.fixture(scope="module")
+def effects(ablation: analysis.Results) -> pd.DataFrame:
+    return ablation.effects
 
 
 @pytest.fixture
-def places(effects: pd.DataFrame, tmp_path: Path) -> Path:
+def places(ablation: analysis.Results, effects: pd.DataFrame, tmp_path: Path) -> Path:
     """Return a folder whose ``runs`` has two runs, one of them with a report, and one that is damaged."""
     for name, place in (("ablation", "ablation"), ("search", "july/search")):
         shutil.copytree(STORED / name, tmp_path / "runs" / place)
     report = tmp_path / "runs" / "ablation" / "report"
     report.mkdir()
-    effects.to_parquet(report / "effects.parquet")
+    table = pa.Table.from_pandas(effects).replace_schema_metadata(metadata_of(ablation.facts))
+    (report / "effects.parquet").write_bytes(parquet_bytes(table))
     ledger = tmp_path / "runs" / "damaged" / "ledger"
     ledger.mkdir(parents=True)
     (ledger / "000001.jsonl").write_text('{"kind": "none"}\n{"kind": "none"}\n')
@@ -59,8 +68,11 @@ def test_the_list_has_every_run_with_its_state_and_verdicts(effects: pd.DataFram
     assert "damaged/ledger/000001.jsonl, line 1" in err
 
 
-def test_a_list_says_when_a_report_is_older_than_the_ledger(places: Path) -> None:
+def test_a_list_says_when_a_report_lacks_rows_of_the_ledger_whatever_times_a_copy_has(places: Path) -> None:
     run = places / "runs" / "ablation"
+    os.utime(run / "report" / "effects.parquet", (0, 0))
+    assert "latest rows" not in cktf("list", "runs/ablation", cwd=places)[1]
+    os.utime(run / "report" / "effects.parquet", (4e9, 4e9))
     with Ledger(Storage(run)) as ledger:
         ledger.append(next(read_ledger(Storage(run))))
         code, out, _ = cktf("list", "runs/ablation", cwd=places)
