@@ -11,8 +11,9 @@ import pyarrow.parquet
 import pytest
 
 from analysis import collect, load, read_csv, write_results
-from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
+from analysis.ledger.columns import VERSION_KEY
 from cktf.errors import InputError
+from cktf.rows import FACTS_KEY
 
 
 def test_tables_and_ledger_give_the_same_results(ablation: Path) -> None:

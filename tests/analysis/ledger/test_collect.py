@@ -13,9 +13,9 @@ import pytest
 
 from analysis import collect, load
 from analysis.ledger.collect import ledger_tables
-from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
+from analysis.ledger.columns import VERSION_KEY
 from cktf.ledger_lines import parse_row
-from cktf.rows import SCHEMA_VERSION, WITHDRAWN, EndRow, EpochRow, Stage, Status
+from cktf.rows import FACTS_KEY, SCHEMA_VERSION, WITHDRAWN, EndRow, EpochRow, Stage, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 from tests.analysis.ledgers import LedgerWriter, study_row

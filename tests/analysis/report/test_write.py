@@ -13,11 +13,11 @@ import pytest
 
 from analysis import load, write_report
 from analysis.facts import Foreign
-from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
+from analysis.ledger.columns import VERSION_KEY
 from analysis.report import write
 from analysis.report.methods import methods_text
 from analysis.report.tables import TABLES
-from cktf.rows import SCHEMA_VERSION, Stage, Status
+from cktf.rows import FACTS_KEY, SCHEMA_VERSION, Stage, Status
 from tests.analysis.command import main
 from tests.analysis.ledgers import LedgerWriter, study_row
 
