@@ -109,7 +109,8 @@ def test_contexts_and_references_are_told(contexts: Path) -> None:
         "between an arm and the baseline of its context at the same seed",
         "over 3 comparisons",
         "Over contexts, an arm's effects are averaged",
-        "Reference values are those of Some et al. 2023, Table 1; they were not measured here",
+        "only if these were drawn from them, and takes no account of the seeds that contexts share.",
+        "Reference values are those of Some et al. 2023, Table 1; they were not measured here, and no verdict comes",
     ):
         assert fact in text
     assert dict(provenance_rows(load(contexts)))["reference"] == "Some et al. 2023, Table 1"
@@ -131,6 +132,14 @@ def test_seeds_are_counted_for_each_arm_where_they_differ(ledger: LedgerWriter, 
                 other.train(other.plan(arm, seed, context=run.name), 80.0 + seed)
         other.close()
     assert "12 trials, 2 arms in 2 contexts × 3 seeds: " in methods_text(load(*runs))
+
+
+def test_a_race_over_contexts_tells_of_no_verdict_over_them(contexts: Path) -> None:
+    found = load(contexts)
+    launches = [replace(launch, looks=[2, 4]) for launch in found.facts.launches]
+    text = methods_text(replace(found, facts=replace(found.facts, launches=launches)))
+    assert "There is no verdict over contexts: no test" in text
+    assert "The verdict over contexts is that of a t test" not in text
 
 
 def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., Any]) -> None:
