@@ -146,8 +146,10 @@ class Suggestions:
         sizes = [domain.num_values for domain in self._domains.values()]
         most = math.prod(size for size in sizes if size is not None)
         most, other = (ATTEMPTS, "random") if None in sizes else (min(ATTEMPTS, most), "bruteforce")
-        # A copy is asked, because a study that is rebuilt from the ledger would lack what is discarded here.
-        study = deepcopy(self._study)
+        # A copy is asked, because a study that is rebuilt from the ledger would lack what is discarded here. It
+        # shares the trials that have ended: they do not change, and copies of thousands would take seconds an arm.
+        ended = self._study.get_trials(deepcopy=False, states=[state for state in TrialState if state.is_finished()])
+        study = deepcopy(self._study, {id(trial): trial for trial in ended})
         for attempt in range(OWN_ATTEMPTS + most):
             if attempt == 0 and number < len(self._enqueue):
                 self._fix(study, self._enqueue[number])

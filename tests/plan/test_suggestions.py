@@ -1,6 +1,12 @@
 """What Optuna is told of a search's values."""
 
+from copy import copy
+
+import pytest
+from optuna.trial import FrozenTrial
+
 from cktf.plan.suggestions import Suggestions
+from cktf.rows import Status
 from cktf.study.domains import ChoiceDomain
 from tests.kinds import MakeSpec
 
@@ -19,3 +25,23 @@ def test_choices_of_other_types_are_other_choices_before_and_after_a_restart(mak
     assert isinstance(domain, ChoiceDomain)
     had = [domain.labels[trial.params["level"]] for trial in again._study.trials]
     assert [(type(level), level) for level in had] == [(type(level), level) for level in levels]
+
+
+def test_arms_that_have_ended_are_not_copied_for_the_next(
+    make_search: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggestions = Suggestions(make_search(sampler="random"))
+    for number in range(3):
+        suggestions.begin(str(number), suggestions.propose(number, lambda _: True) or {})
+        if number < 2:
+            suggestions.tell(str(number), Status.COMPLETE, [0.5])
+    copied: list[int] = []
+
+    def note(trial: FrozenTrial, _: dict[int, object]) -> FrozenTrial:
+        copied.append(trial.number)
+        return copy(trial)
+
+    monkeypatch.setattr(FrozenTrial, "__deepcopy__", note, raising=False)
+    assert suggestions.propose(3, lambda _: True)
+    assert 2 in copied
+    assert not {0, 1} & {*copied}
