@@ -189,11 +189,15 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
 def _check_enqueued(
     spec: StudySpec, search: Mapping[str, Domain], values: Mapping[str, Any], where: Location
 ) -> Iterator[Finding]:
+    found: list[Finding] = []
     for path, value in values.items():
         if path not in search:
-            yield where, _unknown("factor", path, search)
+            found.append((where, _unknown("factor", path, search)))
         elif problem := search[path].problem(value):
-            yield (*where, path), problem
+            found.append(((*where, path), problem))
+    yield from found
+    if found:  # a trial of them would be told the same again
+        return
     with suppress(KeyError, InputError):  # the sampler chooses what is left out; a circle is told of already
         drawn = draw(search, spec.baseline_config.model_dump(mode="json"), lambda path, _: values[path])
         yield from _check_trial(overlay(spec.baseline, drawn), where, "")

@@ -174,6 +174,8 @@ def test_a_whole_setting_to_try_first_makes_a_valid_trial(
     wrong = [{"epochs": 1, "stop_after": 1}, {"epochs": 1, "stop_after": 2}]
     assert "enqueue[1]: stop_after: must be 1 or less" in refused(search=domains, enqueue=wrong)
     assert make(search=domains, enqueue=[{"stop_after": 2}]), "the sampler chooses the epochs"
+    said = refused(search={"epochs": {"int": [1, 4]}}, enqueue=[{"epochs": -1}])
+    assert said.count("enqueue[0]") == 1, "a value outside of its domain is told once, also where no trial takes it"
 
 
 def test_settings_to_try_first_are_of_searches(refused: Callable[..., str], make: Callable[..., StudySpec]) -> None:
