@@ -47,14 +47,16 @@ def _arm(place: str, name: str) -> tuple[str, dict[str, Any]]:
     """Return context and configuration of an arm of a study, or of one that a search has tried, without its seed."""
     spec = _study(place)
     arms = {(arm.context, arm.name): arm.config.model_dump(mode="json") for arm in every_arm(spec)}
+    tried: dict[str, dict[str, Any]] = {}
     if spec.search and not Path(place).is_file():
         rows = (row for row in read_latest(Storage(place)) if isinstance(row, PlannedRow))
-        tried = {row.arm: row.params for row in rows if row.stage != Stage.TEACHER}  # a search has no contexts
-        arms |= {("", name): arm_for(spec, params).config.model_dump(mode="json") for name, params in tried.items()}
+        tried = {row.arm: row.params for row in rows if row.stage != Stage.TEACHER}
+    if name in tried:  # the one alone, of thousands; a search has no contexts
+        arms["", name] = arm_for(spec, tried[name]).config.model_dump(mode="json")
     found = [(context, config) for (context, arm), config in arms.items() if name in (arm, arm_label(arm, context))]
     if len(found) != 1:
         said = "several contexts have it" if found else "there is none"
-        labels = few([arm_label(arm, context) for context, arm in arms])
+        labels = few([*dict.fromkeys([*(arm_label(arm, context) for context, arm in arms), *tried])])
         raise InputError(f"{place}: --arm {shown(name)}: {said}; use one of: {labels}")
     context, config = found[0]
     return context, {**config, "seed": None}
