@@ -35,8 +35,8 @@ def read_tensorboard(
 
     A run is scored by the last value of a scalar. Arm, seed and context may be hyperparameters that it wrote
     (``add_hparams`` of PyTorch writes them into a folder below the run's, which is then no run of its own) and ``run``,
-    the path of its folder. A folder without a value of the scalar is a failed run if these are known of it, and no
-    other run lies above or below it.
+    the path of its folder. A folder without a value of the scalar is a failed run if these are known of it, no other
+    run lies above or below it, and none has the same ones, as another attempt or the rest of a run has.
 
     Args:
         folder: Folder that contains the runs.
@@ -60,12 +60,20 @@ def read_tensorboard(
         if hparams and path.parent in runs and not runs[path.parent]:
             runs[path.parent] = hparams
             runs.pop(path, None)
-    needed = {tidy_name(asked.get(option) or option) for option in ("arm", "seed")}
-    form = form_of_names(names or "{any}")
-    for path, (hparams, _) in found.items():
-        is_known = form.fullmatch(path.relative_to(top).as_posix()) and needed <= {"run", *hparams, *form.groupindex}
-        if is_known and not any(path.is_relative_to(run) or run.is_relative_to(path) for run in runs):
-            runs[path] = hparams
+    columns = [asked.get("arm") or "arm", asked.get("seed") or "seed", asked.get("context"), asked.get("cluster")]
+    form, of_trial = form_of_names(names or "{any}"), dict[Path, tuple[str | None, ...]]()
+    for path in found:
+        place = path.relative_to(top).as_posix()
+        if match := form.fullmatch(place):
+            said = {**runs.get(path, found[path][0]), "run": place, **match.groupdict()}
+            of_trial[path] = tuple(said.get(tidy_name(column)) for column in columns if column)
+    around = {folder for run in runs for folder in (run, *run.parents)}
+    tried = {of_trial[run] for run in runs if run in of_trial}
+    for path, trial in of_trial.items():
+        is_alone = path not in around and runs.keys().isdisjoint(path.parents)
+        if is_alone and None not in trial[:2] and trial not in tried:
+            tried.add(trial)
+            runs[path] = found[path][0]
     places = [path.relative_to(top).as_posix() for path in runs]
     table = table_of([own | {"run": place} for own, place in zip(runs.values(), places, strict=True)], places)
     maximise = larger_is_better(metric, maximise)

@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.arguments import listed
 from analysis.foreign.csv_file import results_in_table
-from analysis.foreign.named_arms import require_columns, with_names
+from analysis.foreign.named_arms import form_of_names, require_columns, with_names
 from analysis.foreign.table_file import Table, read_table
 from analysis.results import Results
 from cktf.errors import InputError
@@ -42,7 +42,7 @@ def read_wandb(
     what = os.fspath(place)
     table, caveats = read_table(what, separator=None if what.endswith(".tsv") else ","), []
     if len(table.head) > 1 and all(BETWEEN in name for name in table.head[1:]):
-        table, metric, num_means = _points(what, table, metric)
+        table, metric, num_means = _points(what, table, metric, names)
         caveats = [MEANS.format(num_means)] * (num_means > 0)
     if STEP in table.head:
         asked = {"step": STEP} | asked
@@ -51,8 +51,12 @@ def read_wandb(
     return results_in_table(what, table, origin=f"the W&B export {what}", metric=metric, caveats=caveats, **asked)
 
 
-def _points(what: str, table: Table, metric: str | None) -> tuple[Table, str, int]:
-    """Return the points of a panel as a history of its runs, their metric, and how many points are means."""
+def _points(what: str, table: Table, metric: str | None, names: str | None) -> tuple[Table, str, int]:
+    """Return the points of a panel as a history of its runs, their metric, and how many points are means.
+
+    A run without any point has its last, empty one, by which it is known to have failed; it is left out where its name
+    has another form, or where another run is of the same trial.
+    """
     columns = {name: place for place, name in enumerate(table.head)}
     curves = [name.rpartition(BETWEEN) for name in table.head[1:] if not name.endswith((*ENDS, BETWEEN + STEP))]
     metrics = [*dict.fromkeys(of_run for _, _, of_run in curves)]
@@ -62,11 +66,22 @@ def _points(what: str, table: Table, metric: str | None) -> tuple[Table, str, in
         raise InputError(f"{what}: --metric names one of the panel's: {listed(metrics)}")
     rows, places, num_means = [], [], 0
     lines = [*zip(table.rows, table.places, strict=True)]
+    points = {}
     for run in dict.fromkeys(run for run, _, of_run in curves if of_run == metric):
         name = f"{run}{BETWEEN}{metric}"
         require_columns(what, table.head, {"metric": name})  # of two runs of one name, one would be lost
-        # A run without any point has its last, empty one, by which it is known to have failed.
-        for cells, line in [each for each in lines if each[0][columns[name]]] or lines[-1:]:
+        points[run] = [(cells, line) for cells, line in lines if cells[columns[name]]]
+    form = form_of_names(names or "{any}")
+    matches = {run: form.fullmatch(run) for run in points}
+    trials = {run: match and match.groupdict() | {"any": ""} for run, match in matches.items()}
+    tried = [trials[run] for run, of_run in points.items() if of_run]
+    for run, of_run in points.items():
+        if not of_run:
+            if trials[run] is None or trials[run] in tried:
+                continue
+            tried.append(trials[run])
+        name = f"{run}{BETWEEN}{metric}"
+        for cells, line in of_run or lines[-1:]:
             ends = {cells[columns[name + end]] for end in ENDS if name + end in columns}
             num_means += len(ends) > 1
             rows.append([run, cells[0], cells[columns[name]]])

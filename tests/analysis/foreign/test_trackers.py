@@ -194,6 +194,22 @@ def test_a_run_without_a_value_in_its_event_files_has_failed(tmp_path: Path) -> 
         assert found.effects["n_family"].tolist() == [2, 2]
 
 
+@pytest.mark.slow
+def test_a_run_without_a_value_is_no_second_trial_beside_one_of_the_same_arm_and_seed(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    for arm, scores in SCORES.items():
+        for seed, score in enumerate(scores):
+            write_events(tmp_path / arm / f"s{seed}" / "version_1", [score])
+    for place in ("kd/s0/version_0", "at/s0/train", "at/s0/validation"):
+        with SummaryWriter(str(tmp_path / place)) as writer:
+            writer.add_scalar("loss", 1.0, 0)
+    found = read_tensorboard(tmp_path, metric="val/acc", names="{arm}/s{seed}/{any}", baseline="none")
+    assert effects(found)[:1] == RIGHT
+    assert found.trials.loc[found.trials["status"] == Status.FAILED, "arm"].tolist() == ["at"]
+
+
 RUNS = """\
 "Name","State","Notes","User","Tags","Created","Runtime","Sweep","method","seed","val.acc","_step"
 "kd-s0","finished","-","me","","2026-01-05T10:00:00.000Z","12","","kd","0","73","4"
@@ -241,6 +257,9 @@ def test_exports_of_wandb_are_compared(tmp_path: Path) -> None:
     )
     blank = read_wandb(tmp_path / "blank.csv", names="{arm}-s{seed}", baseline="none").trials
     assert blank["status"].tolist() == [*[Status.COMPLETE] * 3, Status.FAILED]
+    (tmp_path / "again.csv").write_text("Step,none-s0-a - acc,kd-s0-a - acc,kd-s0-b - acc,odd - acc\n0,70,,73,\n")
+    again = read_wandb(tmp_path / "again.csv", names="{arm}-s{seed}-{any}", baseline="none").trials
+    assert again["metric.acc"].tolist() == [70, 73]
     history = ["method,seed,_step,acc"]
     history += [
         f"{arm},{seed},{step},{score if step == 8 else '' if step else 1}"
