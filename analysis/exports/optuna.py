@@ -108,7 +108,7 @@ def _domains(results: Results) -> "dict[str, optuna.distributions.BaseDistributi
         choices, bounds = domain.get("choice", []), domain.get("float") or domain.get("int") or []
         planned = results.trials.get(f"param.{factor}", pd.Series(dtype=float)).dropna().tolist()
         is_log = factor in asked.log_factors
-        levels = [level for level in planned if level > 0] if is_log else planned
+        levels = [level for level in planned if isinstance(level, str) or level > 0] if is_log else planned
         values = [_plain(value) for value in choices or [*bounds, *levels]]
         if not values:
             continue

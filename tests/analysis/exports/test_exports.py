@@ -180,6 +180,15 @@ def test_optuna_gets_a_baseline_whose_level_has_no_logarithm(tmp_path: Path) -> 
     assert study.trials[1].distributions["decay"] == optuna.distributions.FloatDistribution(0.0001, 0.1, log=True)
 
 
+def test_optuna_gets_a_baseline_whose_level_is_no_number_as_a_schedule_is(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path / "run")
+    writer.add(study_row(design="search", factors=["decay"], log_factors=["decay"]))
+    writer.train(writer.plan("baseline", 0, stage=Stage.CONFIRM, decay="cosine"), 80.0)
+    writer.train(writer.plan("decay=0.01", 0, {"decay": 0.01}, stage=Stage.SEARCH, decay=0.01), 81.0)
+    (writer.close() / "study.yaml").write_text("search: {decay: {float: [0.0001, 0.1], log: true}}\n")
+    assert export(analysis.load(writer.run), "optuna", str(tmp_path / "optuna.db")) == 2
+
+
 def withdrawn(run: Path) -> tuple[Results, Results, Results]:
     """Return the results of a run before its one trial is withdrawn, after that, and when it has been trained anew."""
     writer = LedgerWriter(run)
