@@ -49,12 +49,13 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
 
 def kept_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
     """Return which students a run stores when it ends, and by which key."""
-    per_arm = sum(len(replicates(spec, arms[0].config, seed)) for seed in spec.confirm_seeds or spec.seeds)
+    seeds = spec.confirm_seeds or spec.seeds
+    per_arm = len(seeds) * max(len(replicates(spec, arm.config, seeds[0])) for arm in arms)
     listed = spec.keep if isinstance(spec.keep, tuple) else ()
     count = sum(bool({*arm.names} & {*listed}) for arm in arms)
     each = f" of {_counted(len(spec.baselines), 'context')}" if len(spec.baselines) > 1 else ""
     words = {
-        "best": f"of the arm with the best {spec.columns[0]}{each}, about {_counted(per_arm, 'student')} an arm",
+        "best": f"of the arm with the best {spec.metrics[0]}{each}, about {_counted(per_arm, 'student')} an arm",
         "all": "of every complete trial",
         "none": "none",
     }

@@ -22,6 +22,19 @@ def test_what_is_stored_is_said(keep: object, said: str, make_spec: MakeSpec) ->
     assert kept_in_words(spec, plan_arms(spec)) == f"weights stored ('keep'): {said}"
 
 
+def test_the_best_arm_is_said_by_its_metric_with_the_students_of_all_its_teachers(make_spec: MakeSpec) -> None:
+    taught = {"teacher": {"model": "resnet8", "epochs": 1}}
+    spec = make_spec(
+        taught,
+        ablate={"objective.kd.weight": [1.0]},
+        seeds=2,
+        teacher_seeds=3,
+        measures=["ece"],
+        metric="validation_ece",
+    )
+    assert "the best validation_ece, about 6 students an arm" in kept_in_words(spec, plan_arms(spec))
+
+
 @pytest.mark.parametrize(
     ("keep", "message"),
     [
