@@ -70,9 +70,11 @@ def record(results: StudyTables) -> Health | None:
         + left_out(len(others), len(effects))
     )
     if len(chosen) < len(all_numbers):
+        compared = set(PREFIX + results.health.loc[results.health["arm_id"].isin(shown), "measure"])
+        others_too = "" if compared.issuperset(chosen) else ", then some that it does not have"
         caption += (
             f" Of {len(all_numbers)} numbers, {len(chosen)} are drawn: agreement, KL, and those that differ most from "
-            "the baseline's at the end."
+            f"the baseline's at the end{others_too}."
         )
     if len(chosen) < len(candidates):
         caption += " The intervals are those of the selected: of those drawn, 5% miss on average (false-coverage rate)."

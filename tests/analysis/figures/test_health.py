@@ -48,13 +48,19 @@ def test_of_many_numbers_those_are_drawn_that_moved_most(measured: Path, monkeyp
     sizes = results.health.groupby("measure")["statistic"].agg(lambda t: t.abs().max())
     assert sizes["cka.stage1"] > sizes["gap.cktf.stage1.teacher"]
     assert panels_in(drawn.rows) == ["agreement (%)", "KL (nats)", "CKA: stage1"]
-    assert "Of 4 numbers, 3 are drawn" in drawn.caption
+    assert "Of 4 numbers, 3 are drawn: agreement, KL, and those that differ most from the baseline's at the end." in (
+        drawn.caption
+    )
     # 3 of 4 were chosen: 1 - 0.05 x 3/4.
     assert "with its 96.25% interval" in drawn.caption
     assert "those of the selected" in drawn.caption
     whole = next(row for row in unselected.rows if row["panel"] == "KL (nats)")
     wider = next(row for row in drawn.rows if row["panel"] == "KL (nats)")
     assert wider["high"] - wider["low"] > whole["high"] - whole["low"]
+    vars(results)["health"] = results.health[results.health["measure"].isin(["agreement", "kl"])]
+    drawn = record(results)
+    assert drawn is not None
+    assert "at the end, then some that it does not have." in drawn.caption
 
 
 def test_of_many_arms_those_with_the_largest_effects_stand_beside_the_baseline(
