@@ -142,8 +142,8 @@ def published_text(results: Results, arm: "pd.Series[Any]") -> tuple[str, str]:
     text = number_text(value, decimals) + (
         f" ± {number_text(spread[0], decimals)}, n = {spread[1]:g}" if spread else ""
     )
-    ends = f"{signed_text(low, decimals)}, {signed_text(high, decimals)}"
-    note = f"minus the reference: {signed_text(arm['mean'] - value, decimals)} [{ends}]" if spread else ""
+    ends = "" if np.isnan(low) else f" [{signed_text(low, decimals)}, {signed_text(high, decimals)}]"
+    note = f"minus the reference: {signed_text(arm['mean'] - value, decimals)}{ends}" if spread else ""
     return text + (MARK if low > 0 or high < 0 else ""), note
 
 

@@ -16,7 +16,7 @@ from analysis import load
 from analysis.facts import Foreign
 from analysis.report.table import markdown_tables
 from analysis.report.tables import main_tables, side_tables
-from analysis.report.tables.effects import effects_rows, verdict_text
+from analysis.report.tables.effects import effects_rows, published_text, verdict_text
 from analysis.report.write import page
 from cktf.rows import Status
 
@@ -84,6 +84,8 @@ def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writ
     assert "* Told from the measured mean" in digits.remark
     assert "* Told from the measured mean" in across.remark
     assert across.rows[2][1].endswith("(70.00 ± 0.50, n = 5*)")
+    alone = arms.reset_index().set_index("arm", drop=False).loc["baseline"].replace({arms.at["baseline", "sd"]: np.nan})
+    assert published_text(results, alone) == ("70.00 ± 0.50, n = 5", f"minus the reference: +{by:.2f}")
 
 
 VERDICT = {
