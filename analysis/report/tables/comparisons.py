@@ -96,9 +96,9 @@ def over_teachers(results: Results) -> list[Table]:
         "p (Holm)": cell(p_text, "p_holm"),
     }
     remark = (
-        "Trials are paired by seed and teacher. The verdicts speak of these teachers, over which each arm's scores are "
-        "averaged at each seed. The intervals here hold for further teachers of the same recipe, too: seeds and "
-        "teachers are two crossed random factors."
+        "A trial is paired with the baseline's at the same seed and teacher. The verdicts speak of these teachers, "
+        "over which each arm's scores are averaged at each seed. The intervals here hold for further teachers of the "
+        "same recipe, too: seeds and teachers are two crossed random factors."
         f"{' They take no account of looks at the study.' if results.facts.is_looked_at else ''}"
     )
     return [Table("Effects over teachers", rows_of(results.over_teachers, columns), remark)]

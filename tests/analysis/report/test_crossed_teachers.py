@@ -65,6 +65,7 @@ def test_tables_and_methods_say_over_which_teachers_the_verdicts_hold(crossed: R
     (table,) = main_tables(crossed)
     assert said in table.remark
     across = side_tables(crossed)["over_teachers"]
+    assert "paired with the baseline's at the same seed and teacher" in across.remark
     assert [row[1:3] for row in across.rows[1:]] == [[str(seeds), "2"]] * len(crossed.effects)
 
 
