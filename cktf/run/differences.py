@@ -53,10 +53,9 @@ def _arm(place: str, name: str) -> tuple[str, dict[str, Any]]:
         tried = {row.arm: row.params for row in rows if row.stage != Stage.TEACHER}
     if name in tried:  # the one alone, of thousands; a search has no contexts
         arms["", name] = arm_for(spec, tried[name]).config.model_dump(mode="json")
-    found = [(context, config) for (context, arm), config in arms.items() if name in (arm, arm_label(arm, context))]
+    found = [(context, arm) for context, arm in arms if name in (arm, arm_label(arm, context))]
     if len(found) != 1:
         said = "several contexts have it" if found else "there is none"
-        labels = few([*dict.fromkeys([*(arm_label(arm, context) for context, arm in arms), *tried])])
+        labels = few([*dict.fromkeys([*(arm_label(arm, context) for context, arm in found or arms), *tried])])
         raise InputError(f"{place}: --arm {shown(name)}: {said}; use one of: {labels}")
-    context, config = found[0]
-    return context, {**config, "seed": None}
+    return found[0][0], {**arms[found[0]], "seed": None}

@@ -221,7 +221,8 @@ def test_what_cannot_be_compared_is_told(study: Path, tmp_path: Path) -> None:
     assert "--arm 'bold': there is none; use one of: baseline, careful, diverging" in told
     assert "there is no run" in message_for("diff", study, "nowhere", cwd=tmp_path)
     several = STUDIES / "table2_cktf_on_top.yaml"
-    assert "several contexts have it; use one of: " in message_for("diff", several, "--arm", "baseline", cwd=tmp_path)
+    told = message_for("diff", several, "--arm", "baseline", cwd=tmp_path)
+    assert "several contexts have it; use one of: FitNet, CIFAR-100: baseline, AT, CIFAR-100: baseline, " in told
 
 
 def test_a_run_is_watched_until_it_ends_with_a_line_for_each_change(
