@@ -57,7 +57,8 @@ class Lease:
         self._is_lost = False
         for _ in range(TRIES):
             dead = self._wait_for_others(place)
-            place.write(self._name, self._holder)
+            # Where nobody was waited for it is the first write: that of a bucket that is not there is told at once.
+            (place if dead else self._place).write(self._name, self._holder)
             others = self._others(place)
             if others.items() <= dead.items():
                 place.delete(*dead)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cktf.errors import RunInUse
+from cktf.errors import RunInUse, StorageTrouble
 from cktf.rows import EndRow, Status
 from cktf.run import lease as lease_module
 from cktf.run.lease import Lease, has_lease
@@ -101,6 +101,12 @@ def test_a_store_that_fails_while_a_dead_driver_is_waited_for_is_waited_for_too(
         lease = Lease(Storage(run.root, patience=60.0))
     lease.require()
     lease.release()
+
+
+def test_a_bucket_that_is_not_there_is_told_at_once(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(StorageTrouble, match="NO_SUCH_BUCKET"):
+        Lease(Storage(proxy.uri("run").replace("bucket", "absent", 1), patience=2.0))
+    assert "trying again" not in caplog.text
 
 
 def test_a_lease_that_is_written_again_after_another_driver_has_taken_over_is_lost(run: Storage) -> None:
