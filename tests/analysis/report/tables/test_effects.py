@@ -84,7 +84,8 @@ def test_a_reference_that_the_measured_mean_is_told_from_is_marked(contexts_writ
     assert "* Told from the measured mean" in digits.remark
     assert "* Told from the measured mean" in across.remark
     assert across.rows[2][1].endswith("(70.00 ± 0.50, n = 5*)")
-    alone = arms.reset_index().set_index("arm", drop=False).loc["baseline"].replace({arms.at["baseline", "sd"]: np.nan})
+    baseline = next(row for _, row in arms.reset_index().iterrows() if row["arm"] == "baseline")
+    alone = baseline.replace({baseline["sd"]: np.nan})
     assert published_text(results, alone) == ("70.00 ± 0.50, n = 5", f"minus the reference: +{by:.2f}")
 
 
