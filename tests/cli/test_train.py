@@ -48,6 +48,7 @@ def test_train_tells_a_diverging_trial_in_one_line(study: Path, tmp_path: Path) 
     assert "Traceback" not in err
 
 
+@pytest.mark.usefixtures("plain_registries")
 def test_an_error_in_the_training_step_of_a_plug_in_names_its_line(study: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from cktf.objectives import Objective, ObjectiveSettings\n"

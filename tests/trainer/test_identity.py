@@ -64,7 +64,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """
     changes = {
         "objectives/registry.py": ('    "kd": KD,\n', '    "aaa": KD,\n    "kd": KD,\n'),
-        "models/build.py": ('    "resnet8x4": ', '    "aaa": partial(ResNet, depth=8),\n    "resnet8x4": '),
+        "models/build.py": (
+            '    "resnet8x4": ',
+            '    "aaa": partial(ResNet, num_blocks=(1, 1, 1)),\n    "resnet8x4": ',
+        ),
         "data/sets/__init__.py": ('    "digits": (', '    "aaa": (load_digits, DIGITS_KIND),\n    "digits": ('),
         "data/config.py": ("    download: bool", "    grey: bool = False\n\n    download: bool"),
         "objectives/objective.py": ("    weight: Weight", '    decay: str = "none"\n\n    weight: Weight'),
