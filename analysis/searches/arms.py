@@ -37,6 +37,8 @@ def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRo
     factors = [f"param.{name}" for name in study.factors if searched[f"param.{name}"].notna().any()]
     by_arm = searched.groupby("arm_id", sort=False)
     found = by_arm[["arm", "number", *factors]].first(skipna=False)
+    for name in factors:
+        found[name] = _numbers_again(found[name], trials[name])
     found["number"] = found["number"] + 1
     found["n"] = by_arm["seed"].nunique()
     found["wall_seconds"] = by_arm["wall_seconds"].mean()
@@ -54,6 +56,14 @@ def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRo
     found["rank"] = _ranks(found, maximise=study.maximise)
     columns = ["arm_id", "arm", "number", "status", "n", "score", "reached", "last", "wall_seconds", "rank"]
     return found[[*columns, *factors]]
+
+
+def _numbers_again(levels: "pd.Series[Any]", column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return levels as numbers where only a section in their column, a schedule of the baseline, made them texts."""
+    if not column.astype(str).str.startswith("{").any():
+        return levels
+    numbers = pd.to_numeric(levels, errors="coerce")
+    return numbers if numbers.notna().equals(levels.notna()) else levels
 
 
 def scores_on_the_way(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.DataFrame:

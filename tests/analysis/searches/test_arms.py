@@ -105,3 +105,12 @@ def test_factors_stand_in_the_order_of_their_importance(search: Path) -> None:
 
 def test_a_design_has_no_searched_arms(ablation: Path) -> None:
     assert load(ablation).searched.empty
+
+
+def test_a_schedule_of_the_baseline_leaves_the_levels_of_the_search_numbers(ledger: LedgerWriter) -> None:
+    ends = [(80.0, 4, Status.COMPLETE), (90.0, 4, Status.COMPLETE)]
+    write_arms(ledger, study_row(design="search", factors=[FACTOR]), ends)
+    schedule = {"from": 1, "over": [0.0, 1.0], "to": 2}
+    trial_id = ledger.plan("baseline", 1, stage=Stage.CONFIRM, objective={"kd": {"negatives": schedule}})
+    ledger.train(trial_id, 70.0)
+    assert load(ledger.close()).searched[f"param.{FACTOR}"].tolist() == [1, 2]
