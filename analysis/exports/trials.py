@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.results import Results
+from analysis.statistics.over_teachers import TEACHER_SEED
 from cktf.names import arm_label
 
 Point = tuple[int, float, float]
@@ -68,7 +69,7 @@ def tracked(results: Results) -> Iterator[Tracked]:
         first = times[0] - float(own["epoch_seconds"].iloc[0]) if times else ended or 0.0
         yield Tracked(
             trial_id=row["trial_id"].rpartition("/")[2],  # without the name of its run, where several are read together
-            name=f"{arm_label(row['arm'], row['context'])}, seed {row['seed']}",
+            name=f"{arm_label(row['arm'], row['context'])}, seed {row['seed']}{_of_teacher(row)}",
             status=row["status"],
             settings={name: value for name, value in settings.items() if not _is_missing(value)},
             about={name: str(row[name]) for name in ABOUT if not _is_missing(row[name])},
@@ -76,6 +77,12 @@ def tracked(results: Results) -> Iterator[Tracked]:
             began=first,
             ended=ended,
         )
+
+
+def _of_teacher(row: dict[str, Any]) -> str:
+    """Return the seed of a trial's teacher in words; empty where it is 0, as in `cktf.rows.PlannedRow.replicate`."""
+    seed = row.get(TEACHER_SEED)
+    return "" if _is_missing(seed) or not seed else f", teacher seed {seed:.0f}"
 
 
 def _is_missing(value: Any) -> bool:

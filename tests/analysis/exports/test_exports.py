@@ -3,6 +3,7 @@
 import builtins
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import analysis
 from analysis.exports import export
+from analysis.exports.trials import tracked
 from analysis.results import Results
 from cktf.errors import InputError
 from cktf.rows import WITHDRAWN, EndRow, Stage, Status
@@ -40,6 +42,15 @@ def test_tensorboard_reads_the_curves(results: Results, tmp_path: Path) -> None:
         (trial,) = [each for each in expected if folder.name.endswith(each[:8])]
         assert [point.value for point in read.Scalars("validation_accuracy")] == pytest.approx(expected[trial])
         assert "_hparams_/session_start_info" in read.Tags()["tensors"]
+
+
+def test_trials_of_several_teachers_at_a_seed_have_names_of_their_own(results: Results) -> None:
+    taught = [results.trials.assign(**{"config.teacher.seed": seed}) for seed in (0, 7)]
+    plain, alone, other = (
+        [trial.name for trial in tracked(replace(results, trials=trials))] for trials in (results.trials, *taught)
+    )
+    assert alone == plain
+    assert other == [f"{name}, teacher seed 7" for name in plain]
 
 
 def test_a_run_that_goes_on_is_added_to(tmp_path: Path) -> None:
