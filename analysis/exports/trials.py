@@ -82,7 +82,7 @@ def tracked(results: Results) -> Iterator[Tracked]:
 def _of_teacher(row: dict[str, Any]) -> str:
     """Return the seed of a trial's teacher in words; empty where it is 0, as in `cktf.rows.PlannedRow.replicate`."""
     seed = row.get(TEACHER_SEED)
-    return "" if _is_missing(seed) or not seed else f", teacher seed {seed:.0f}"
+    return "" if _is_missing(seed) or not seed else f" at teacher seed {seed:.0f}"
 
 
 def _is_missing(value: Any) -> bool:

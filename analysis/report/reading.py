@@ -124,11 +124,15 @@ def reading_text(results: Results) -> str:
     if count != 1:
         of_each = (2 if sign else 1) * LEVEL
         together = "studies" if study.family == Family.STUDY else "contexts"
+        simultaneous = (
+            f"Simultaneous intervals ({simultaneous_text(results.effects, of_each)} each; thin in the forest) hold all "
+            f"together in {1 - of_each:.0%} of {together}: where one {told}."
+        )
+        if results.effects["low_simultaneous"].isna().all():
+            simultaneous = "Simultaneous intervals are unbounded at so few seeds."
         text = (
             "An interval, and an unadjusted p, hold for one comparison alone, so an interval may "
-            f"{f'lie {side} {bound}' if sign else 'leave out 0'} where the verdict is undecided. Simultaneous "
-            f"intervals ({simultaneous_text(results.effects, of_each)} each; thin in the forest) hold all together in "
-            f"{1 - of_each:.0%} of {together}: where one {told}."
+            f"{f'lie {side} {bound}' if sign else 'leave out 0'} where the verdict is undecided. {simultaneous}"
         )
     if study.delta is not None:
         adjusted = "" if count == 1 else ", before the adjustment"

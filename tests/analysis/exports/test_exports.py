@@ -50,7 +50,7 @@ def test_trials_of_several_teachers_at_a_seed_have_names_of_their_own(results: R
         [trial.name for trial in tracked(replace(results, trials=trials))] for trials in (results.trials, *taught)
     )
     assert alone == plain
-    assert other == [f"{name}, teacher seed 7" for name in plain]
+    assert other == [f"{name} at teacher seed 7" for name in plain]
 
 
 def test_a_run_that_goes_on_is_added_to(tmp_path: Path) -> None:

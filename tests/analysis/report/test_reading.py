@@ -117,3 +117,14 @@ def test_of_an_extended_study_with_few_seeds_it_is_said_why_there_are_no_interva
         text = looks_text(replace(plain, facts=replace(plain.facts, launches=launches)))
         assert "Seeds were added" in text
         assert ("An effect without an interval has too few seeds" in text) == (seeds == 4)
+
+
+def test_simultaneous_intervals_are_said_to_be_unbounded_where_none_has_ends(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    plain = load(ablation_writer(seeds=4).close())
+    extended = [replace(plain.facts.study, asked={"seeds": seeds}) for seeds in ("3", "4")]
+    grown = replace(plain, facts=replace(plain.facts, launches=extended))
+    assert "Simultaneous intervals (98.75% each; thin in the forest) hold" in reading_text(plain)
+    assert grown.effects["p"].notna().all()
+    assert "Simultaneous intervals are unbounded at so few seeds." in reading_text(grown)
