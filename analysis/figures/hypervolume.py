@@ -13,7 +13,7 @@ from cktf.rows import Stage
 def record(results: StudyTables) -> Record | None:
     """Return the hypervolumes to be drawn; None for a search of one metric, or of fewer than two complete arms.
 
-    Each row has ``number`` (of the arm, in the order of planning), ``arm`` and ``volume`` (0 to 1) after it.
+    Each row has ``number`` (of the arm's first trial, from 1), ``arm`` and ``volume`` (0 to 1) after it.
     """
     study, arms = results.facts.study, results.searched
     means = metric_means(results.trials, study, Stage.SEARCH) if study.further_metrics else None
@@ -33,7 +33,7 @@ def record(results: StudyTables) -> Record | None:
 def chart(growth: Record) -> Chart:
     """Return the drawing."""
     base = alt.Chart(data(growth.rows)).encode(
-        x=alt.X("number:Q", title="arm", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+        x=alt.X("number:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
         y=alt.Y("volume:Q", title=growth.axis, scale=alt.Scale(domain=[0, 1])),
         tooltip=["number:Q", "arm:N", *numbers("volume")],
     )

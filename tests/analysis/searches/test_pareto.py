@@ -156,6 +156,14 @@ def test_the_hypervolume_grows_to_that_of_all_arms(compression: Results) -> None
     assert (np.diff(grown) >= 0).all()
 
 
+def test_the_hypervolume_stands_at_the_number_of_each_arms_first_trial(compression: Results) -> None:
+    numbers = compression.trials.set_index("arm")["number"]
+    drawn = hypervolume.record(compression)
+    assert drawn is not None
+    assert all(row["number"] == numbers[row["arm"]].min() + 1 for row in drawn.rows)
+    assert hypervolume.chart(drawn).to_dict()["layer"][0]["encoding"]["x"]["title"] == "trial"
+
+
 def test_the_front_is_optunas_of_the_exported_trials(compression: Results, tmp_path: Path) -> None:
     export(compression, str(tmp_path / "optuna.db"))
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'optuna.db'}")
