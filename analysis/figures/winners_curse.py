@@ -37,8 +37,8 @@ def record(results: StudyTables) -> Record | None:
     seeds = int(found["n_search"].max())
     caption = (
         f"{capitalised(measured.name)} of the confirmed arms: in the search, at {seeds} "
-        f"seed{'s' * (seeds != 1)} which all its arms share, and at n fresh seeds{interval}. The baseline was not "
-        "chosen."
+        f"seed{'s' * (seeds != 1)} which all its arms share, and at n fresh seeds{interval}. The baseline is "
+        "there in any case."
     )
     if chosen["selection_luck"].notna().any():
         unit = f" {measured.difference_unit}".rstrip()
