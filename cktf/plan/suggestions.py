@@ -155,7 +155,7 @@ class Suggestions:
                 self._fix(study, self._enqueue[number])
             name = self._sampler if attempt < OWN_ATTEMPTS else other  # it returns to known arms again and again
             trial = self._ask(study, name, number, attempt)
-            values = self._values(trial)
+            values = self._values(trial, is_proposed=True)
             if is_new(values):
                 return values
             study.tell(trial, state=TrialState.FAIL)  # ignored by all samplers but brute force
@@ -207,15 +207,16 @@ class Suggestions:
         written: dict[type, Callable[[Any], Scalar]] = {ChoiceDomain: choice_label, FloatDomain: float, IntDomain: int}
         study.enqueue_trial({path: written[type(self._domains[path])](value) for path, value in values.items()})
 
-    def _values(self, trial: Trial) -> dict[str, Scalar]:
-        return draw(self._domains, self._baseline, lambda path, domain: _suggest(trial, path, domain))
+    def _values(self, trial: Trial, *, is_proposed: bool = False) -> dict[str, Scalar]:
+        return draw(self._domains, self._baseline, lambda path, domain: _suggest(trial, path, domain, is_proposed))
 
 
-def _suggest(trial: Trial, path: str, domain: Domain) -> Scalar:
+def _suggest(trial: Trial, path: str, domain: Domain, is_proposed: bool) -> Scalar:
     if isinstance(domain, ChoiceDomain):
         # Optuna takes 1, true and 1.0 for one choice, so it gets their labels.
         return domain.labels[trial.suggest_categorical(path, list(domain.labels))]
     low, high = domain.bounds
     if isinstance(domain, FloatDomain):
-        return trial.suggest_float(path, low, high, log=domain.log, step=domain.step)
+        value = trial.suggest_float(path, low, high, log=domain.log, step=domain.step)
+        return domain.as_written(value) if is_proposed else value  # older ledgers have Optuna's own sums
     return trial.suggest_int(path, int(low), int(high), log=domain.log, step=domain.step or 1)

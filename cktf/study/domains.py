@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Self
@@ -152,6 +153,13 @@ class FloatDomain(_Range):
 
     step: float | None = Field(default=None, gt=0)
     """Distance between values; None: any value."""
+
+    def as_written(self, value: float) -> float:
+        """Return a value as a study writes it: with steps 0.3, and not 0.1 + 2 * 0.1, which would be another arm."""
+        if self.step is None:
+            return value
+        low, step = Decimal(repr(self.bounds[0])), Decimal(repr(self.step))
+        return float(low + round((Decimal(value) - low) / step) * step)
 
 
 class IntDomain(_Range):
