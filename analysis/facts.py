@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cktf.rows import MEASURE, LookRow, StudyRow, TeacherRow
+from cktf.epoch_result import MEASURE
+from cktf.rows import LookRow, StudyRow, TeacherRow
 
 
 @dataclass(frozen=True, kw_only=True)

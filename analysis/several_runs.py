@@ -150,7 +150,7 @@ def _refuse_shared_trials(studies: list[dict[str, Results]]) -> None:
 
 
 def _renamed(results: Results, name: str, factors: list[str]) -> Results:
-    """Return a run under this name, with its arms named by the factors of all runs."""
+    """Return a run under a new name, with its arms named by the factors of all runs."""
     facts = results.facts
     own = [] if facts.foreign else facts.study.factors
     new = {short_name(factor, own): short_name(factor, factors) for factor in own}
@@ -251,7 +251,7 @@ def _names_of_arms(trials: pd.DataFrame) -> "pd.Series[str]":
 
 
 def _contexts(parts: list[Results]) -> Results:
-    """Return different studies as contexts, each under the names of its runs."""
+    """Return the results of different studies as one, each study a context named after its run."""
     parts = [_in_context(results, results.facts.study.run) for results in parts]
     found = [part.facts.study for part in parts]
     designs = {(study.design, *study.factors) for study in found}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.arguments import check_maximise
+from cktf.epoch_result import MEASURE
 from cktf.errors import InputError
-from cktf.rows import MEASURE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,8 +18,9 @@ from typing import Any
 
 from rich.console import Console
 
+from cktf.epoch_result import EpochResult
 from cktf.plan.planner import Planner
-from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Status
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status
 from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status

@@ -32,7 +32,8 @@ from rich.console import Console
 
 from cktf.cluster.environment import prepare
 from cktf.driver import launch
-from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Status
+from cktf.epoch_result import EpochResult
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 from cktf.study.designs import plan_arms

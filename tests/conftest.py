@@ -21,13 +21,14 @@ from rich.console import Console
 from cktf.cluster.environment import prepare
 from cktf.data import DATASETS
 from cktf.data.augmentation.config import AUGMENTATIONS, AugmentationConfig
+from cktf.epoch_result import EpochResult
 from cktf.errors import ClusterNotFound
 from cktf.measures.registry import MEASURES
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, ObjectivesConfig
 from cktf.plan.planner import Planner
 from cktf.plugins import ORIGINS
-from cktf.rows import EpochResult, PlannedRow, Row, Stage, Status
+from cktf.rows import PlannedRow, Row, Stage, Status
 from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger
 from cktf.run.preflight import require_runnable

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from cktf.rows import EpochResult
+from cktf.epoch_result import EpochResult
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 

@@ -14,6 +14,7 @@ FLOOR = {
     for name in (
         "batch",
         "credentials",
+        "epoch_result",
         "errors",
         "foreign_options",
         "ledger_lines",
@@ -70,7 +71,17 @@ ANALYSIS = (
 ANALYSIS_MAY_IMPORT = {
     f"cktf.{name}"
     for name in (
-        *("credentials", "errors", "foreign_options", "ledger_lines", "looks", "names", "pareto", "row_values"),
+        *(
+            "credentials",
+            "epoch_result",
+            "errors",
+            "foreign_options",
+            "ledger_lines",
+            "looks",
+            "names",
+            "pareto",
+            "row_values",
+        ),
         *("rows", "storage", "verdicts"),
     )
 }

@@ -5,8 +5,9 @@ from typing import Any
 import torch
 
 from analysis.statistics.effects import effects
+from cktf.epoch_result import EpochResult
 from cktf.plan.planner import Planner
-from cktf.rows import EpochResult, LookRow, PlannedRow, Row, Status
+from cktf.rows import LookRow, PlannedRow, Row, Status
 from cktf.trainer.config import TrialConfig
 from cktf.trial.run import run_trial
 from tests.kinds import MakeSpec

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from analysis.ledger.columns import SCHEMA_METADATA, repeated, timestamps
 from analysis.ledger.lines import EPOCH_SCHEMA, NAMED
 from analysis.ledger.pieces import PLACE, Ledger
-from cktf.rows import MEASURE
+from cktf.epoch_result import MEASURE
 
 EPOCHS_FILE = "epochs.parquet"
 
@@ -24,7 +24,7 @@ FINAL_METRICS = (
 """Columns of a trial's last epoch that are also in the table of trials."""
 
 CORRECT = "test_correct"
-"""Column of the table of trials only: which test images are classified correctly, see `cktf.rows.EpochResult`."""
+"""Column of the table of trials only: which test images are classified correctly (`cktf.epoch_result`)."""
 
 
 def epochs_table(ledger: Ledger, rows: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
+from cktf.epoch_result import MEASURE
 from cktf.ledger_lines import parse_row
 from cktf.row_values import LARGEST_INTEGER, LAST_MOMENT, required
-from cktf.rows import MEASURE, EpochRow
+from cktf.rows import EpochRow
 
 NAMED = {"terms": "term.", "health": "health.", "measures": MEASURE}
 """Nested keys of an epoch row -> prefix of their flat columns (``terms.kd`` -> ``term.kd``)."""

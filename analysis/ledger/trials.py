@@ -10,7 +10,8 @@ from analysis.ledger.columns import Null, flat, timestamps, typed_column
 from analysis.ledger.epochs import CORRECT, FINAL_METRICS
 from analysis.ledger.other_names import COLUMN, in_column
 from analysis.ledger.pieces import Ledger
-from cktf.rows import MEASURE, PlannedRow, Stage, Status
+from cktf.epoch_result import MEASURE
+from cktf.rows import PlannedRow, Stage, Status
 
 TRIALS_FILE = "trials.parquet"
 

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.statistics.columns import typed
 from analysis.statistics.effects import COLUMNS, effects
 from analysis.statistics.over_images import ACCURACY
-from cktf.rows import MEASURE
+from cktf.epoch_result import MEASURE
 
 
 def measure_effects(

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from cktf.cluster.nodes import TrialResources
-from cktf.rows import EpochResult, PlannedRow, Stage, Status
+from cktf.epoch_result import EpochResult
+from cktf.rows import PlannedRow, Stage, Status
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.train import TrainOptions

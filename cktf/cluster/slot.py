@@ -24,8 +24,9 @@ from ray import tune
 from cktf.cluster.assignment import Assignment, Outcome, TrialEnd
 from cktf.cluster.remarks import remarks
 from cktf.cluster.worker_group import WorkerGroup
+from cktf.epoch_result import EpochResult
 from cktf.errors import StorageTrouble
-from cktf.rows import EpochResult, Status
+from cktf.rows import Status
 from cktf.run.kept_files import ERROR
 from cktf.run.plugins import register_stored
 from cktf.trainer.config import TrialConfig

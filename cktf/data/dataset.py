@@ -1,4 +1,4 @@
-"""A data set in memory, and the facts of its kind that are known without its files."""
+"""A data set in memory, and what is known of a data set before its files are read."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class Constants:
 
 @dataclass(frozen=True)
 class Kind:
-    """The facts about a data set that are known without its files.
+    """What is known of a data set before its files are read: its classes, sizes and constants.
 
     Mean and deviation are those of each channel of the training images, scaled to [0, 1]; the side is in pixels;
     ``augmentation`` is the standard one in the literature. ``has_unlabelled``: there is a third part, of images

@@ -207,12 +207,12 @@ def with_own_classifier(network: nn.Module, weights: Mapping[str, Tensor]) -> di
 
 
 def under_own_keys(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a checkpoint's weights under the keys of the network's state dict, which differ in older checkpoints."""
+    """Return a checkpoint's weights under the network's own keys; older checkpoints of VGG number their layers."""
     return rename_numbered_layers(weights) if isinstance(network, VGG) else dict(weights)
 
 
 def inner_layers(network: nn.Module) -> Layers:
-    """Return the classifier and batch-norms of a network, or of one in a module; an `Adapter`'s are not known."""
+    """Return the classifier and the last batch-norm of each stage; none for a network in an `Adapter`."""
     if any(isinstance(module, Adapter) for module in network.modules()):
         return Layers()
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]

@@ -85,7 +85,7 @@ class WeightedSum(nn.Module):
         return _sum({name: phase}, factors, student or NOTHING, teacher or NOTHING, batch)
 
     def draws(self, batch: Batch) -> Mapping[Any, Tensor]:
-        """Return the random numbers of a batch that the objectives would otherwise draw (see `Objective.draws`)."""
+        """Return all random numbers that the objectives need for a batch, drawn beforehand (see `Objective.draws`)."""
         return {part: drawn for method in self._methods.values() for part, drawn in method.draws(batch).items()}
 
     def is_fused(self, device: torch.device) -> bool:

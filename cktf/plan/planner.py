@@ -12,11 +12,12 @@ from enum import Enum
 from itertools import product
 from typing import Any
 
+from cktf.epoch_result import EpochResult
 from cktf.errors import UserError
 from cktf.plan.race import ArmRace
 from cktf.plan.searched_arms import SearchedArms
 from cktf.plan.state import RunState
-from cktf.rows import WITHDRAWN, EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
+from cktf.rows import WITHDRAWN, EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
 from cktf.study.designs import Arm, merge_alike, plan_arms, replicates
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig

@@ -5,10 +5,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from cktf.epoch_result import MEASURE
 from cktf.errors import InputError, few, shown
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
-from cktf.rows import MEASURE, StudyRow
+from cktf.rows import StudyRow
 from cktf.study.paths import differences
 
 BARS = "▁▂▃▄▅▆▇█"

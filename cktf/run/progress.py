@@ -11,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from cktf.epoch_result import MEASURE
 from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
-from cktf.rows import MEASURE, EndRow, LookRow, PlannedRow, Row, Stage, Status, StudyRow, TeacherRow
+from cktf.rows import EndRow, LookRow, PlannedRow, Row, Stage, Status, StudyRow, TeacherRow
 from cktf.run.ledger import is_in_use, read_latest
 from cktf.storage import Storage
 

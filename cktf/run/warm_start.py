@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from cktf.epoch_result import MEASURE
 from cktf.errors import InputError, few, visible
 from cktf.measures.registry import settings_of
 from cktf.plan.state import RunState, TrialState, mean_scores
-from cktf.rows import MEASURE, Row, Scalar, StudyRow
+from cktf.rows import Row, Scalar, StudyRow
 from cktf.run.ledger import read_latest
 from cktf.storage import Storage
 from cktf.study.domains import ChoiceDomain, Domain, IntDomain, choice_label, draw

@@ -39,7 +39,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
-"""Metrics that may decide a study, each with its better direction: validation columns of `cktf.rows.EpochResult`.
+"""Metrics that may decide a study, each with its better direction: validation columns of `cktf.epoch_result`.
 
 Measures that the study names may decide it too, such as ``validation_ece`` or ``flops``."""
 

@@ -48,7 +48,7 @@ class Reference(Settings):
     """The publication: a citation, and the table in it."""
 
     metric: str = "test_accuracy"
-    """Field of `cktf.rows.EpochResult` that the values are of, in its unit; the study must report the same."""
+    """Field of `cktf.epoch_result.EpochResult` that the values are of, in its unit; the study must report the same."""
 
     values: dict[str, Annotated[_Number | _Published | _OfArms, Discriminator(_member_or_arms)]] = Field(min_length=1)
     """Context to arm to value, or to ``{value: 74.9, sd: 0.2, n: 5}``; in a study without contexts, arm to value."""

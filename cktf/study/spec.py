@@ -4,10 +4,11 @@ import re
 from functools import cached_property
 from typing import Any
 
+from cktf.epoch_result import MEASURE
 from cktf.looks import Race
 from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import built, directions
-from cktf.rows import MEASURE, Alternative
+from cktf.rows import Alternative
 from cktf.seeding import derive
 from cktf.settings import LARGEST_SEED
 from cktf.study.domains import drawing_order

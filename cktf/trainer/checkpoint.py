@@ -16,8 +16,8 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from cktf.epoch_result import EpochResult
 from cktf.errors import InputError
-from cktf.rows import EpochResult
 from cktf.storage import TRIALS, Storage
 from cktf.trainer.distributed import Workers
 

@@ -109,5 +109,5 @@ def stored_predictions(place: Storage) -> dict[str, Predictions]:
 
 
 def packed(correct: Tensor) -> str:
-    """Return booleans (samples,) encoded as in `cktf.rows.EpochResult.test_correct`."""
+    """Return booleans (samples,) encoded as in `cktf.epoch_result.EpochResult.test_correct`."""
     return base64.b64encode(np.packbits(correct.cpu().numpy()).tobytes()).decode()

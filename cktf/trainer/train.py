@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from cktf.batch import Batch
 from cktf.data import Dataset, evaluation_batches, split, with_noise
+from cktf.epoch_result import EpochResult
 from cktf.measures import OfPredictions
 from cktf.measures.registry import built
-from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.settings import Settings
 from cktf.storage import Storage

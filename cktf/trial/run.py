@@ -5,8 +5,8 @@ from numbers import Integral
 
 import torch
 
+from cktf.epoch_result import EpochResult
 from cktf.errors import InputError, shown
-from cktf.rows import EpochResult
 from cktf.settings import LARGEST_SEED
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage

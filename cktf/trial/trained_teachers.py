@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from cktf.data import split
+from cktf.epoch_result import EpochResult
 from cktf.errors import naming
 from cktf.locks import exclusive
-from cktf.rows import TRAINED_HERE, EpochResult, TeacherRow
+from cktf.rows import TRAINED_HERE, TeacherRow
 from cktf.scratch import scratch_folder
 from cktf.storage import Storage, cache_directory
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, load_checkpoint, load_weights, stored_weights, trial_storage

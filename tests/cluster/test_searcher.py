@@ -19,8 +19,9 @@ from cktf.cluster.machine import cores
 from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher, _last_words
 from cktf.cluster.slot import Slot
 from cktf.driver import launch
+from cktf.epoch_result import EpochResult
 from cktf.plan.planner import Planner
-from cktf.rows import EpochResult, EpochRow, Row
+from cktf.rows import EpochRow, Row
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeResult, MakeSpec
 from tests.planning import ends, next_row

@@ -17,8 +17,9 @@ from cktf.cluster.nodes import TrialResources
 from cktf.cluster.remarks import remarks
 from cktf.cluster.slot import outcomes
 from cktf.cluster.worker_group import run_config
+from cktf.epoch_result import EpochResult
 from cktf.plan.planner import Planner
-from cktf.rows import EpochResult, PlannedRow, Row, Stage, Status
+from cktf.rows import PlannedRow, Row, Stage, Status
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 from cktf.trainer.train import TrainingFailed

@@ -9,9 +9,10 @@ from typing import Any
 
 from analysis.loading import load
 from cktf import driver as run_module
+from cktf.epoch_result import EpochResult
 from cktf.errors import UserError
 from cktf.plan.planner import Planner
-from cktf.rows import EpochResult, PlannedRow, Status
+from cktf.rows import PlannedRow, Status
 from cktf.run.directory import STUDY, require_study
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status

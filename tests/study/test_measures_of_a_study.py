@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from cktf.epoch_result import MEASURE
 from cktf.measures.registry import MEASURES
 from cktf.plugins import file_plugin
-from cktf.rows import MEASURE
 from cktf.study.designs import plan_arms
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError

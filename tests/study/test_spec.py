@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cktf.rows import EpochResult
+from cktf.epoch_result import EpochResult
 from cktf.study.keys import METRICS
 from cktf.study.sections import Reference
 from cktf.study.spec import StudySpec

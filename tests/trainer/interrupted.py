@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cktf.rows import EpochResult
+from cktf.epoch_result import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from cktf.epoch_result import EpochResult
 from cktf.errors import InputError, StorageTrouble
-from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import (
     CHECKPOINT,

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from cktf.batch import Batch
 from cktf.data import evaluation_batches, split
+from cktf.epoch_result import EpochResult
 from cktf.measures.predictions import agreement
 from cktf.models import build_model, measure_shapes
 from cktf.objectives.kd import softened_divergence
-from cktf.rows import EpochResult
 from cktf.seeding import initialisation
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble

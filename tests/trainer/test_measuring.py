@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from cktf.data import evaluation_batches, split
+from cktf.epoch_result import EpochResult
 from cktf.measures import OfPredictions
 from cktf.measures.registry import built, numbers_of, with_settings
-from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.evaluate import evaluate

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cktf.rows import EpochResult
+from cktf.epoch_result import EpochResult
 from cktf.trial import teachers
 from cktf.trial.check import check_trial, look_at_data
 from cktf.trial.run import run_trial
