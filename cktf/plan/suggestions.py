@@ -8,13 +8,13 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy, deepcopy
+from copy import deepcopy
 from typing import Any
 
 import optuna
 from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from cktf.rows import Scalar, Status
 from cktf.seeding import derive
@@ -73,31 +73,6 @@ _STATEFUL = {"nsgaii", "cmaes", "qmc"}
 """Samplers that store extra state in the study; replaying the ask restores it."""
 
 
-ARM = "arm"
-"""Attribute of an Optuna trial: number of its arm, in which discarded suggestions do not count."""
-
-
-class _Hyperband(pruners.HyperbandPruner):
-    """Hyperband with brackets by the arms' own numbers, which are the same when a ledger is replayed."""
-
-    def __init__(self) -> None:
-        super().__init__(min_resource=WARM_UP_EPOCHS)
-        self.upcoming = 0
-        """Number of the next arm."""
-        self._known: dict[int, int] = {}  # number to bracket: each decision asks for those of all arms
-
-    def _get_bracket_id(self, study: optuna.Study, trial: FrozenTrial) -> int:
-        number = trial.user_attrs.get(ARM, self.upcoming)
-        if number in self._known:
-            return self._known[number]
-        numbered = copy(trial)
-        numbered.number = number
-        found = super()._get_bracket_id(study, numbered)
-        if self._pruners:  # before the first decision there are no brackets
-            self._known[number] = found
-        return found
-
-
 def _warm_up(epochs: int) -> int:
     # A rule applied after each epoch also ends most good arms while curves cross; they cross less in the later half.
     return max(WARM_UP_EPOCHS, epochs // 2)
@@ -107,7 +82,7 @@ PRUNERS: dict[str, Callable[[int, int], pruners.BasePruner]] = {
     "none": lambda *_: pruners.NopPruner(),
     "median": lambda epochs, before: pruners.MedianPruner(before, _warm_up(epochs)),
     "percentile": lambda epochs, before: pruners.PercentilePruner(25.0, before, _warm_up(epochs)),
-    "hyperband": lambda *_: _Hyperband(),
+    "hyperband": lambda *_: pruners.HyperbandPruner(min_resource=WARM_UP_EPOCHS),
     "successive_halving": lambda *_: pruners.SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
 }
 """Name -> maker of a pruner, from the scored epochs of a trial and the number of arms before any is compared."""
@@ -133,7 +108,6 @@ class Suggestions:
             sampler=samplers.RandomSampler(seed=0),
             study_name="search",  # Hyperband sorts trials into brackets by it
         )
-        self._num_begun = 0
         self._trials: dict[str, Trial] = {}
         for index, arm in enumerate(observations):
             self._study.tell(self._ask_again(arm["params"], -1 - index), arm["scores"])
@@ -163,12 +137,7 @@ class Suggestions:
 
     def begin(self, arm_id: str, values: Mapping[str, Scalar]) -> None:
         """Begin an arm."""
-        trial = self._ask_again(values, len(self._trials))
-        trial.set_user_attr(ARM, self._num_begun)
-        self._num_begun += 1
-        if isinstance(self._study.pruner, _Hyperband):
-            self._study.pruner.upcoming = self._num_begun
-        self._trials[arm_id] = trial
+        self._trials[arm_id] = self._ask_again(values, len(self._trials))
 
     def report(self, arm_id: str, step: int, value: float, *, is_over: bool = False) -> bool:
         """Report an arm's value after ``step`` scored epochs; return whether the arm should be pruned.
