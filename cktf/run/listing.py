@@ -42,9 +42,9 @@ def verdicts_in_words(run: Storage, ledger: str) -> str:
         return ""
     try:
         table = pq.ParquetFile(io.BytesIO(content)).read()  # read_table loads pandas
-    except (ValueError, OSError):  # Arrow's errors of a file
+        is_old = json.loads((table.schema.metadata or {}).get(FACTS_KEY, b"{}")).get("ledger") != ledger
+    except (ValueError, OSError):  # Arrow's errors of a file, and those of its facts
         return f"report/{EFFECTS} is damaged; 'cktf report' writes it again"
-    is_old = json.loads((table.schema.metadata or {}).get(FACTS_KEY, b"{}")).get("ledger") != ledger
     arms: dict[str, list[str]] = {}
     for row in table.to_pylist():
         against = row.get("against") or ""

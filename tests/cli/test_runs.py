@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import analysis
 from analysis.ledger.columns import metadata_of, parquet_bytes
 from cktf.cli import runs, terminal
-from cktf.rows import EndRow, PlannedRow, Status
+from cktf.rows import FACTS_KEY, EndRow, PlannedRow, Status
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.one_trial import BARS, WIDEST, sparkline
 from cktf.storage import Storage
@@ -84,12 +85,15 @@ def test_a_list_says_when_a_report_lacks_rows_of_the_ledger_whatever_times_a_cop
 
 def test_a_list_has_runs_with_a_damaged_report_too(places: Path) -> None:
     file = places / "runs" / "ablation" / "report" / "effects.parquet"
-    file.write_bytes(file.read_bytes()[:-100])
-    code, out, _ = cktf("list", "runs/ablation", cwd=places)
-    assert code == 0
-    said = " ".join(out.replace("│", " ").split())
-    assert "interrupted: 29 of 30 trials, 6 failed" in said
-    assert "report/effects.parquet is damaged" in said
+    table = pq.read_table(file)
+    pq.write_table(table.replace_schema_metadata({FACTS_KEY: b"{"}), facts := places / "facts.parquet")
+    for content in (file.read_bytes()[:-100], facts.read_bytes()):
+        file.write_bytes(content)
+        code, out, _ = cktf("list", "runs/ablation", cwd=places)
+        assert code == 0
+        said = " ".join(out.replace("│", " ").split())
+        assert "interrupted: 29 of 30 trials, 6 failed" in said
+        assert "report/effects.parquet is damaged" in said
 
 
 def test_a_folder_without_runs_is_told(tmp_path: Path) -> None:

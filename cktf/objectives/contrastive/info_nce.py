@@ -78,7 +78,8 @@ def running_sums(
     """Return each anchor's largest score, its sum of exponentials, and its sum of candidates weighted by them.
 
     They are (batch, 1), (batch, 1) and (batch, dim), of one side's anchors, with exponentials relative to the largest
-    score; ``start`` are those of what is counted besides the rows.
+    score; ``start`` are those of what is counted besides the rows. ``weights`` (batch, rows) say how often each row
+    counts: 0, 1, 2, ...
     """
     peak, total, centre = start
     for columns, tile in tiles(in_bits, rows):
