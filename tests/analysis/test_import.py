@@ -108,6 +108,7 @@ def test_of_the_training_half_the_floor_alone_is_imported() -> None:
         for name in (
             *(
                 "credentials",
+                "epoch_result",
                 "errors",
                 "foreign_options",
                 "ledger_lines",
